@@ -1,0 +1,36 @@
+"""Why a packet is not accepted: the one list of reasons, and the one exception of the parsers."""
+
+from enum import Enum
+
+
+class DropReason(Enum):
+    """Name of each reason; the value is the sentence a person reads."""
+
+    TRUNCATED = "shorter than its headers say"
+    MALFORMED_IP = "not a well-formed IP packet"
+    MALFORMED_UDP = "not a well-formed UDP datagram"
+    BAD_CHECKSUM = "wrong checksum"
+    UNKNOWN_LINK_TYPE = "link layer that is not understood"
+    FRAGMENT_OVERLAP = "IP fragments that overlap"
+    FRAGMENT_LIMIT = "too many IP fragments at once"
+    ESP_TOO_SHORT = "too short for its ESP suite"
+    UNKNOWN_SPI = "no SA with this SPI"
+    BAD_ICV = "integrity check failed"
+    REPLAYED = "sequence number already seen"
+    TOO_OLD = "sequence number left of the replay window"
+    SEQUENCE_ZERO = "sequence number zero"
+    SEQUENCE_EXHAUSTED = "no sequence number left"
+    BAD_PADDING = "ESP padding that is not 1, 2, 3, ..."
+    POORLY_FORMED = "poorly formed registration message"
+
+
+class Drop(Exception):  # noqa: N818  (a verdict, not an error of the program)
+    """A packet is not accepted. The only exception that leaves a parser, whatever the octets."""
+
+    def __init__(self, reason: DropReason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value

@@ -1,0 +1,1 @@
+"""IP packets, UDP datagrams, link layers and fragments on bytes."""

@@ -1,0 +1,59 @@
+"""Where a packet comes from and goes to: encapsulation, endpoint, path."""
+
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address
+
+from contrib_layers.numbers import EncapsulationCode
+
+
+class Encapsulation(Enum):
+    """How an ESP packet is carried, cheapest first (the order of choice)."""
+
+    NATIVE = "native"
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+    HTTP = "http"
+    HTTP_POST = "http-post"
+
+    @property
+    def code(self) -> EncapsulationCode:
+        """Its number in an encapsulation item."""
+        return EncapsulationCode[self.name]
+
+
+def address_text(address: bytes) -> str:
+    """Write a packed IPv4 (4 octets) or IPv6 (16 octets) address as people do."""
+    return str(ip_address(address))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A packed IPv4 or IPv6 address with a port; port 0 where the encapsulation has none."""
+
+    address: bytes
+    port: int = 0
+
+    @classmethod
+    def of(cls, address: str, port: int = 0) -> "Endpoint":
+        """Make one from the address as text. Raises ValueError if it is not an address."""
+        return cls(ip_address(address).packed, port)
+
+    def __str__(self) -> str:
+        text = address_text(self.address)
+        if not self.port:
+            return text
+        return f"[{text}]:{self.port}" if len(self.address) == 16 else f"{text}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One encapsulation between one local and one remote endpoint, seen from the local side."""
+
+    encapsulation: Encapsulation
+    local: Endpoint
+    remote: Endpoint
+
+    def __str__(self) -> str:
+        return f"{self.encapsulation.value} {self.local} > {self.remote}"

@@ -22,6 +22,19 @@ class DropReason(Enum):
     SEQUENCE_EXHAUSTED = "no sequence number left"
     BAD_PADDING = "ESP padding that is not 1, 2, 3, ..."
     POORLY_FORMED = "poorly formed registration message"
+    UNKNOWN_CARRIER = "encapsulation that is not carried here"
+    UNEXPECTED_IKE = "IKE message, but no key exchange is under way"
+    UNKNOWN_NEXT_HEADER = "next header that the mode of the link does not carry"
+    OUTSIDE_POLICY = "inner packet that the policy of the link does not allow"
+    WRONG_IDENTITY = "registration of another home address"
+    STALE_ATTEMPT = "attempt older than the last one"
+    STALE_IDENTIFICATION = "Identification already used, or too old"
+    CARRIER_MISMATCH = "sent in one encapsulation, arrived in another"
+    UNEXPECTED_MESSAGE = "registration message that the present state does not allow"
+    UNSOLICITED_REPLY = "reply to no outstanding request"
+    UNKNOWN_HOME = "no link with this home address"
+    NO_PATH = "no path to send on"
+    QUEUE_FULL = "queue full"
 
 
 class Drop(Exception):  # noqa: N818  (a verdict, not an error of the program)

@@ -1,0 +1,231 @@
+"""IPv4, IPv6 and UDP on bytes: parse with named drops, build with real checksums.
+
+IPv4: RFC 791. The header checksum is not checked: a capture on the sending host shows the packet
+before the network card filled it in. For the same reason a total length of zero (segmentation
+offload) means "the octets there are". IPv6: RFC 8200, extension headers walked. UDP: RFC 768.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from scapy_mobsec.drops import Drop, DropReason
+
+UDP = 17
+
+MAX_LENGTH = 0xFFFF
+"""Octets of the longest IPv4 packet, and of the longest IPv6 payload (no jumbograms)."""
+
+_IPV4 = struct.Struct("!BBHHHBBH4s4s")
+_IPV6 = struct.Struct("!IHBB16s16s")
+_UDP = struct.Struct("!HHHH")
+
+_DONT_FRAGMENT = 0x4000
+_MORE_FRAGMENTS = 0x2000
+
+_HOP_BY_HOP, _ROUTING, _FRAGMENT, _NO_NEXT_HEADER, _DESTINATION_OPTIONS = 0, 43, 44, 59, 60
+_OPTION_HEADERS = frozenset({_HOP_BY_HOP, _ROUTING, _DESTINATION_OPTIONS})
+_MAX_EXTENSION_HEADERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class IpPacket:
+    """One IP packet or fragment; the family is the length of the addresses (4 or 16 octets)."""
+
+    source: bytes
+    destination: bytes
+    protocol: int
+    payload: bytes
+    hop_limit: int = 64
+    identification: int = 0
+    fragment_offset: int = 0
+    """Octets, not units of 8."""
+    more_fragments: bool = False
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether the payload is only a part of what was sent."""
+        return self.more_fragments or self.fragment_offset > 0
+
+
+@dataclass(frozen=True, slots=True)
+class UdpDatagram:
+    """One UDP datagram."""
+
+    source_port: int
+    destination_port: int
+    payload: bytes
+
+
+def internet_checksum(data: bytes) -> int:
+    """Compute the checksum of RFC 1071: the complement of the ones' complement sum of 16-bit words.
+
+    2**16 is 1 modulo 2**16 - 1, so the sum is the remainder of the whole as one large number.
+    """
+    number = int.from_bytes(data, "big")
+    if len(data) & 1:
+        number <<= 8
+    remainder = number % 0xFFFF
+    # A sum of zero and one of 0xFFFF have the same remainder; only all-zero octets sum up to zero.
+    return 0xFFFF - remainder if remainder or not number else 0
+
+
+def parse_ip(data: bytes) -> IpPacket:
+    """Parse an IPv4 or IPv6 packet; octets after its end (link padding) are cut off.
+
+    Raises Drop: TRUNCATED, MALFORMED_IP.
+    """
+    if not data:
+        raise Drop(DropReason.TRUNCATED, "no IP header")
+    version = data[0] >> 4
+    if version == 4:
+        return _parse_ipv4(data)
+    if version == 6:
+        return _parse_ipv6(data)
+    raise Drop(DropReason.MALFORMED_IP, f"version {version}")
+
+
+def _parse_ipv4(data: bytes) -> IpPacket:
+    if len(data) < _IPV4.size:
+        raise Drop(DropReason.TRUNCATED, "IPv4 header")
+    (version_length, _, total_length, identification, fragment, hop_limit, protocol, _, source,
+     destination) = _IPV4.unpack_from(data)  # fmt: skip
+    header_length = (version_length & 0x0F) * 4
+    end = total_length or len(data)
+    if header_length < _IPV4.size or end < header_length:
+        raise Drop(DropReason.MALFORMED_IP, f"header length {header_length}, total length {end}")
+    if end > len(data):
+        raise Drop(DropReason.TRUNCATED, f"{len(data)} of {end} octets")
+    return IpPacket(
+        source,
+        destination,
+        protocol,
+        data[header_length:end],
+        hop_limit,
+        identification,
+        (fragment & 0x1FFF) * 8,
+        bool(fragment & _MORE_FRAGMENTS),
+    )
+
+
+def _parse_ipv6(data: bytes) -> IpPacket:
+    if len(data) < _IPV6.size:
+        raise Drop(DropReason.TRUNCATED, "IPv6 header")
+    _, payload_length, protocol, hop_limit, source, destination = _IPV6.unpack_from(data)
+    if payload_length or protocol == _NO_NEXT_HEADER:
+        end = _IPV6.size + payload_length
+    else:
+        end = len(data)
+    if end > len(data):
+        raise Drop(DropReason.TRUNCATED, f"{len(data)} of {end} octets")
+    protocol, payload = _walk(protocol, data[_IPV6.size : end])
+    if protocol != _FRAGMENT:
+        return IpPacket(source, destination, protocol, payload, hop_limit)
+    if len(payload) < 8:
+        raise Drop(DropReason.MALFORMED_IP, "IPv6 fragment header")
+    protocol, _, fragment, identification = struct.unpack_from("!BBHI", payload)
+    offset, more = fragment & 0xFFF8, bool(fragment & 1)
+    payload = payload[8:]
+    if not offset and not more:  # RFC 6946: an atomic fragment is the whole packet
+        protocol, payload = upper_layer(protocol, payload)
+    return IpPacket(source, destination, protocol, payload, hop_limit, identification, offset, more)
+
+
+def upper_layer(protocol: int, payload: bytes) -> tuple[int, bytes]:
+    """Step over the IPv6 extension headers of a whole packet: the protocol, and its octets.
+
+    Raises Drop(MALFORMED_IP), also for a fragment header: none may be inside another's part.
+    """
+    protocol, payload = _walk(protocol, payload)
+    if protocol == _FRAGMENT:
+        raise Drop(DropReason.MALFORMED_IP, "second IPv6 fragment header")
+    return protocol, payload
+
+
+def _walk(protocol: int, payload: bytes) -> tuple[int, bytes]:
+    """Step over hop-by-hop, routing and destination options headers (RFC 8200 section 4)."""
+    position = 0
+    for _ in range(_MAX_EXTENSION_HEADERS + 1):
+        if protocol not in _OPTION_HEADERS:
+            return protocol, payload[position:]
+        end = position + 8
+        if end <= len(payload):
+            end += payload[position + 1] * 8
+        if end > len(payload):
+            raise Drop(DropReason.MALFORMED_IP, "IPv6 extension header")
+        protocol, position = payload[position], end
+    raise Drop(
+        DropReason.MALFORMED_IP, f"more than {_MAX_EXTENSION_HEADERS} IPv6 extension headers"
+    )
+
+
+def build_ip(
+    source: bytes,
+    destination: bytes,
+    protocol: int,
+    payload: bytes,
+    *,
+    hop_limit: int = 64,
+    identification: int = 0,
+) -> bytes:
+    """Build an IPv4 or IPv6 packet, by the length of the addresses.
+
+    Without an identification an IPv4 packet must not be fragmented (DF, RFC 6864 section 4).
+    Raises ValueError if the addresses or the length do not fit.
+    """
+    if len(source) != len(destination) or len(source) not in (4, 16):
+        raise ValueError("source and destination must both be 4 or both be 16 octets")
+    length = len(payload) + (_IPV4.size if len(source) == 4 else 0)
+    if length > MAX_LENGTH:
+        raise ValueError(f"{len(payload)} octets do not fit into an IP packet")
+    if len(source) == 16:
+        header = _IPV6.pack(6 << 28, length, protocol, hop_limit, source, destination)
+        return header + payload
+    flags = 0 if identification else _DONT_FRAGMENT
+    head = struct.pack("!BBHHHBB", 0x45, 0, length, identification, flags, hop_limit, protocol)
+    addresses = source + destination
+    checksum = internet_checksum(head + addresses)
+    return b"".join((head, checksum.to_bytes(2, "big"), addresses, payload))
+
+
+def parse_udp(ip: IpPacket, *, verify: bool = False) -> UdpDatagram:
+    """Parse the UDP datagram of a whole IP packet; octets beyond the UDP length are cut off.
+
+    With `verify` its checksum must be right, or zero on IPv4 (not computed).
+    Raises Drop: MALFORMED_UDP, BAD_CHECKSUM.
+    """
+    data = ip.payload
+    if ip.protocol != UDP or ip.is_fragment or len(data) < _UDP.size:
+        raise Drop(DropReason.MALFORMED_UDP, "no whole UDP header")
+    source_port, destination_port, length, checksum = _UDP.unpack_from(data)
+    if not _UDP.size <= length <= len(data):
+        raise Drop(DropReason.MALFORMED_UDP, f"length {length}, {len(data)} octets there")
+    if verify and (checksum or len(ip.source) == 16):
+        pseudo = _pseudo_header(ip.source, ip.destination, length)
+        if not checksum or internet_checksum(pseudo + data[:length]):
+            raise Drop(DropReason.BAD_CHECKSUM, "UDP")
+    return UdpDatagram(source_port, destination_port, data[_UDP.size : length])
+
+
+def build_udp(
+    source: bytes, destination: bytes, source_port: int, destination_port: int, payload: bytes
+) -> bytes:
+    """Build the UDP datagram (without IP header) between two packed addresses.
+
+    The checksum is always there; one that comes out as zero is sent as 0xFFFF (RFC 768).
+    Raises ValueError if the payload does not fit.
+    """
+    length = _UDP.size + len(payload)
+    if length > MAX_LENGTH:
+        raise ValueError(f"{len(payload)} octets do not fit into a UDP datagram")
+    ports = struct.pack("!HHH", source_port, destination_port, length)
+    pseudo = _pseudo_header(source, destination, length)
+    checksum = internet_checksum(b"".join((pseudo, ports, b"\0\0", payload))) or 0xFFFF
+    return b"".join((ports, checksum.to_bytes(2, "big"), payload))
+
+
+def _pseudo_header(source: bytes, destination: bytes, length: int) -> bytes:
+    """Return what the UDP checksum covers besides the datagram (RFC 768; RFC 8200 section 8.1).
+
+    The layouts of IPv4 and IPv6 differ only in zero octets, which do not change the sum.
+    """
+    return source + destination + struct.pack("!HH", UDP, length)

@@ -1,0 +1,155 @@
+"""Links and their moves, told from authentic packets alone.
+
+A link is all SAs that two terminals share. SAs belong together when they run between the same
+two outer endpoints, or when they carry traffic between the same two inner addresses: so a
+re-keyed SA is recognised after a move, too. A link has moved when the newest packet of one of
+its SAs comes by other outer endpoints than before; the reverse SA and re-keyed ones that follow
+to the same endpoints belong to that move.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from scapy_mobsec.observer.associations import ObservedSa
+from scapy_mobsec.observer.outer import Outer
+from scapy_mobsec.packet.path import Endpoint
+
+MAX_INNER_PAIRS = 262_144
+MAX_MOVES = 100_000
+
+InnerPair = frozenset[bytes]
+OuterPair = frozenset[tuple[bytes, int]]
+
+
+class Evidence(Enum):
+    """What was first seen at the new outer address."""
+
+    REGISTRATION = "registration"
+    DATA = "data"
+
+
+@dataclass(slots=True)
+class Move:
+    """A link's change of outer endpoints. `old` and `new` in the direction of the first SA."""
+
+    link: int
+    time_ns: int
+    frame: int
+    old: Outer
+    new: Outer
+    evidence: Evidence
+    signalled: bool
+    spis: list[int]
+
+    @property
+    def moved(self) -> str:
+        """Which end changed: source, destination or both, seen in the direction of `new`."""
+        if self.old.source_endpoint == self.new.source_endpoint:
+            return "destination"
+        same_peer = self.old.destination_endpoint == self.new.destination_endpoint
+        return "source" if same_peer else "both"
+
+    @property
+    def left(self) -> Endpoint:
+        """The endpoint that was given up; of both, the source."""
+        at_destination = self.moved == "destination"
+        return self.old.destination_endpoint if at_destination else self.old.source_endpoint
+
+    @property
+    def reached(self) -> Endpoint:
+        """The endpoint in its place."""
+        at_destination = self.moved == "destination"
+        return self.new.destination_endpoint if at_destination else self.new.source_endpoint
+
+    @property
+    def peer(self) -> Endpoint | None:
+        """The end that stayed, None where both changed."""
+        if self.moved == "both":
+            return None
+        at_destination = self.moved == "destination"
+        return self.new.source_endpoint if at_destination else self.new.destination_endpoint
+
+
+@dataclass(slots=True)
+class ObservedLink:
+    """The SAs that two terminals share. `outer`: the newest one on the current endpoints."""
+
+    number: int
+    outer: Outer
+    last_move: Move | None = None
+
+
+class Links:
+    """All links of a capture and the moves they made."""
+
+    def __init__(self) -> None:
+        self.moves: list[Move] = []
+        self.moves_not_kept = 0
+        self._links: list[ObservedLink] = []
+        self._by_inner: dict[InnerPair, ObservedLink] = {}
+        self._by_pair: dict[OuterPair, ObservedLink] = {}
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def follow(
+        self,
+        sa: ObservedSa,
+        outer: Outer,
+        inner: InnerPair | None,
+        evidence: Evidence,
+        time_ns: int,
+        frame: int,
+    ) -> None:
+        """Take note of the newest authentic packet of an SA. Call it with no other packet."""
+        link = self._link_of(sa, outer, inner)
+        if inner is not None and len(self._by_inner) < MAX_INNER_PAIRS:
+            self._by_inner.setdefault(inner, link)
+        if outer.pair == link.outer.pair:
+            link.outer = outer
+            if link.last_move:
+                _join_move(link.last_move, sa, evidence)
+        elif sa.outer is None or sa.outer.pair != outer.pair:
+            # An SA that stays where it was moves nothing: its sender may not know of the move yet.
+            old = sa.outer or _in_direction_of(link.outer, outer)
+            signalled = evidence is Evidence.REGISTRATION
+            spis = [sa.spi]
+            move = Move(link.number, time_ns, frame, old, outer, evidence, signalled, spis)
+            self._record(link, move)
+        sa.outer = outer
+
+    def _link_of(self, sa: ObservedSa, outer: Outer, inner: InnerPair | None) -> ObservedLink:
+        if sa.link is not None:
+            return self._links[sa.link - 1]
+        link = self._by_inner.get(inner) if inner is not None else None
+        link = link or self._by_pair.get(outer.pair)
+        if link is None:
+            link = ObservedLink(len(self._links) + 1, outer)
+            self._links.append(link)
+            self._by_pair[outer.pair] = link
+        sa.link = link.number
+        return link
+
+    def _record(self, link: ObservedLink, move: Move) -> None:
+        if self._by_pair.get(link.outer.pair) is link:
+            del self._by_pair[link.outer.pair]
+        link.outer = move.new
+        link.last_move = move
+        self._by_pair[move.new.pair] = link
+        if len(self.moves) < MAX_MOVES:
+            self.moves.append(move)
+        else:
+            self.moves_not_kept += 1
+
+
+def _join_move(move: Move, sa: ObservedSa, evidence: Evidence) -> None:
+    if sa.spi not in move.spis:
+        move.spis.append(sa.spi)
+    if evidence is Evidence.REGISTRATION:
+        move.signalled = True
+
+
+def _in_direction_of(old: Outer, new: Outer) -> Outer:
+    """The old path in the direction of a re-keyed SA that was never seen there."""
+    same_way = old.source == new.source or old.destination == new.destination
+    return old if same_way else old.reversed()

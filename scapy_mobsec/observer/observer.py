@@ -1,0 +1,286 @@
+"""Passive tracking of mobile IPsec in captures: frames in, a report out.
+
+Counting rules (see docs/decode.md): esp = verified + unverified + icv_failed + no_key;
+replayed and duplicates are among them. A move or a registration is told only from packets that
+a key opens, and never from a replayed one.
+"""
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from contrib_layers.numbers import AttemptFlag
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.esp.sa import Opened
+from scapy_mobsec.observer.associations import (
+    COUNTS,
+    NEXT_HEADER_IPV4,
+    NEXT_HEADER_IPV6,
+    Associations,
+    KeySource,
+    ObservedSa,
+)
+from scapy_mobsec.observer.links import Evidence, Links, Move
+from scapy_mobsec.observer.outer import ESP_HEADER_LENGTH, Outer, classify
+from scapy_mobsec.observer.registrations import (
+    Message,
+    Registration,
+    Registrations,
+    Sighting,
+    registration_in,
+)
+from scapy_mobsec.packet.fragments import Reassembler
+from scapy_mobsec.packet.ip import parse_ip
+from scapy_mobsec.packet.link import ip_of_frame
+from scapy_mobsec.registration.messages import RegistrationRequest
+
+ESP_COUNTS = tuple(name for name in COUNTS if name != "packets")
+DUPLICATE_WINDOW_NS = 1_000_000_000
+MAX_RECENT_FRAMES = 65_536
+MAX_FLOWS = 65_536
+
+_COUNTED_AS_MALFORMED = frozenset(
+    {
+        DropReason.TRUNCATED,
+        DropReason.MALFORMED_IP,
+        DropReason.MALFORMED_UDP,
+        DropReason.MALFORMED_IKE,
+        DropReason.FRAGMENT_OVERLAP,
+        DropReason.ESP_TOO_SHORT,
+        DropReason.BAD_PADDING,
+        DropReason.POORLY_FORMED,
+    }
+)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Counts of a whole observation."""
+
+    packets: int = 0
+    esp: int = 0
+    verified: int = 0
+    unverified: int = 0
+    icv_failed: int = 0
+    no_key: int = 0
+    replayed: int = 0
+    duplicates: int = 0
+    ike: int = 0
+    keepalives: int = 0
+    malformed: int = 0
+    registrations: int = 0
+    moves: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an observer knows so far. `refused`: registrations answered with another code than 0.
+
+    first_time, last_time: of the frames fed, in nanoseconds since the Unix epoch, 0 without any.
+    not_kept: registrations and moves that were counted only.
+    """
+
+    summary: Summary
+    first_time: int
+    last_time: int
+    sas: list[ObservedSa]
+    registrations: list[Registration]
+    refused: list[Registration]
+    moves: list[Move]
+    drops: dict[DropReason, int]
+    not_kept: int
+
+
+class _Frame(NamedTuple):
+    """The frame at hand; digest: a hash of its octets."""
+
+    number: int
+    time_ns: int
+    digest: int
+
+
+class Observer:
+    """Follows the SAs of any number of links through captured frames."""
+
+    def __init__(self, keys: KeySource) -> None:
+        self._keys = keys
+        self._summary = Summary()
+        self._first_time: int | None = None
+        self._last_time = 0
+        self._sas = Associations(keys)
+        self._links = Links()
+        self._registrations = Registrations()
+        self._drops: Counter[DropReason] = Counter()
+        self._reassembler = Reassembler()
+        self._flows: OrderedDict[frozenset[tuple[bytes, int]], None] = OrderedDict()
+        self._recent: OrderedDict[int, int] = OrderedDict()
+
+    @property
+    def packets(self) -> int:
+        """Frames fed so far."""
+        return self._summary.packets
+
+    def feed(
+        self, time_ns: int, octets: bytes, link_type: int, original_length: int | None = None
+    ) -> None:
+        """Take one frame. time_ns: since the Unix epoch; link_type: LINKTYPE_ number of pcap.
+
+        original_length: octets on the wire, where the capture cut the frame short. Never raises
+        for what a frame holds.
+        """
+        summary = self._summary
+        summary.packets += 1
+        if self._first_time is None:
+            self._first_time = time_ns
+        self._last_time = max(self._last_time, time_ns)
+        frame = _Frame(summary.packets, time_ns, hash(octets))
+        try:
+            self._observe(octets, link_type, frame)
+        except Drop as drop:
+            cut_short = original_length is not None and original_length > len(octets)
+            reason = drop.reason
+            if cut_short and reason in _COUNTED_AS_MALFORMED:
+                reason = DropReason.CUT_BY_CAPTURE
+            self._drops[reason] += 1
+            summary.malformed += reason in _COUNTED_AS_MALFORMED
+
+    def report(self) -> Report:
+        """Everything seen so far. The lists are the observer's own: read, do not change."""
+        accepted = [entry for entry in self._registrations.kept if entry.accepted]
+        refused = [entry for entry in self._registrations.kept if not entry.accepted]
+        summary = self._summary
+        for name in ESP_COUNTS:
+            total = sum(getattr(sa, name) for sa in self._sas)
+            setattr(summary, name, total + getattr(self._sas.overflow, name))
+        summary.registrations = len(accepted) + self._registrations.not_kept
+        summary.moves = len(self._links.moves) + self._links.moves_not_kept
+        not_kept = self._registrations.not_kept + self._links.moves_not_kept
+        return Report(
+            summary,
+            self._first_time or 0,
+            self._last_time,
+            list(self._sas),
+            accepted,
+            refused,
+            self._links.moves,
+            dict(self._drops),
+            not_kept,
+        )
+
+    def _observe(self, octets: bytes, link_type: int, frame: _Frame) -> None:
+        ip_octets = ip_of_frame(octets, link_type)
+        if ip_octets is None:
+            return
+        ip = parse_ip(ip_octets)
+        if ip.more_fragments or ip.fragment_offset:
+            whole = self._reassembler.add(ip, frame.time_ns / 1e9)
+            if whole is None:
+                return
+            ip = whole
+        carried = classify(ip, self._keys.knows_spi, self._knows_flow)
+        if carried is None:
+            return
+        if carried.content is Content.IKE:
+            self._summary.ike += 1
+        elif carried.content is Content.KEEPALIVE:
+            self._summary.keepalives += 1
+        else:
+            self._observe_esp(carried.octets, carried.outer, frame)
+
+    def _observe_esp(self, packet: bytes, outer: Outer, frame: _Frame) -> None:
+        if len(packet) < ESP_HEADER_LENGTH:
+            raise Drop(DropReason.ESP_TOO_SHORT, f"{len(packet)} octets")
+        self._summary.esp += 1
+        duplicate = self._is_duplicate(frame)
+        try:
+            sa, opened = self._sas.open(packet, outer)
+        except Drop:
+            failed = self._sas.sa_of(int.from_bytes(packet[:4], "big"), outer)
+            (failed or self._sas.overflow).duplicates += duplicate
+            raise
+        self._learn_flow(outer)
+        newest = opened.sequence > sa.seen.highest
+        if sa.seen.add(opened.sequence):
+            self._observe_content(sa, opened, outer, frame, newest)
+        elif duplicate:
+            sa.duplicates += 1
+        else:
+            sa.replayed += 1
+            raise Drop(DropReason.REPLAYED, f"SPI 0x{sa.spi:08x} sequence {opened.sequence}")
+
+    def _observe_content(
+        self, sa: ObservedSa, opened: Opened, outer: Outer, frame: _Frame, newest: bool
+    ) -> None:
+        message: Message | None = None
+        addresses: tuple[bytes, bytes] | None = None
+        malformed: Drop | None = None
+        try:
+            addresses = _inner_addresses(opened)
+            message = registration_in(opened)
+        except Drop as drop:
+            malformed = drop
+        if not _moves_nothing(message):
+            sa.note_path(outer, frame.time_ns, newest=newest)
+            if newest:
+                evidence = Evidence.DATA if message is None else Evidence.REGISTRATION
+                pair = None if addresses is None else frozenset(addresses)
+                self._links.follow(sa, outer, pair, evidence, frame.time_ns, frame.number)
+        if message is not None:
+            sighting = Sighting(
+                frame.number,
+                frame.time_ns,
+                sa.spi,
+                outer.description(sa.spi),
+                opened.verified,
+                addresses[0] if addresses else None,
+            )
+            self._registrations.note(message, sighting)
+        if malformed is not None:
+            raise malformed
+
+    def _is_duplicate(self, frame: _Frame) -> bool:
+        """Note the frame. Returns whether the same octets were seen within a second."""
+        recent = self._recent
+        while recent:
+            oldest, seen_at = next(iter(recent.items()))
+            recently = abs(frame.time_ns - seen_at) <= DUPLICATE_WINDOW_NS
+            if recently and len(recent) < MAX_RECENT_FRAMES:
+                break
+            del recent[oldest]
+        known = frame.digest in recent
+        recent[frame.digest] = frame.time_ns
+        recent.move_to_end(frame.digest)
+        return known
+
+    def _knows_flow(self, outer: Outer) -> bool:
+        return bool(self._flows) and outer.pair in self._flows
+
+    def _learn_flow(self, outer: Outer) -> None:
+        """Remember where authentic ESP was carried, to know unknown SPIs and IKE there."""
+        if outer.pair not in self._flows:
+            self._flows[outer.pair] = None
+            if len(self._flows) > MAX_FLOWS:
+                self._flows.popitem(last=False)
+
+
+def _inner_addresses(opened: Opened) -> tuple[bytes, bytes] | None:
+    """Source and destination of the inner packet, None in transport mode. Raises Drop."""
+    inner = opened.payload
+    if opened.next_header == NEXT_HEADER_IPV4 and len(inner) >= 20:
+        return inner[12:16], inner[16:20]
+    if opened.next_header == NEXT_HEADER_IPV6 and len(inner) >= 40:
+        return inner[8:24], inner[24:40]
+    if opened.next_header in (NEXT_HEADER_IPV4, NEXT_HEADER_IPV6):
+        raise Drop(DropReason.MALFORMED_IP, f"inner packet of {len(inner)} octets")
+    return None
+
+
+def _moves_nothing(message: Message | None) -> bool:
+    """PROBE and CONFIRM test a path; an RREP tells by USE that its path is the current one."""
+    if message is None or message.attempt is None:
+        return False
+    flags = message.attempt.flags
+    if isinstance(message, RegistrationRequest):
+        return bool(flags & (AttemptFlag.PROBE | AttemptFlag.CONFIRM))
+    return not flags & AttemptFlag.USE

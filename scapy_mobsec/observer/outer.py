@@ -1,0 +1,122 @@
+"""What the outside of a packet says: encapsulation, endpoints, and ESP, IKE or keepalive within.
+
+ESP is recognised as IP protocol 50, in UDP on port 4500 (RFC 3948), and in UDP on any other port
+where a known SPI shows or where ESP was authenticated before between the same two endpoints.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from contrib_layers.numbers import IKE_PORT, NATT_PORT
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.udp import Content, unwrap
+from scapy_mobsec.packet.ip import IpPacket, parse_udp
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.registration.description import (
+    Description,
+    EspHeader,
+    Ipv4Header,
+    Ipv6Header,
+    UdpHeader,
+)
+
+PROTOCOL_UDP = 17
+PROTOCOL_ESP = 50
+
+ESP_HEADER_LENGTH = 8
+IKE_HEADER_LENGTH = 28
+
+
+class Outer(NamedTuple):
+    """Outer headers of one packet, in the direction it went. A tuple, as it is made per packet."""
+
+    encapsulation: Encapsulation
+    source: bytes
+    source_port: int
+    destination: bytes
+    destination_port: int
+
+    def __str__(self) -> str:
+        ends = f"{self.source_endpoint} > {self.destination_endpoint}"
+        return f"{self.encapsulation.value} {ends}"
+
+    @property
+    def source_endpoint(self) -> Endpoint:
+        return Endpoint(self.source, self.source_port)
+
+    @property
+    def destination_endpoint(self) -> Endpoint:
+        return Endpoint(self.destination, self.destination_port)
+
+    @property
+    def pair(self) -> frozenset[tuple[bytes, int]]:
+        """Both endpoints without direction."""
+        return frozenset(
+            ((self.source, self.source_port), (self.destination, self.destination_port))
+        )
+
+    def reversed(self) -> "Outer":
+        """The same path in the other direction."""
+        return Outer(
+            self.encapsulation,
+            self.destination,
+            self.destination_port,
+            self.source,
+            self.source_port,
+        )
+
+    def description(self, spi: int) -> Description:
+        """The header descriptors that a terminal would report for this packet."""
+        ip = Ipv4Header if len(self.source) == 4 else Ipv6Header
+        esp = EspHeader(spi)
+        if self.encapsulation is Encapsulation.NATIVE:
+            return (ip(self.source, self.destination), esp)
+        udp = UdpHeader(self.source_port, self.destination_port)
+        return (ip(self.source, self.destination), udp, esp)
+
+
+class Carried(NamedTuple):
+    """The content of one packet and where it was carried."""
+
+    content: Content
+    octets: bytes
+    outer: Outer
+
+
+def classify(
+    ip: IpPacket,
+    knows_spi: Callable[[int], bool],
+    knows_flow: Callable[[Outer], bool],
+) -> Carried | None:
+    """Find ESP, IKE or a NAT keepalive in a whole IP packet; None if it carries neither.
+
+    Raises Drop where a packet must be one of them but is malformed.
+    """
+    if ip.protocol == PROTOCOL_ESP:
+        outer = Outer(Encapsulation.NATIVE, ip.source, 0, ip.destination, 0)
+        return Carried(Content.ESP, ip.payload, outer)
+    if ip.protocol != PROTOCOL_UDP:
+        return None
+    udp = parse_udp(ip)
+    outer = Outer(
+        Encapsulation.UDP, ip.source, udp.source_port, ip.destination, udp.destination_port
+    )
+    ports = (udp.source_port, udp.destination_port)
+    if NATT_PORT in ports or knows_flow(outer):
+        return _natt_content(udp.payload, outer)
+    if len(udp.payload) >= ESP_HEADER_LENGTH and knows_spi(int.from_bytes(udp.payload[:4], "big")):
+        return Carried(Content.ESP, udp.payload, outer)
+    if IKE_PORT in ports:
+        return _ike(udp.payload, outer)
+    return None
+
+
+def _natt_content(payload: bytes, outer: Outer) -> Carried:
+    content, message = unwrap(payload)
+    return _ike(message, outer) if content is Content.IKE else Carried(content, message, outer)
+
+
+def _ike(message: bytes, outer: Outer) -> Carried:
+    if len(message) < IKE_HEADER_LENGTH:
+        raise Drop(DropReason.MALFORMED_IKE, f"{len(message)} octets are no IKE header")
+    return Carried(Content.IKE, message, outer)

@@ -1,0 +1,51 @@
+"""Which sequence numbers of one SA a capture has shown, in bounded memory."""
+
+from bisect import bisect_right
+
+
+class SeenSequences:
+    """A set of sequence numbers, kept as sorted runs without gaps.
+
+    At most `max_runs` runs are kept. Beyond that the lowest run is forgotten: a replay of so
+    old a number is then no longer told from a first showing.
+    """
+
+    __slots__ = ("_ends", "_max_runs", "_starts")
+
+    def __init__(self, max_runs: int = 65_536) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []  # inclusive
+        self._max_runs = max_runs
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @property
+    def highest(self) -> int:
+        """The highest number seen, 0 if none."""
+        return self._ends[-1] if self._ends else 0
+
+    def add(self, number: int) -> bool:
+        """Note a number. Returns whether it is new."""
+        starts, ends = self._starts, self._ends
+        if ends and number == ends[-1] + 1:
+            ends[-1] = number
+            return True
+        after = bisect_right(starts, number)
+        if after and number <= ends[after - 1]:
+            return False
+        joins_left = after > 0 and ends[after - 1] + 1 == number
+        joins_right = after < len(starts) and starts[after] == number + 1
+        if joins_left and joins_right:
+            ends[after - 1] = ends.pop(after)
+            del starts[after]
+        elif joins_left:
+            ends[after - 1] = number
+        elif joins_right:
+            starts[after] = number
+        else:
+            starts.insert(after, number)
+            ends.insert(after, number)
+            if len(starts) > self._max_runs:
+                del starts[0], ends[0]
+        return True

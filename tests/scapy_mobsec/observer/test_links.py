@@ -1,0 +1,99 @@
+"""Moves as a capture shows them: each test is what comes in, packet by packet, and what is told."""
+
+from frames import GATEWAY, HOME, INNER_HOST, NEW, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys, gcm
+
+import scapy_mobsec.observer.links as links_module
+from scapy_mobsec.packet.ip import build_ip
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
+
+
+def told(bench):
+    return [(str(move.left), str(move.reached)) for move in bench.report.moves]
+
+
+def test_both_directions_of_one_path_are_one_link_and_no_move(bench):
+    bench.see(bench.up(), bench.down(), bench.up(), bench.down())
+    assert [sa.link for sa in bench.report.sas] == [1, 1]
+    assert bench.report.moves == []
+
+
+def test_a_move_is_told_once_with_all_sas_that_follow(bench):
+    bench.see(bench.up(), bench.down(), bench.up(NEW), bench.down(NEW), bench.up(NEW))
+    (move,) = bench.report.moves
+    assert (move.left, move.reached, move.peer, move.moved) == (OLD, NEW, GATEWAY, "source")
+    assert move.spis == [TO_GATEWAY, TO_MOBILE]
+    assert (move.frame, move.signalled) == (3, False)
+
+
+def test_packets_still_under_way_to_the_old_address_move_nothing_back(bench):
+    bench.see(bench.up(), bench.down(), bench.up(NEW), bench.down(OLD), bench.down(NEW))
+    assert told(bench) == [(str(OLD), str(NEW))]
+
+
+def test_a_late_packet_from_the_old_address_moves_nothing_back(bench):
+    late = bench.up(OLD)
+    bench.see(bench.up(OLD), bench.up(NEW), late)
+    assert told(bench) == [(str(OLD), str(NEW))]
+
+
+def test_back_and_forth_is_two_moves(bench):
+    bench.see(bench.up(OLD), bench.up(NEW), bench.up(OLD))
+    assert told(bench) == [(str(OLD), str(NEW)), (str(NEW), str(OLD))]
+
+
+def test_the_gateway_side_alone_shows_the_move_at_its_destination(bench):
+    bench.see(bench.down(OLD), bench.down(NEW))
+    (move,) = bench.report.moves
+    assert (move.moved, move.left, move.reached, move.peer) == ("destination", OLD, NEW, GATEWAY)
+
+
+def test_a_new_port_alone_is_a_move(bench):
+    bench.see(bench.up(OLD), bench.up(Endpoint(OLD.address, 4501)))
+    assert told(bench) == [(str(OLD), "198.51.100.2:4501")]
+
+
+def test_a_change_of_encapsulation_is_a_move(bench):
+    bench.see(bench.up(OLD), bench.native(bench.seal(TO_GATEWAY)))
+    (move,) = bench.report.moves
+    assert move.new.encapsulation is Encapsulation.NATIVE
+    assert (move.moved, move.peer) == ("both", None)
+
+
+def test_a_rekeyed_sa_at_the_new_address_belongs_to_its_link_by_the_inner_addresses():
+    bench = Bench(Keys(gcm(TO_GATEWAY), gcm(TO_MOBILE), gcm(0x3003), gcm(0x4004)))
+    bench.see(bench.up(OLD), bench.down(OLD))
+    back = build_ip(INNER_HOST, HOME, 1, b"ping")
+    forth = build_ip(HOME, INNER_HOST, 1, b"ping")
+    bench.see(bench.udp(bench.seal(0x4004, back), GATEWAY, NEW))
+    bench.see(bench.udp(bench.seal(0x3003, forth), NEW, GATEWAY))
+    (move,) = bench.report.moves
+    assert (move.moved, move.left, move.reached) == ("destination", OLD, NEW)
+    assert move.spis == [0x4004, 0x3003]
+    assert {sa.link for sa in bench.report.sas} == {1}
+
+
+def test_other_inner_addresses_at_other_endpoints_are_another_link():
+    bench = Bench(Keys(gcm(TO_GATEWAY), gcm(0x3003)))
+    other = build_ip(Endpoint.of("10.10.1.9").address, INNER_HOST, 1, b"ping")
+    bench.see(bench.up(OLD), bench.udp(bench.seal(0x3003, other), NEW, GATEWAY))
+    assert [sa.link for sa in bench.report.sas] == [1, 2]
+    assert bench.report.moves == []
+
+
+def test_a_replay_from_elsewhere_moves_nothing(bench):
+    esp = bench.seal(TO_GATEWAY)
+    bench.see(bench.udp(esp, OLD), bench.udp(esp, NEW))
+    assert bench.report.moves == []
+
+
+def test_forged_and_unknown_packets_move_nothing(bench):
+    bench.see(bench.up(OLD), bench.up(NEW, octet=9), bench.udp(bench.seal(0x5005), NEW))
+    assert bench.report.moves == []
+
+
+def test_moves_are_bounded_but_all_counted(bench, monkeypatch):
+    monkeypatch.setattr(links_module, "MAX_MOVES", 2)
+    summary = bench.see(*(bench.up(side) for _ in range(3) for side in (OLD, NEW)))
+    assert len(bench.report.moves) == 2
+    assert summary.moves == 5
+    assert bench.report.not_kept == 3

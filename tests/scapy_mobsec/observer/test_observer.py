@@ -1,0 +1,155 @@
+import pytest
+from frames import GATEWAY, NEW, OLD, RAW_IP, START, TO_GATEWAY, TO_MOBILE, Bench, Keys, gcm
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scapy_mobsec.observer.observer as observer_module
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.packet.ip import build_ip
+
+
+def test_the_kinds_of_esp_add_up(bench):
+    good = bench.up()
+    wrong = bench.up(octet=9)
+    unknown = bench.udp(bench.seal(0x5005))
+    summary = bench.see(good, wrong, unknown, bench.udp(b"\xff"), bench.udp(bytes(32)))
+    assert (summary.packets, summary.esp, summary.ike, summary.keepalives) == (5, 3, 1, 1)
+    assert (summary.verified, summary.icv_failed, summary.no_key) == (1, 1, 1)
+    assert summary.esp == sum((summary.verified, summary.icv_failed, summary.no_key))
+    assert bench.report.drops == {DropReason.BAD_ICV: 1, DropReason.UNKNOWN_SPI: 1}
+
+
+def test_an_identical_frame_within_a_second_is_a_duplicate(bench):
+    packet = bench.up()
+    summary = bench.see(packet, packet, after=0.5)
+    assert (summary.verified, summary.duplicates, summary.replayed) == (2, 1, 0)
+
+
+def test_an_identical_frame_later_is_a_replay(bench):
+    packet = bench.up()
+    summary = bench.see(packet, packet, after=1.5)
+    assert (summary.verified, summary.duplicates, summary.replayed) == (2, 0, 1)
+    assert bench.report.drops == {DropReason.REPLAYED: 1}
+
+
+def test_the_same_esp_in_a_different_frame_is_a_replay(bench):
+    esp = bench.seal(TO_GATEWAY)
+    summary = bench.see(bench.udp(esp, OLD), bench.udp(esp, NEW))
+    assert (summary.duplicates, summary.replayed) == (0, 1)
+
+
+def test_duplicates_of_what_no_key_opens_are_counted_too(bench):
+    packet = bench.udp(bench.seal(0x5005))
+    summary = bench.see(packet, packet)
+    assert (summary.no_key, summary.duplicates) == (2, 1)
+
+
+def test_on_a_known_flow_unknown_spis_are_esp(bench):
+    source = OLD.__class__(OLD.address, 1024)
+    gateway = GATEWAY.__class__(GATEWAY.address, 2048)
+    unknown = bench.udp(bench.seal(0x5005), source, gateway)
+    known = bench.udp(bench.seal(TO_GATEWAY), source, gateway)
+    keepalive = bench.udp(b"\xff", source, gateway)
+    summary = bench.see(unknown, known, unknown, keepalive)
+    assert (summary.esp, summary.verified, summary.no_key, summary.keepalives) == (2, 1, 1, 1)
+
+
+def test_outer_fragments_are_put_together(bench):
+    whole = bench.up()
+    head, body = whole[:20], whole[20:]
+
+    def fragment(offset, data, more):
+        flags = (offset // 8) | (0x2000 if more else 0)
+        length = (20 + len(data)).to_bytes(2)
+        return head[:2] + length + head[4:6] + flags.to_bytes(2) + head[8:] + data
+
+    summary = bench.see(fragment(32, body[32:], False), fragment(0, body[:32], True))
+    assert (summary.packets, summary.esp, summary.verified) == (2, 1, 1)
+
+
+def test_frames_cut_by_the_capture_are_not_called_malformed(bench):
+    packet = bench.up()
+    bench.observer.feed(START, packet[:40], RAW_IP, len(packet))
+    report = bench.report
+    assert report.drops == {DropReason.CUT_BY_CAPTURE: 1}
+    assert report.summary.malformed == 0
+
+
+def test_bad_padding_under_a_good_icv_is_verified_and_malformed(bench):
+    esp = bench.seal(TO_GATEWAY)
+    inbound_key = gcm(TO_GATEWAY)
+    protection = inbound_key.suite.protection(inbound_key.encryption_key, None)
+    plaintext = protection.decrypt(esp[:8], b"", esp[8:16], esp[16:])
+    bent = bytearray(plaintext)
+    bent[-2] = 255
+    forged = esp[:16] + protection.encrypt(esp[:8], b"", esp[8:16], bytes(bent))
+    summary = bench.see(bench.udp(forged))
+    assert (summary.verified, summary.malformed) == (1, 1)
+    assert bench.report.drops == {DropReason.BAD_PADDING: 1}
+
+
+@pytest.mark.parametrize("inner", [b"", b"\x45" + bytes(10), bytes(19)])
+def test_a_short_inner_packet_is_malformed(bench, inner):
+    summary = bench.see(bench.up(payload=inner))
+    assert (summary.verified, summary.malformed) == (1, 1)
+
+
+def test_esp_shorter_than_its_header_is_malformed(bench):
+    summary = bench.see(bench.native(b"\x00\x00\x10\x01\x00"))
+    assert (summary.esp, summary.malformed) == (0, 1)
+    assert bench.report.drops == {DropReason.ESP_TOO_SHORT: 1}
+
+
+def test_an_unknown_link_layer_is_a_named_drop(bench):
+    bench.observer.feed(START, b"frame", 65_000)
+    assert bench.report.drops == {DropReason.UNKNOWN_LINK_TYPE: 1}
+
+
+def test_memory_for_frames_and_flows_is_bounded(bench, monkeypatch):
+    monkeypatch.setattr(observer_module, "MAX_RECENT_FRAMES", 4)
+    monkeypatch.setattr(observer_module, "MAX_FLOWS", 4)
+    bench.see(*(bench.up(OLD.__class__(OLD.address, port)) for port in range(1, 20)), after=0.001)
+    assert len(bench.observer._recent) == 4
+    assert len(bench.observer._flows) == 4
+
+
+SEEDS = [
+    pytest_bench.up() if index else pytest_bench.native(pytest_bench.seal(TO_GATEWAY))
+    for pytest_bench in [Bench()]
+    for index in range(2)
+]
+
+
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 200), st.integers(1, 255))))
+def test_nothing_but_counts_comes_of_mutations(packet, changes):
+    octets = bytearray(packet)
+    for position, change in changes:
+        octets[position % len(octets)] ^= change
+    observer = Observer(Keys(gcm(TO_GATEWAY), gcm(TO_MOBILE)))
+    observer.feed(START, bytes(octets), RAW_IP)
+    assert observer.report().summary.packets == 1
+    if bytes(octets[-60:]) != packet[-60:]:
+        assert observer.report().summary.verified == 0
+
+
+@given(st.binary(max_size=200), st.sampled_from([0, 1, 12, 101, 108, 113, 228, 229, 276, 9999]))
+def test_nothing_but_counts_comes_of_noise(octets, link_type):
+    observer = Observer(Keys(gcm(TO_GATEWAY)))
+    observer.feed(START, octets, link_type)
+    assert observer.report().summary.packets == 1
+
+
+def test_no_scapy_object_is_made(bench, monkeypatch):
+    from scapy.packet import Packet
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a Scapy object per data packet")
+
+    monkeypatch.setattr(Packet, "__init__", refuse)
+    assert bench.see(bench.up(), bench.down()).verified == 2
+
+
+def test_other_ip_traffic_is_counted_as_packets_only(bench):
+    summary = bench.see(build_ip(OLD.address, GATEWAY.address, 6, bytes(20)))
+    assert (summary.packets, summary.esp, summary.malformed) == (1, 0, 0)

@@ -1,0 +1,79 @@
+import pytest
+
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.observer.outer import classify
+from scapy_mobsec.packet.ip import build_ip, build_udp, parse_ip
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.registration.description import EspHeader, Ipv4Header, Ipv6Header, UdpHeader
+
+A, B = (Endpoint.of(text).address for text in ("192.0.2.1", "203.0.113.2"))
+A6, B6 = (Endpoint.of(text).address for text in ("2001:db8::1", "2001:db8::2"))
+ESP = (0x1001).to_bytes(4) + bytes(28)
+IKE = bytes(range(28))
+
+
+def datagram(payload, source_port=4500, destination_port=4500, source=A, destination=B):
+    udp = build_udp(source, destination, source_port, destination_port, payload)
+    return parse_ip(build_ip(source, destination, 17, udp))
+
+
+def look(ip, known_spis=(), known_flow=False):
+    return classify(ip, known_spis.__contains__, lambda outer: known_flow)
+
+
+@pytest.mark.parametrize(
+    ("ip", "content", "octets"),
+    [
+        (parse_ip(build_ip(A, B, 50, ESP)), Content.ESP, ESP),
+        (datagram(ESP), Content.ESP, ESP),
+        (datagram(ESP, 1024), Content.ESP, ESP),
+        (datagram(bytes(4) + IKE), Content.IKE, IKE),
+        (datagram(IKE, 500, 500), Content.IKE, IKE),
+        (datagram(b"\xff"), Content.KEEPALIVE, b""),
+    ],
+)
+def test_what_is_carried(ip, content, octets):
+    carried = look(ip)
+    assert (carried.content, carried.octets) == (content, octets)
+
+
+def test_on_another_port_a_known_spi_or_a_known_flow_shows_esp():
+    ip = datagram(ESP, 1024, 2048)
+    assert look(ip) is None
+    assert look(ip, known_spis=[0x1001]).content is Content.ESP
+    assert look(ip, known_flow=True).content is Content.ESP
+
+
+def test_other_traffic_is_left_alone():
+    assert look(parse_ip(build_ip(A, B, 6, bytes(20)))) is None
+    assert look(datagram(b"dns", 53, 1024)) is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "port", "reason"),
+    [
+        (bytes(4) + bytes(27), 4500, DropReason.MALFORMED_IKE),
+        (bytes(27), 500, DropReason.MALFORMED_IKE),
+        (b"\xfe", 4500, DropReason.TRUNCATED),
+    ],
+)
+def test_malformed(payload, port, reason):
+    with pytest.raises(Drop) as caught:
+        look(datagram(payload, port, port))
+    assert caught.value.reason is reason
+
+
+def test_description():
+    native = look(parse_ip(build_ip(A6, B6, 50, ESP))).outer
+    assert native.description(7) == (Ipv6Header(A6, B6), EspHeader(7))
+    udp = look(datagram(ESP, 1024)).outer
+    assert udp.description(7) == (Ipv4Header(A, B), UdpHeader(1024, 4500), EspHeader(7))
+
+
+def test_the_pair_has_no_direction():
+    there = look(datagram(ESP, 1024)).outer
+    back = look(datagram(ESP, 4500, 1024, B, A)).outer
+    assert there.pair == back.pair
+    assert there.reversed() == back
+    assert there.encapsulation is Encapsulation.UDP

@@ -1,0 +1,153 @@
+import pytest
+from frames import GATEWAY, HOME, NEW, OLD, TO_GATEWAY, TO_MOBILE, reply, request, signalling
+
+import scapy_mobsec.observer.registrations as registrations_module
+from contrib_layers.numbers import AttemptFlag, FieldCode, NatureCode, ReplyCode
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.ip import build_ip, build_udp
+from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.registration.description import EspHeader, Ipv4Header, UdpHeader
+
+INSIDE = Endpoint.of("10.0.0.2", 4500)
+SEEN = (
+    Ipv4Header(NEW.address, GATEWAY.address),
+    UdpHeader(NEW.port, GATEWAY.port),
+    EspHeader(TO_GATEWAY),
+)
+BACK = (
+    Ipv4Header(GATEWAY.address, NEW.address),
+    UdpHeader(GATEWAY.port, NEW.port),
+    EspHeader(TO_MOBILE),
+)
+
+
+def asks(bench, source=NEW, **fields):
+    return bench.up(source, payload=signalling(request(**fields)))
+
+
+def answers(bench, destination=NEW, **fields):
+    return bench.down(destination, payload=signalling(reply(**fields)))
+
+
+def test_a_registration_behind_a_nat(bench):
+    bench.see(asks(bench))
+    bench.see(answers(bench, observed=SEEN, sent=BACK), after=0.05)
+    (entry,) = bench.report.registrations
+    assert entry.request.attempt.number == 1
+    assert entry.observed == SEEN
+    assert entry.round_trip_ns == 50_000_000
+    assert entry.reply_translations == ()
+
+
+def written_behind_a_nat(bench, **fields):
+    message = request(**fields)
+    inside = request(source=INSIDE, **fields).sent
+    return bench.up(NEW, payload=signalling(type(message)(**_fields(message) | {"sent": inside})))
+
+
+def _fields(message):
+    return {name: getattr(message, name) for name in message.__dataclass_fields__}
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_translations_are_told_with_and_without_the_reply(bench, answered):
+    bench.see(written_behind_a_nat(bench))
+    if answered:
+        bench.see(answers(bench, observed=SEEN))
+    (entry,) = bench.report.registrations
+    assert (entry.reply is not None) == answered
+    assert [(item.field, item.nature) for item in entry.translations] == [
+        (FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS_AND_PORT),
+        (FieldCode.SOURCE_PORT, NatureCode.ADDRESS_AND_PORT),
+    ]
+
+
+def test_the_move_is_signalled_by_it(bench):
+    bench.see(bench.up(OLD), bench.down(OLD), asks(bench), answers(bench), bench.up(NEW))
+    (move,) = bench.report.moves
+    assert move.signalled
+    assert (move.left, move.reached) == (OLD, NEW)
+
+
+def test_data_that_overtook_the_request_leaves_the_move_signalled(bench):
+    bench.see(bench.up(OLD), bench.up(NEW), asks(bench))
+    (move,) = bench.report.moves
+    assert move.signalled
+    assert move.evidence.value == "data"
+
+
+@pytest.mark.parametrize("flags", [AttemptFlag.PROBE, AttemptFlag.CONFIRM])
+def test_probes_move_nothing(bench, flags):
+    bench.see(bench.up(OLD))
+    bench.see(asks(bench, flags=flags, response=bytes(8)))
+    bench.see(answers(bench, flags=0))
+    assert bench.report.moves == []
+    assert [len(sa.spans) for sa in bench.report.sas] == [1, 0]
+
+
+def test_refused_is_not_accepted(bench):
+    bench.see(asks(bench), answers(bench, code=ReplyCode.IDENTIFICATION_MISMATCH))
+    report = bench.report
+    assert (report.registrations, report.summary.registrations) == ([], 0)
+    assert report.refused[0].reply.code == 133
+
+
+def test_a_133_is_paired_though_its_high_word_is_new(bench):
+    bench.see(asks(bench, identification=7))
+    bench.see(answers(bench, identification=(9 << 32) | 7, code=133))
+    assert bench.report.refused[0].reply is not None
+
+
+def test_a_reply_to_another_request_is_not_paired(bench):
+    bench.see(asks(bench, identification=7), answers(bench, identification=8))
+    assert bench.report.registrations[0].reply is None
+
+
+def test_replays_register_nothing(bench):
+    packet = asks(bench)
+    summary = bench.see(packet, packet, after=2)
+    assert (summary.registrations, summary.replayed) == (1, 1)
+
+
+def test_plain_mobile_ip_inside_is_data(bench):
+    summary = bench.see(asks(bench, attempt=None))
+    assert (summary.registrations, summary.malformed) == (0, 0)
+
+
+def test_poorly_formed_is_a_named_drop(bench):
+    garbage = build_udp(HOME, GATEWAY.address, 434, 434, b"\x01")
+    summary = bench.see(bench.up(payload=build_ip(HOME, GATEWAY.address, 17, garbage)))
+    assert bench.report.drops == {DropReason.POORLY_FORMED: 1}
+    assert (summary.verified, summary.malformed) == (1, 1)
+
+
+def test_required_extensions(bench):
+    bench.see(asks(bench, sent=None))
+    assert bench.report.drops == {DropReason.POORLY_FORMED: 1}
+
+
+def test_transport_mode(bench):
+    inner = signalling(request())[20:]
+    bench.see(bench.up(NEW, payload=inner, next_header=17))
+    (entry,) = bench.report.registrations
+    assert entry.home_address == HOME
+
+
+def test_the_inner_source_is_the_identity_of_a_link_without_ipv4(bench):
+    home, gateway = (Endpoint.of(text).address for text in ("2001:db8::1", "2001:db8::2"))
+    octets = signalling(request())[28:]
+    octets = octets[:4] + bytes(4) + octets[8:]
+    udp = build_udp(home, gateway, 434, 434, octets)
+    bench.see(bench.up(payload=build_ip(home, gateway, 17, udp), next_header=41))
+    (entry,) = bench.report.registrations
+    assert entry.home_address == home
+
+
+def test_what_is_kept_is_bounded_but_all_counted(bench, monkeypatch):
+    monkeypatch.setattr(registrations_module, "MAX_REGISTRATIONS", 2)
+    monkeypatch.setattr(registrations_module, "MAX_WAITING", 1)
+    summary = bench.see(*(asks(bench, identification=number) for number in range(5)))
+    assert len(bench.report.registrations) == 2
+    assert summary.registrations == 5
+    bench.see(answers(bench, identification=0))
+    assert bench.report.registrations[0].reply is None

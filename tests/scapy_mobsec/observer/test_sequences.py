@@ -1,0 +1,29 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scapy_mobsec.observer.sequences import SeenSequences
+
+
+@given(st.lists(st.integers(1, 40)))
+def test_it_is_a_set(numbers):
+    seen, oracle = SeenSequences(), set()
+    for number in numbers:
+        assert seen.add(number) == (number not in oracle)
+        oracle.add(number)
+        assert seen.highest == max(oracle)
+
+
+def test_neighbouring_runs_join():
+    seen = SeenSequences()
+    for number in (1, 3, 5, 4, 2):
+        assert seen.add(number)
+    assert len(seen) == 1
+
+
+def test_memory_is_bounded_and_the_lowest_run_is_forgotten():
+    seen = SeenSequences(max_runs=3)
+    for number in (1, 3, 5, 7):
+        seen.add(number)
+    assert len(seen) == 3
+    assert not seen.add(3)
+    assert seen.add(1)

@@ -1,0 +1,5 @@
+"""`python -m scapy_mobsec` is `mobsec`."""
+
+from scapy_mobsec.ui.cli import main
+
+main()

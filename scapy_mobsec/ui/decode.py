@@ -1,0 +1,128 @@
+"""`mobsec decode`: captures and keys in, a report out."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from click import ClickException
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from scapy_mobsec.drivers.capture import (
+    CaptureError,
+    CaptureTruncated,
+    open_capture,
+    read_records,
+)
+from scapy_mobsec.drivers.keyfiles import KeyFileError, KeyTable, read_keys, wireshark_key_files
+from scapy_mobsec.observer.observer import Observer, Report
+from scapy_mobsec.ui.report_json import report_as_json
+from scapy_mobsec.ui.views import print_report
+
+EXIT_INTERRUPTED = 130
+LONG_FILE = 8 << 20
+"""Octets from which a capture gets a progress bar."""
+PROGRESS_EVERY = 4096
+"""Packets from one step of the bar to the next."""
+
+
+class BadInput(ClickException):
+    """Something the user gave cannot be used; one line, exit code 2."""
+
+    exit_code = 2
+
+
+def run_decode(
+    captures: Sequence[str],
+    keys: Sequence[str] | None,
+    *,
+    as_json: bool,
+    count: int | None,
+    quiet: bool,
+) -> int:
+    """Decode captures in the order given, as one observation. Returns the exit code.
+
+    Raises BadInput for captures and key files that cannot be used.
+    """
+    messages = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
+    observer = Observer(load_keys(keys, messages))
+    interrupted = False
+    try:
+        for name in captures:
+            observe_capture(observer, name, messages, count)
+    except KeyboardInterrupt:
+        interrupted = True
+        messages.print(f"mobsec: interrupted after {observer.packets} packets")
+    _print(observer.report(), as_json=as_json, summary_only=quiet)
+    return EXIT_INTERRUPTED if interrupted else 0
+
+
+def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
+    """Read key files; without names the user's own Wireshark tables, and say so."""
+    own = names is None
+    paths = [str(path) for path in wireshark_key_files()] if names is None else names
+    table = KeyTable()
+    for name in paths:
+        try:
+            if name == "-":
+                rows = read_keys(sys.stdin, "<stdin>")
+            else:
+                with open(name, encoding="utf-8") as stream:
+                    rows = read_keys(stream, name)
+        except (KeyFileError, UnicodeDecodeError) as error:
+            raise BadInput(str(error)) from error
+        except OSError as error:
+            raise BadInput(f"{name}: {error.strerror}") from error
+        table.extend(rows)
+        for warning in rows.warnings:
+            messages.print(f"mobsec: warning: {warning}")
+        if own:
+            messages.print(f"mobsec: keys from Wireshark's table {name} ({len(rows.rows)} rows)")
+    if own and not paths:
+        messages.print("mobsec: no keys given (-k) and no Wireshark table found")
+    return table
+
+
+def observe_capture(observer: Observer, name: str, messages: Console, count: int | None) -> None:
+    """Feed one capture, up to `count` packets in all.
+
+    A truncated end is a warning: what was whole is decoded. Raises BadInput for other faults.
+    """
+    try:
+        with open_capture(name) as stream, _progress(stream, name, messages) as advance:
+            for record in read_records(stream):
+                if observer.packets == count:
+                    return
+                observer.feed(record.time_ns, record.data, record.link_type, record.original_length)
+                if not observer.packets % PROGRESS_EVERY:
+                    advance()
+    except CaptureTruncated as error:
+        messages.print(f"mobsec: warning: {name}: {error}")
+    except CaptureError as error:
+        raise BadInput(f"{name}: {error}") from error
+    except OSError as error:
+        raise BadInput(f"{name}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _progress(stream: BinaryIO, name: str, messages: Console) -> Iterator[Callable[[], None]]:
+    """A progress bar for long files, on a terminal only. Yields what moves it on."""
+    size = 0 if name == "-" else os.fstat(stream.fileno()).st_size
+    if size < LONG_FILE or not messages.is_terminal or messages.quiet:
+        yield lambda: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as progress:
+        task = progress.add_task(Path(name).name, total=size)
+        yield lambda: progress.update(task, completed=stream.tell())
+
+
+def _print(report: Report, *, as_json: bool, summary_only: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(report_as_json(report), indent=2) + "\n")
+    else:
+        print_report(report, Console(highlight=False), summary_only=summary_only)

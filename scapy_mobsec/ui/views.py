@@ -1,0 +1,223 @@
+"""Reports as tables for people. Views only render; nothing is decided here."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from contrib_layers.numbers import AttemptFlag, ReplyCode
+from scapy_mobsec.observer.associations import ObservedSa
+from scapy_mobsec.observer.links import Move
+from scapy_mobsec.observer.observer import Report, Summary
+from scapy_mobsec.observer.registrations import Registration, Sighting
+from scapy_mobsec.packet.path import address_text
+from scapy_mobsec.registration.description import (
+    AhHeader,
+    Description,
+    EspHeader,
+    HeaderDescriptor,
+    HttpHeader,
+    Ipv4Header,
+    Ipv6Header,
+    TcpHeader,
+    TlsHeader,
+    UdpHeader,
+    UnknownHeader,
+)
+from scapy_mobsec.translation import Translation, describe
+
+PIPED_WIDTH = 132
+
+
+def print_report(report: Report, console: Console, *, summary_only: bool = False) -> None:
+    """Print what a report holds; only the parts that have something to say."""
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    console.print(summary_line(report.summary), soft_wrap=True)
+    if summary_only:
+        return
+    start = report.first_time
+    parts = (
+        _registrations("Registrations", report.registrations, start),
+        _registrations("Refused registrations", report.refused, start),
+        _moves(report.moves, start),
+        _sas(report.sas, start),
+        _drops(report),
+    )
+    for part in parts:
+        if part is not None:
+            console.print()
+            console.print(part)
+
+
+def summary_line(summary: Summary) -> Text:
+    """The counts that are not zero, in one line."""
+    esp = _counts(summary, ("verified", "unverified", "icv_failed", "no_key"))
+    rest = ("replayed", "duplicates", "ike", "keepalives", "malformed", "registrations", "moves")
+    line = f"{summary.packets} packets, {summary.esp} ESP"
+    if esp:
+        line += f" ({esp})"
+    others = _counts(summary, rest)
+    text = Text(f"{line}, {others}" if others else line, style="bold")
+    if summary.icv_failed:
+        text.append("  ICV FAILURES", style="bold red")
+    return text
+
+
+def _counts(summary: Summary, names: Iterable[str]) -> str:
+    values = ((name, getattr(summary, name)) for name in names)
+    return ", ".join(f"{value} {_words(name, value)}" for name, value in values if value)
+
+
+def _words(name: str, value: int) -> str:
+    words = {"icv_failed": "ICV failed", "ike": "IKE", "no_key": "without key"}.get(name, name)
+    return words[:-1] if value == 1 and words.endswith("s") else words
+
+
+def _at(time_ns: int, start_ns: int) -> str:
+    return f"+{(time_ns - start_ns) / 1e9:.6f} s"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _registrations(title: str, entries: list[Registration], start: int) -> Table | None:
+    if not entries:
+        return None
+    table = _table(title, "Attempt", "What", "Detail")
+    for entry in entries:
+        attempt = entry.request.attempt
+        assert attempt is not None
+        flags = " ".join(flag.name or "" for flag in AttemptFlag if attempt.flags & flag)
+        name = f"#{attempt.number}.{attempt.index}" + (f" {flags}" if flags else "")
+        for row, (what, detail) in enumerate(_registration_rows(entry, start)):
+            table.add_row("" if row else name, what, detail)
+        table.add_section()
+    return table
+
+
+def _registration_rows(entry: Registration, start: int) -> Iterable[tuple[str, Text | str]]:
+    asked, reply = entry.asked, entry.reply
+    at = f"{_at(asked.time_ns, start)}, frame {asked.frame}, SPI 0x{asked.spi:08x}"
+    yield "RREQ", f"{at}{_mark(asked)}"
+    yield "sent", description_line(entry.request.sent or ())
+    if entry.observed is not None:
+        yield "observed", description_line(entry.observed)
+    yield "captured", description_line(asked.captured)
+    yield "translated", _translations(entry.translations)
+    if reply is None or entry.answered is None or entry.round_trip_ns is None:
+        yield "RREP", Text("not in this capture", style="yellow")
+        return
+    at = f"{_at(entry.answered.time_ns, start)}, frame {entry.answered.frame}"
+    took = f"round trip {entry.round_trip_ns / 1e6:.3f} ms"
+    yield "RREP", f"{code_text(reply.code)}, {at}, {took}{_mark(entry.answered)}"
+    if entry.reply_translations:
+        yield "on return", _translations(entry.reply_translations)
+
+
+def _mark(sighting: Sighting) -> str:
+    return "" if sighting.verified else "  NOT VERIFIED"
+
+
+def description_line(description: Description) -> str:
+    """The headers of a description, outermost first."""
+    return " / ".join(_header_text(header) for header in description)
+
+
+def _header_text(header: HeaderDescriptor) -> str:
+    match header:
+        case Ipv4Header() | Ipv6Header():
+            name = "IPv4" if isinstance(header, Ipv4Header) else "IPv6"
+            return f"{name} {address_text(header.source)} > {address_text(header.destination)}"
+        case UdpHeader() | TcpHeader():
+            return f"{header.type.name} {header.source_port} > {header.destination_port}"
+        case EspHeader() | AhHeader():
+            return f"{header.type.name} 0x{header.spi:08x}"
+        case TlsHeader():
+            return f"TLS {header.server_name} {header.certificate_sha256.hex()[:16]}..."
+        case HttpHeader():
+            line = f"HTTP {header.method} {header.authority}{header.path}".rstrip()
+            return " via ".join([line, *header.intermediaries])
+        case UnknownHeader():
+            return f"type {header.type} {header.value.hex()}"
+
+
+def code_text(code: int) -> str:
+    """The name of a reply code, with its number where it refuses."""
+    if code == ReplyCode.ACCEPTED:
+        return "accepted"
+    known = code in ReplyCode.__members__.values()
+    name = ReplyCode(code).name.lower().replace("_", " ") if known else "unknown code"
+    return f"{name} ({code})"
+
+
+def _translations(translations: tuple[Translation, ...]) -> Text:
+    if not translations:
+        return Text("nothing: no translator on the way", style="green")
+    return Text("\n".join(describe(item) for item in translations), style="bold yellow")
+
+
+def _moves(moves: list[Move], start: int) -> Table | None:
+    if not moves:
+        return None
+    table = _table("Moves", "Time", "Frame", "Link", "From", "To", "Peer", "Signalled", "SPIs")
+    for move in moves:
+        table.add_row(
+            _at(move.time_ns, start),
+            str(move.frame),
+            str(move.link),
+            f"{move.old.encapsulation.value} {move.left}",
+            f"{move.new.encapsulation.value} {move.reached}",
+            "both moved" if move.peer is None else str(move.peer),
+            "by registration" if move.signalled else "no registration seen",
+            " ".join(f"0x{spi:08x}" for spi in move.spis),
+        )
+    return table
+
+
+def _sas(sas: list[ObservedSa], start: int) -> Table | None:
+    if not sas:
+        return None
+    table = _table("Security associations", "SPI", "Link", "Suite", "Packets", "Outer path")
+    for sa in sas:
+        table.add_row(
+            f"0x{sa.spi:08x}",
+            "" if sa.link is None else str(sa.link),
+            sa.suite or Text("no key", style="yellow"),
+            _sa_counts(sa),
+            "\n".join(
+                f"{span.outer}, {span.packets} from {_at(span.first_time, start)}"
+                for span in sa.spans
+            ),
+        )
+    return table
+
+
+def _sa_counts(sa: ObservedSa) -> Text:
+    text = Text(str(sa.packets))
+    for name, style in (
+        ("verified", "green"),
+        ("unverified", "bold red"),
+        ("icv_failed", "bold red"),
+        ("no_key", "yellow"),
+        ("replayed", "bold yellow"),
+        ("duplicates", ""),
+    ):
+        value = getattr(sa, name)
+        if value:
+            text.append(f"\n{value} {_words(name, value)}", style=style)
+    return text
+
+
+def _drops(report: Report) -> Table | None:
+    if not report.drops:
+        return None
+    table = _table("Drops", "Reason", "Count", "Meaning")
+    for reason, count in sorted(report.drops.items(), key=lambda item: -item[1]):
+        table.add_row(reason.name.lower(), str(count), reason.value)
+    return table

@@ -1,0 +1,68 @@
+"""The command line as a shell sees it: output, error line, exit code."""
+
+import subprocess
+import sys
+
+import pytest
+
+from scapy_mobsec.ui.cli import main
+
+HEAVY = ("scapy.packet", "numpy", "cryptography")
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    captured = capsys.readouterr()
+    return stopped.value.code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["decode", "--help"], ["bench", "--help"]])
+def test_help_is_given_without_importing_anything_heavy(arguments):
+    script = (
+        "import sys\n"
+        "from scapy_mobsec.ui.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        f"finally:\n    assert not [name for name in {HEAVY} if name in sys.modules]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_version(capsys):
+    code, out, _ = run(capsys, "--version")
+    assert code == 0
+    assert out.startswith("mobsec ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["decode"], "no capture given"),
+        (["decode", "-", "-k", "-"], "stdin (-) can be read only once"),
+        (["decode", "-", "-r", "-"], "stdin (-) can be read only once"),
+        (["decode", "x.pcap", "-c", "0"], "Invalid value for '-c'"),
+        (["decode", "x.pcap", "-c", "many"], "Invalid value for '-c'"),
+        (["decode", "x.pcap", "-T", "xml"], "Invalid value for '-T'"),
+        (["decode", "--nonsense"], "No such option"),
+        (["nonsense"], "No such command"),
+        (["decode", "/nonexistent/x.pcap", "-k", "/dev/null"], "/nonexistent/x.pcap: "),
+        (["demo"], "--simulate"),
+        (["demo", "--simulate", "nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_use_is_one_line_on_stderr_and_exit_code_2(capsys, arguments, message):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("mobsec: ")
+    assert message in err
+
+
+def test_no_arguments_shows_the_help(capsys):
+    code, out, _ = run(capsys)
+    assert code == 2
+    assert "decode" in out

@@ -1,0 +1,258 @@
+"""`mobsec decode` on real captures and on bad days."""
+
+import gzip
+import io
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from scapy_mobsec.ui import decode as decode_module
+from scapy_mobsec.ui.cli import main
+
+PCAPS = Path(__file__).parents[3] / "pcaps"
+GCM, CBC = PCAPS / "strongswan-natt", PCAPS / "strongswan-natt-aes128-sha256"
+MOBSEC = [sys.executable, "-m", "scapy_mobsec"]
+
+
+@pytest.fixture
+def run(capsys):
+    def run_(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main(["decode", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return SimpleNamespace(code=stopped.value.code, out=captured.out, err=captured.err)
+
+    return run_
+
+
+@pytest.fixture
+def as_json(run):
+    def as_json_(*arguments):
+        done = run("-T", "json", *arguments)
+        assert done.code == 0, done.err
+        return json.loads(done.out)
+
+    return as_json_
+
+
+def keyed(sample):
+    return sample.with_suffix(".pcap"), "-k", sample.with_suffix(".esp_sa")
+
+
+@pytest.mark.parametrize("sample", [GCM, CBC], ids=lambda sample: sample.name)
+def test_strongswan_captures_are_verified_and_the_move_is_told(as_json, sample):
+    result = as_json(*keyed(sample))
+    summary = result["summary"]
+    assert (summary["esp"], summary["verified"], summary["ike"]) == (20, 20, 14)
+    assert (summary["icv_failed"], summary["no_key"], summary["malformed"]) == (0, 0, 0)
+    (move,) = result["moves"]
+    assert move["from"] == "192.0.2.2:4500"
+    assert move["to"] == "192.0.2.6:4500"
+    assert move["peer"] == "203.0.113.2:4500"
+    assert not move["signalled"]
+    assert len(result["sas"]) == 4
+    assert all(sa["key_found"] and sa["verified"] == 5 for sa in result["sas"])
+
+
+def test_the_simulated_handover_tells_its_registration(as_json):
+    result = as_json(*keyed(PCAPS / "handover-nat"))
+    summary = result["summary"]
+    assert summary["esp"] == summary["verified"] > 0
+    assert summary["registrations"] == len(result["registrations"]) >= 1
+    moved = [entry for entry in result["registrations"] if entry["translations"]]
+    items = {(item["header"], item["field"], item["nature"]) for item in moved[0]["translations"]}
+    assert ("ipv4", "source_address", "address_and_port") in items
+    assert moved[0]["code_name"] == "accepted"
+    assert all(move["signalled"] for move in result["moves"])
+
+
+def test_the_documented_keys_are_there(as_json):
+    result = as_json(*keyed(PCAPS / "handover-nat"))
+    document = (PCAPS.parent / "docs" / "decode.md").read_text()
+    named = [result["summary"], result["sas"][0], result["sas"][0]["paths"][0]]
+    named += [result["registrations"][0], result["registrations"][0]["reply"], result["moves"][0]]
+    for key in {key for part in [result, *named] for key in part}:
+        assert f"`{key}`" in document, key
+
+
+def test_text_shows_the_same_story(run):
+    done = run(*keyed(PCAPS / "handover-nat"))
+    assert done.code == 0
+    assert "source address and port" in done.out
+    for words in ("Registrations", "accepted", "Moves", "by registration"):
+        assert words in done.out
+
+
+def test_without_keys_the_users_wireshark_tables_are_read_and_said(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("WIRESHARK_CONFIG_DIR", str(tmp_path))
+    shutil.copy(GCM.with_suffix(".esp_sa"), tmp_path / "esp_sa")
+    done = run("-T", "json", GCM.with_suffix(".pcap"))
+    assert json.loads(done.out)["summary"]["verified"] == 20
+    assert str(tmp_path / "esp_sa") in done.err
+
+
+def test_without_any_key(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("WIRESHARK_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = run("-T", "json", GCM.with_suffix(".pcap"))
+    summary = json.loads(done.out)["summary"]
+    assert (summary["esp"], summary["no_key"], summary["verified"]) == (20, 20, 0)
+    assert "no keys given" in done.err
+
+
+def test_count_and_quiet(as_json, run):
+    assert as_json(*keyed(GCM), "-c", 6)["summary"]["packets"] == 6
+    done = run("-q", *keyed(GCM))
+    assert len(done.out.splitlines()) == 1
+    assert done.err == ""
+
+
+def test_several_captures_and_keys_are_one_observation(as_json):
+    result = as_json("-r", *keyed(GCM), *keyed(CBC), "-c", 60)
+    assert result["summary"]["verified"] > 20
+    assert len(result["sas"]) > 4
+
+
+def test_capture_and_keys_from_stdin():
+    capture = GCM.with_suffix(".pcap").read_bytes()
+    keys = GCM.with_suffix(".esp_sa").read_bytes()
+    for arguments, given in (
+        (["-", "-k", GCM.with_suffix(".esp_sa")], gzip.compress(capture)),
+        ([GCM.with_suffix(".pcap"), "-k", "-"], keys),
+    ):
+        command = [*MOBSEC, "decode", "-T", "json", *map(str, arguments)]
+        done = subprocess.run(command, input=given, capture_output=True, timeout=60)
+        assert json.loads(done.stdout)["summary"]["verified"] == 20
+
+
+def test_a_truncated_capture_is_decoded_as_far_as_it_goes(run, tmp_path):
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(GCM.with_suffix(".pcap").read_bytes()[:-50])
+    done = run("-T", "json", cut, "-k", GCM.with_suffix(".esp_sa"))
+    assert done.code == 0
+    assert json.loads(done.out)["summary"]["packets"] == 33
+    assert done.err.startswith(f"mobsec: warning: {cut}: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "empty"), (b"plain text, no capture", "not a capture"), (None, "Is a directory")],
+    ids=["empty", "wrong", "directory"],
+)
+def test_unusable_captures_are_one_line_and_exit_code_2(run, tmp_path, content, reason):
+    path = tmp_path / "x.pcap"
+    path.mkdir() if content is None else path.write_bytes(content)
+    done = run(path, "-k", GCM.with_suffix(".esp_sa"))
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"mobsec: {path}: ")
+    assert done.err.count("\n") == 1
+    assert reason in done.err
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '"IPv4","*","*","0x1","AES-GCM with 16 octet ICV [RFC4106]","0xzz","NULL",""',
+        '"IPv4","*","*","0x1","AES-GMC","0x00","NULL",""',
+        '"IPv4","*"',
+    ],
+)
+def test_a_bad_row_is_file_line_and_reason(run, tmp_path, row):
+    keys = tmp_path / "esp_sa"
+    keys.write_text(f"# comment\n{row}\n")
+    done = run(GCM.with_suffix(".pcap"), "-k", keys)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"mobsec: {keys}:2: ")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", None], ids=["binary", "missing"])
+def test_unusable_key_files_are_one_line(run, tmp_path, content):
+    keys = tmp_path / "esp_sa"
+    if content is not None:
+        keys.write_bytes(content)
+    done = run(GCM.with_suffix(".pcap"), "-k", keys)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"mobsec: {keys}: ")
+    assert done.err.count("\n") == 1
+
+
+def test_ctrl_c_prints_what_is_known(monkeypatch, capsys):
+    records = decode_module.read_records
+
+    def interrupted(stream):
+        for number, record in enumerate(records(stream)):
+            if number == 10:
+                raise KeyboardInterrupt
+            yield record
+
+    monkeypatch.setattr(decode_module, "read_records", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        main(["decode", "-T", "json", *map(str, keyed(GCM))])
+    captured = capsys.readouterr()
+    assert stopped.value.code == 130
+    assert json.loads(captured.out)["summary"]["packets"] == 10
+    assert "interrupted after 10 packets" in captured.err
+
+
+def test_sigint_while_waiting_for_a_pipe_ends_cleanly():
+    command = [*MOBSEC, "decode", "-", "-k", str(GCM.with_suffix(".esp_sa"))]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdin.write(GCM.with_suffix(".pcap").read_bytes())
+    process.stdin.flush()
+    while not os.path.exists(f"/proc/{process.pid}/fd/0") or process.poll() is not None:
+        pass
+    try:
+        process.wait(timeout=2)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert b"34 packets" in out
+
+
+def test_a_closed_pipe_is_no_traceback():
+    command = f"{sys.executable} -m scapy_mobsec decode {PCAPS / 'handover-nat.pcap'} -k "
+    command += f"{PCAPS / 'handover-nat.esp_sa'} | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+
+
+def test_a_long_file_has_a_progress_bar_on_a_terminal_only(tmp_path, monkeypatch):
+    data = GCM.with_suffix(".pcap").read_bytes()
+    long = tmp_path / "long.pcap"
+    long.write_bytes(data[:24] + data[24:] * 1500)
+    arguments = ["decode", str(long), "-k", "/dev/null", "-q", "-c", "50000"]
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(
+        [*MOBSEC, *[argument for argument in arguments if argument != "-q"]],
+        stdout=subprocess.DEVNULL,
+        stderr=secondary,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(secondary)
+    shown = io.BytesIO()
+    while True:
+        try:
+            piece = os.read(primary, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown.write(piece)
+    assert process.wait(timeout=30) == 0
+    assert b"long.pcap" in shown.getvalue()
+    piped = subprocess.run([*MOBSEC, *arguments], capture_output=True, timeout=60)
+    assert piped.stderr == b""

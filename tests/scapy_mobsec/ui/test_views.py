@@ -1,0 +1,99 @@
+import io
+
+import pytest
+from frames import NEW, OLD, TO_GATEWAY, Bench, reply, request, signalling
+from rich.console import Console
+
+from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.registration.description import (
+    AhHeader,
+    HttpHeader,
+    Ipv6Header,
+    TcpHeader,
+    TlsHeader,
+    UnknownHeader,
+)
+from scapy_mobsec.ui.views import code_text, description_line, print_report, summary_line
+
+INSIDE = Endpoint.of("10.0.0.2", 4500)
+V6 = Endpoint.of("2001:db8::1").address
+
+
+def printed(bench, **options):
+    stream = io.StringIO()
+    print_report(bench.report, Console(file=stream), **options)
+    return stream.getvalue()
+
+
+def handover():
+    bench = Bench()
+    bench.see(bench.up(OLD), bench.down(OLD))
+    bench.see(bench.up(NEW, payload=signalling(request(source=INSIDE))))
+    bench.see(bench.down(NEW, payload=signalling(reply())), after=0.05)
+    return bench
+
+
+def test_a_handover():
+    text = printed(handover())
+    for words in (
+        "4 packets, 4 ESP (4 verified), 1 registration, 1 move",
+        "IPv4 10.0.0.2 > 203.0.113.2 / UDP 4500 > 4500 / ESP 0x00001001",
+        "accepted",
+        "round trip 50.000 ms",
+        "by registration",
+        "udp 192.0.2.1:40001 > 203.0.113.2:4500",
+        "aes-gcm-16",
+    ):
+        assert words in text
+
+
+def test_only_what_there_is_to_say():
+    bench = Bench()
+    bench.see(bench.up())
+    text = printed(bench)
+    for title in ("Registrations", "Moves", "Drops"):
+        assert title not in text
+    assert printed(bench, summary_only=True).count("\n") == 1
+
+
+def test_nothing_seen():
+    assert printed(Bench()) == "0 packets, 0 ESP\n"
+
+
+def test_what_is_not_verified_is_marked_loudly():
+    bench = Bench()
+    bench.see(bench.up(), bench.up(octet=9))
+    assert "ICV FAILURES" in summary_line(bench.report.summary).plain
+    assert "bad_icv" in printed(bench)
+
+
+def test_a_request_without_reply_and_a_refusal():
+    bench = Bench()
+    bench.see(bench.up(payload=signalling(request())))
+    assert "not in this capture" in printed(bench)
+    bench.see(bench.down(payload=signalling(reply(code=134))))
+    assert "Refused registrations" in printed(bench)
+    assert "poorly formed (134)" in printed(bench)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [(0, "accepted"), (133, "identification mismatch (133)"), (77, "unknown code (77)")],
+)
+def test_code_text(code, text):
+    assert code_text(code) == text
+
+
+def test_description_line():
+    headers = (
+        Ipv6Header(V6, V6),
+        TcpHeader(1, 443),
+        TlsHeader(bytes(32), "gw.example"),
+        HttpHeader("GET", "gw.example", "/", ("Via",)),
+        UnknownHeader(77, b"\x01"),
+        AhHeader(TO_GATEWAY),
+    )
+    assert description_line(headers) == (
+        "IPv6 2001:db8::1 > 2001:db8::1 / TCP 1 > 443 / TLS gw.example 0000000000000000... / "
+        "HTTP GET gw.example/ via Via / type 77 01 / AH 0x00001001"
+    )

@@ -1,0 +1,339 @@
+"""What the network changed: compare a description as sent with the description as observed.
+
+The rules that affect the outcome live here (docs/wire-format.md, TRANSLATIONS):
+
+- Headers are aligned by the longest common subsequence of their types, IPv4 and IPv6 counting as
+  one; ties match the headers nearest the end.
+- One translation per changed field. Source (or destination) address and port both changed: both
+  have nature ADDRESS_AND_PORT. IPv4 <-> IPv6: the whole header, nature PROTOCOL, and its ports
+  have nature PORT.
+- A header that was removed or added, or differs in what has no field code of its own: the whole
+  header, nature PROXIED.
+- An HTTP header removed, or headers of an intermediary in it: somebody ended the connection and
+  made another, so every translation of IP and TCP has nature PROXIED.
+- Order: SENT order, then field code; what is not in SENT comes last.
+
+Both descriptions are of one message. An RREQ and its RREP are not comparable: the HTTP descriptor
+of one holds a request, of the other a status code.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeAlias
+
+from contrib_layers.numbers import NOT_IN_SENT, FieldCode, HeaderType, NatureCode
+from scapy_mobsec.packet.path import address_text
+from scapy_mobsec.registration.border import poorly_formed
+from scapy_mobsec.registration.description import (
+    AhHeader,
+    Description,
+    EspHeader,
+    HeaderDescriptor,
+    HttpHeader,
+    Ipv4Header,
+    Ipv6Header,
+    TcpHeader,
+    TlsHeader,
+    UnknownHeader,
+)
+from scapy_mobsec.registration.extensions import TranslationItem
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """One difference, with the values to show; "" where a side does not have the header.
+
+    `index` in the SENT list, or NOT_IN_SENT; `header`: a HeaderType where the type is known.
+    """
+
+    index: int
+    field: FieldCode
+    nature: NatureCode
+    sent: str
+    observed: str
+    header: int
+
+
+class _Field(NamedTuple):
+    """A field that can be translated: its nature if it alone was, how to read and to show it."""
+
+    code: FieldCode
+    nature: NatureCode
+    of: Callable[[HeaderDescriptor], Any]
+    show: Callable[[Any], str]
+
+
+def _show_request(request: tuple[str, str, str, int]) -> str:
+    *texts, version = request
+    return " ".join([*filter(None, texts), f"HTTP/{version >> 4}.{version & 15}"])
+
+
+_ADDRESSES = (
+    _Field(FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS, attrgetter("source"), address_text),
+    _Field(
+        FieldCode.DESTINATION_ADDRESS, NatureCode.ADDRESS, attrgetter("destination"), address_text
+    ),
+)
+_PORTS = (
+    _Field(FieldCode.SOURCE_PORT, NatureCode.PORT, attrgetter("source_port"), str),
+    _Field(FieldCode.DESTINATION_PORT, NatureCode.PORT, attrgetter("destination_port"), str),
+)
+_ADDRESS_OF = {
+    FieldCode.SOURCE_PORT: FieldCode.SOURCE_ADDRESS,
+    FieldCode.DESTINATION_PORT: FieldCode.DESTINATION_ADDRESS,
+}
+_FIELDS: dict[int, tuple[_Field, ...]] = {
+    HeaderType.IPV4: _ADDRESSES,
+    HeaderType.IPV6: _ADDRESSES,
+    HeaderType.UDP: _PORTS,
+    HeaderType.TCP: _PORTS,
+    HeaderType.TLS: (
+        _Field(
+            FieldCode.TLS_CERTIFICATE,
+            NatureCode.INTERCEPTED,
+            attrgetter("certificate_sha256"),
+            bytes.hex,
+        ),
+    ),
+    HeaderType.HTTP: (
+        _Field(
+            FieldCode.HTTP_REQUEST,
+            NatureCode.REWRITTEN,
+            attrgetter("method", "authority", "path", "version"),
+            _show_request,
+        ),
+        _Field(
+            FieldCode.HTTP_INTERMEDIARY,
+            NatureCode.PROXIED,
+            attrgetter("intermediaries"),
+            ", ".join,
+        ),
+    ),
+}
+
+_HEADER_NAMES = {int(header): header.name.lower() for header in HeaderType}
+_CAN_BE_ABSENT = (FieldCode.WHOLE_HEADER, FieldCode.HTTP_INTERMEDIARY)
+_EVIDENT = (NatureCode.ADDRESS, NatureCode.PORT, NatureCode.ADDRESS_AND_PORT)
+
+_Partners: TypeAlias = list[HeaderDescriptor | None]
+_Natures: TypeAlias = dict[tuple[int, FieldCode], NatureCode]
+
+
+def compare(sent: Description, observed: Description) -> tuple[Translation, ...]:
+    """Return every translation between the two descriptions of one message, () if none."""
+    return from_items(changes(sent, observed), sent, observed)
+
+
+def changes(sent: Description, observed: Description) -> tuple[TranslationItem, ...]:
+    """Return what `compare` does, as items of TRANSLATIONS: without the values to show."""
+    if sent == observed:
+        return ()
+    partners, added = _align(sent, observed)
+    natures = _natures(sent, partners)
+    if _is_proxied(sent, natures, added):
+        for index, field in natures:
+            if isinstance(sent[index], Ipv4Header | Ipv6Header | TcpHeader):
+                natures[index, field] = NatureCode.PROXIED
+    items = [TranslationItem(*place, nature) for place, nature in sorted(natures.items())]
+    items += [
+        TranslationItem(NOT_IN_SENT, FieldCode.WHOLE_HEADER, NatureCode.PROXIED) for _ in added
+    ]
+    return tuple(items)
+
+
+def _align(
+    sent: Description, observed: Description
+) -> tuple[_Partners, tuple[HeaderDescriptor, ...]]:
+    """Return the partner of each sent header (None: removed) and the headers that were added.
+
+    Of alignments equally near the end, the one with the later headers of `sent`.
+    """
+    left = [_kind(header) for header in sent]
+    right = [_kind(header) for header in observed]
+    if left == right:
+        return list(observed), ()
+    longest = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]  # of the first i and first j
+    for i, kind in enumerate(left):
+        for j, other in enumerate(right):
+            longest[i + 1][j + 1] = (
+                longest[i][j] + 1 if kind == other else max(longest[i][j + 1], longest[i + 1][j])
+            )
+    partners: _Partners = [None] * len(left)
+    added = []
+    i, j = len(left), len(right)
+    while j:
+        if i and left[i - 1] == right[j - 1]:
+            i, j = i - 1, j - 1
+            partners[i] = observed[j]
+        elif i and longest[i - 1][j] > longest[i][j - 1]:
+            i -= 1
+        else:
+            j -= 1
+            added.append(observed[j])
+    return partners, tuple(reversed(added))
+
+
+def _kind(header: HeaderDescriptor) -> int:
+    return HeaderType.IPV4 if header.type == HeaderType.IPV6 else header.type
+
+
+def _natures(sent: Description, partners: _Partners) -> _Natures:
+    """Return the nature of every changed field, except that proxies are not yet known."""
+    natures: _Natures = {}
+    ip_index = NOT_IN_SENT
+    for index, (header, partner) in enumerate(zip(sent, partners, strict=True)):
+        if isinstance(header, Ipv4Header | Ipv6Header):
+            ip_index = index
+        for field, nature in _differences(header, partner):
+            natures[index, field] = nature
+            address = (ip_index, _ADDRESS_OF.get(field, field))
+            if nature is NatureCode.PORT and address in natures:
+                natures[address] = natures[index, field] = NatureCode.ADDRESS_AND_PORT
+    return natures
+
+
+def _differences(
+    header: HeaderDescriptor, partner: HeaderDescriptor | None
+) -> list[tuple[FieldCode, NatureCode]]:
+    if partner is None:
+        return [(FieldCode.WHOLE_HEADER, NatureCode.PROXIED)]
+    if header.type != partner.type:  # aligned all the same: IPv4 and IPv6
+        return [(FieldCode.WHOLE_HEADER, NatureCode.PROTOCOL)]
+    if header == partner:
+        return []
+    changed = [
+        (field.code, field.nature)
+        for field in _FIELDS.get(header.type, ())
+        if field.of(header) != field.of(partner)
+    ]
+    return changed or [(FieldCode.WHOLE_HEADER, NatureCode.PROXIED)]
+
+
+def _is_proxied(sent: Description, natures: _Natures, added: tuple[HeaderDescriptor, ...]) -> bool:
+    signs = (FieldCode.WHOLE_HEADER, FieldCode.HTTP_INTERMEDIARY)
+    return any(
+        isinstance(sent[index], HttpHeader) and field in signs for index, field in natures
+    ) or any(isinstance(header, HttpHeader) and header.intermediaries for header in added)
+
+
+def to_items(translations: Iterable[Translation]) -> tuple[TranslationItem, ...]:
+    """Return the items of TRANSLATIONS that say the same."""
+    return tuple(TranslationItem(each.index, each.field, each.nature) for each in translations)
+
+
+def from_items(
+    items: Iterable[TranslationItem], sent: Description, observed: Description
+) -> tuple[Translation, ...]:
+    """Return what the items of a peer say, with the values from both descriptions.
+
+    `observed` may be empty if it is not known. Raises Drop(POORLY_FORMED) for an item whose
+    header or field is not there.
+    """
+    partners, added = _align(sent, observed)
+    rest = iter(added)
+    return tuple(_with_values(item, sent, partners, rest) for item in items)
+
+
+def _with_values(
+    item: TranslationItem,
+    sent: Description,
+    partners: _Partners,
+    added: Iterator[HeaderDescriptor],
+) -> Translation:
+    before = after = None
+    if item.index < len(sent):
+        before, after = sent[item.index], partners[item.index]
+    elif item.index == NOT_IN_SENT:
+        after = next(added, None)
+    header = before or after
+    if header is None:
+        raise poorly_formed(f"translation of header {item.index}, which is not there")
+    return Translation(
+        item.index,
+        item.field,
+        item.nature,
+        _value(before, item.field),
+        _value(after, item.field),
+        header.type,
+    )
+
+
+def _value(header: HeaderDescriptor | None, code: FieldCode) -> str:
+    if header is None:
+        return ""
+    if code is FieldCode.WHOLE_HEADER:
+        return _show_header(header)
+    for field in _FIELDS.get(header.type, ()):
+        if field.code is code:
+            return field.show(field.of(header))
+    raise poorly_formed(f"translation of {code.name}, which header type {header.type} has not")
+
+
+def _show_header(header: HeaderDescriptor) -> str:
+    match header:
+        case EspHeader(spi) | AhHeader(spi):
+            return f"{spi:#010x}"
+        case TlsHeader(certificate, name):
+            return f"{name} {certificate.hex()}".lstrip()
+        case UnknownHeader(_, value):
+            return f"{len(value)} octets"
+    separator = ", " if isinstance(header, HttpHeader) else " > "
+    texts = (field.show(field.of(header)) for field in _FIELDS[header.type])
+    return separator.join(filter(None, texts))
+
+
+def as_json(translation: Translation) -> dict[str, str]:
+    """Return {header, field, nature, sent, observed}: names in lower case, with underscores."""
+    return {
+        "header": _header_name(translation.header),
+        "field": translation.field.name.lower(),
+        "nature": translation.nature.name.lower(),
+        "sent": translation.sent,
+        "observed": translation.observed,
+    }
+
+
+def describe(translation: Translation) -> str:
+    """Return one line for people."""
+    sent, observed = translation.sent, translation.observed
+    what = _spaced(translation.field.name)
+    if translation.field is FieldCode.WHOLE_HEADER:
+        what = f"{_header_name(translation.header)} header"
+    if translation.field in _CAN_BE_ABSENT and not (sent and observed):
+        text = f"{what} {'added' if observed else 'removed'}: {sent or observed}"
+    else:
+        text = f"{what} {sent or '?'} -> {observed or '?'}"
+    return (
+        text if translation.nature in _EVIDENT else f"{text} ({_spaced(translation.nature.name)})"
+    )
+
+
+def describe_all(translations: Iterable[Translation]) -> list[str]:
+    """Return lines for people; an address and a port that changed together share one."""
+    lines: list[str] = []
+    addresses: dict[FieldCode, tuple[int, Translation]] = {}
+    for each in translations:
+        if each.nature is NatureCode.ADDRESS_AND_PORT:
+            if each.field in _ADDRESS_OF and _ADDRESS_OF[each.field] in addresses:
+                line, address = addresses.pop(_ADDRESS_OF[each.field])
+                lines[line] = (
+                    f"{_spaced(address.field.name)} and port {_endpoint(address.sent, each.sent)}"
+                    f" -> {_endpoint(address.observed, each.observed)}"
+                )
+                continue
+            addresses[each.field] = len(lines), each
+        lines.append(describe(each))
+    return lines
+
+
+def _endpoint(address: str, port: str) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _header_name(header_type: int) -> str:
+    return _HEADER_NAMES.get(header_type, f"unknown_{header_type}")
+
+
+def _spaced(name: str) -> str:
+    return name.lower().replace("_", " ")

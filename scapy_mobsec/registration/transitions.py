@@ -53,7 +53,7 @@ class OtherState(Enum):
 class OtherEvent(Enum):
     """What can happen to a binding at Y."""
 
-    MOVE = "first request of a newer attempt"
+    MOVE = "request that sets the current path"
     RENEW = "request of the attempt that set the current path"
     DEREGISTER = "request with lifetime 0"
     EXPIRE = "lifetime over"
@@ -104,7 +104,6 @@ MOBILE: Table[MobileState, MobileEvent] = {
         MobileEvent.MOVE: MobileState.REGISTERING,
         MobileEvent.LOSE: MobileState.DETACHED,
         MobileEvent.ACCEPTED: MobileState.DETACHED,
-        MobileEvent.ELSEWHERE: MobileState.DETACHED,
         MobileEvent.STALE: MobileState.DEREGISTERING,
         MobileEvent.REFUSED: MobileState.DETACHED,
         MobileEvent.TIMEOUT: MobileState.DETACHED,

@@ -1,0 +1,43 @@
+"""When something is due for which key: the timers of many links, one per key."""
+
+from collections.abc import Hashable, Iterator
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Agenda(Generic[Key]):
+    """One time per key. Never holds more than about twice as many entries as keys."""
+
+    def __init__(self) -> None:
+        self._times: dict[Key, float] = {}
+        self._heap: list[tuple[float, int, Key]] = []  # may hold times that are no longer true
+        self._order = count()
+
+    def set(self, key: Key, time: float) -> None:
+        """Let `key` be due at `time`, instead of when it was due before."""
+        self._times[key] = time
+        heappush(self._heap, (time, next(self._order), key))
+        if len(self._heap) > 2 * len(self._times) + 16:
+            self._heap = [(when, next(self._order), which) for which, when in self._times.items()]
+            heapify(self._heap)
+
+    def remove(self, key: Key) -> None:
+        """Let `key` never be due."""
+        self._times.pop(key, None)
+
+    def next(self) -> float | None:
+        """Return when the first key is due."""
+        heap = self._heap
+        while heap and self._times.get(heap[0][2]) != heap[0][0]:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def due(self, now: float) -> Iterator[Key]:
+        """Yield the keys that are due, the earliest first, and take each off."""
+        while (time := self.next()) is not None and time <= now:
+            key = heappop(self._heap)[2]
+            del self._times[key]
+            yield key

@@ -1,0 +1,129 @@
+"""What Y holds for one link: which registrations are fresh, and what an accepted one does.
+
+Fresh: the attempt is not older than the last one, and the Identification is new.
+The current path changes only by the first accepted RREQ of an attempt newer than the one that set
+it: at once, before anything is validated, because that is the fast handover. After expiry the same
+attempt suffices, after de-registration it does not. Any other RREQ of that attempt renews the
+lifetime only, and with lifetime 0 it de-registers. PROBE and USE move nothing and raise only the
+staleness limit (a USE needs a validated path, and counts as PROBE elsewhere).
+Not built yet: challenges, validated and admitted paths, and the moves that come of them.
+"""
+
+from contrib_layers.numbers import AttemptFlag
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.registration.messages import Attempt, RegistrationRequest
+from scapy_mobsec.registration.serial import (
+    is_newer,
+    is_newer_attempt,
+    is_newer_identification,
+    ntp_timestamp,
+)
+from scapy_mobsec.registration.transitions import OTHER, Machine, OtherEvent, OtherState
+
+REMEMBERED_IDENTIFICATIONS = 64
+
+MOVES_NOTHING = AttemptFlag.PROBE | AttemptFlag.CONFIRM | AttemptFlag.USE
+
+
+class IdentificationWindow:
+    """Tells fresh values of Identification from stale ones.
+
+    A new attempt must be above the highest of the one before; within an attempt any value not yet
+    seen is fresh, because RREQs overtake each other. The 64 highest are kept; at or below `floor`
+    everything is stale.
+    """
+
+    def __init__(self) -> None:
+        self.highest: int | None = None
+        self._floor: int | None = None
+        self._seen: set[int] = set()
+
+    def check(self, identification: int, *, new_attempt: bool) -> None:
+        """Raises Drop(STALE_IDENTIFICATION)."""
+        floor = self.highest if new_attempt else self._floor
+        if identification in self._seen or not (
+            floor is None or is_newer_identification(identification, floor)
+        ):
+            raise Drop(DropReason.STALE_IDENTIFICATION, f"0x{identification:016x}")
+
+    def add(self, identification: int, *, new_attempt: bool) -> None:
+        """Remember a value that passed `check`."""
+        if new_attempt:
+            self._floor = self.highest
+            self._seen.clear()
+        self._seen.add(identification)
+        if self.highest is None or is_newer_identification(identification, self.highest):
+            self.highest = identification
+        if len(self._seen) > REMEMBERED_IDENTIFICATIONS:
+            highest = self.highest
+            self._floor = max(self._seen, key=lambda value: (highest - value) % (1 << 64))
+            self._seen.remove(self._floor)
+
+
+class Binding:
+    """The registration state of one link at Y; it knows neither paths nor messages to come."""
+
+    def __init__(self) -> None:
+        self._machine = Machine(OTHER, OtherState.UNBOUND)
+        self._identifications = IdentificationWindow()
+        self._path_attempt: int | None = None
+        self.last_attempt: int | None = None
+        """Highest attempt number accepted: older ones are stale."""
+
+    @property
+    def state(self) -> OtherState:
+        """Where it stands."""
+        return self._machine.state
+
+    def check(self, request: RegistrationRequest, attempt: Attempt) -> None:
+        """Tell whether a request is fresh and may come now; change nothing.
+
+        Raises Drop: STALE_ATTEMPT, STALE_IDENTIFICATION, UNEXPECTED_MESSAGE.
+        """
+        last = self.last_attempt
+        new_attempt = last is None or is_newer_attempt(attempt.number, last)
+        if not new_attempt and attempt.number != last:
+            raise Drop(DropReason.STALE_ATTEMPT, f"{attempt.number}, last was {last}")
+        self._identifications.check(request.identification, new_attempt=new_attempt)
+        event = self._event(request, attempt)
+        if event is not None:
+            self._machine.check(event)
+
+    def accept(self, request: RegistrationRequest, attempt: Attempt) -> OtherEvent | None:
+        """Take over a request that passed `check`; return what it does, None if only a probe."""
+        event = self._event(request, attempt)
+        if event is not None:
+            self._machine.fire(event)
+        new_attempt = self.last_attempt is None or attempt.number != self.last_attempt
+        self._identifications.add(request.identification, new_attempt=new_attempt)
+        self.last_attempt = attempt.number
+        if event in (OtherEvent.MOVE, OtherEvent.DEREGISTER):
+            self._path_attempt = attempt.number
+        return event
+
+    def expire(self) -> None:
+        """The lifetime is over."""
+        self._machine.fire(OtherEvent.EXPIRE)
+
+    def corrected_identification(self, identification: int, now: float) -> int:
+        """Return the Identification of a reply with code 133 (RFC 5944 section 5.7.1).
+
+        Low word copied; high word max(our time, high word of the highest accepted + 1).
+        """
+        high = ntp_timestamp(now) >> 32
+        if self._identifications.highest is not None:
+            above = ((self._identifications.highest >> 32) + 1) % (1 << 32)
+            high = above if is_newer(above, high, 32) else high
+        return high << 32 | identification & 0xFFFF_FFFF
+
+    def _event(self, request: RegistrationRequest, attempt: Attempt) -> OtherEvent | None:
+        if attempt.flags & MOVES_NOTHING:
+            return None
+        if request.lifetime == 0:
+            return OtherEvent.DEREGISTER
+        set_by = self._path_attempt
+        if set_by is None or is_newer_attempt(attempt.number, set_by):
+            return OtherEvent.MOVE
+        if self.state is OtherState.EXPIRED:
+            return OtherEvent.MOVE
+        return OtherEvent.RENEW

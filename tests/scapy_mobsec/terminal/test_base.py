@@ -1,0 +1,103 @@
+"""The way in and out that both terminals share: named drops, counters, bounded queues."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from terminals import OLD, PING, PONG, TRANSLATED, Pair, drops, events, path_at_other
+
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.terminal.base import MAX_EVENTS, MAX_RECEIVED, MAX_TRANSMITS
+from scapy_mobsec.terminal.events import PacketDropped
+
+
+@pytest.fixture
+def pair():
+    pair = Pair()
+    pair.register()
+    events(pair.mobile)
+    events(pair.other)
+    return pair
+
+
+def test_what_is_not_accepted_is_named(pair):
+    esp = pair.as_mobile.seal_data(PING)
+    pair.to_other(esp)
+    for data, reason in (
+        (b"", DropReason.TRUNCATED),
+        (bytes(4) + b"ike", DropReason.UNEXPECTED_IKE),
+        (b"\x99" * 40, DropReason.UNKNOWN_SPI),
+        (esp[:-1] + bytes((esp[-1] ^ 1,)), DropReason.REPLAYED),
+        (esp, DropReason.REPLAYED),
+        (pair.as_mobile.seal_data(PING)[:-1] + b"?", DropReason.BAD_ICV),
+        (pair.as_mobile.outbound.seal(PONG, 4), DropReason.OUTSIDE_POLICY),
+        (pair.as_mobile.outbound.seal(PING, 6), DropReason.UNKNOWN_NEXT_HEADER),
+    ):
+        pair.to_other(data)
+        (event,) = events(pair.other)
+        assert isinstance(event, PacketDropped)
+        assert (event.reason, event.path) == (reason, path_at_other(TRANSLATED))
+    assert pair.other.drops[DropReason.REPLAYED] == 2
+    assert pair.other.received() == [PING]
+
+
+def test_other_carriers_are_not_there_yet(pair):
+    path = replace(path_at_other(OLD), encapsulation=Encapsulation.TCP)
+    pair.other.receive(pair.as_mobile.seal_data(PING), path, pair.now)
+    assert drops(pair.other) == [DropReason.UNKNOWN_CARRIER]
+
+
+def test_keepalives_and_dummies_are_taken_in_silence(pair):
+    pair.to_other(b"\xff")
+    pair.to_other(pair.as_mobile.outbound.seal(b"", 59))
+    assert events(pair.other) == []
+    assert pair.other.received() == []
+
+
+def test_octets_of_the_current_path_are_counted(pair):
+    state = pair.other._homes[pair.as_mobile.home_address].current
+    before = state.received_octets, state.sent_octets
+    esp = pair.as_mobile.seal_data(PING)
+    pair.to_other(esp, OLD)
+    pair.to_other(pair.as_mobile.seal_data(PING), TRANSLATED)
+    pair.other.send(PONG, pair.now)
+    assert state.received_octets == before[0] + len(esp)
+    assert state.sent_octets == before[1] + len(pair.from_other().data)
+
+
+def test_received_packets_are_bounded(pair):
+    for _ in range(MAX_RECEIVED + 1):
+        pair.to_other(pair.as_mobile.seal_data(PING))
+    assert drops(pair.other) == [DropReason.QUEUE_FULL]
+    assert len(pair.other.received()) == MAX_RECEIVED
+    pair.to_other(pair.as_mobile.seal_data(PING))
+    assert pair.other.received() == [PING]
+
+
+def test_packets_to_send_are_bounded_and_keep_their_sequence_numbers(pair):
+    first = pair.mobile._link.outbound.next_sequence
+    for _ in range(MAX_TRANSMITS + 1):
+        pair.mobile.send(PING, pair.now)
+    assert drops(pair.mobile) == [DropReason.QUEUE_FULL]
+    assert len(pair.mobile.transmits(pair.now)) == MAX_TRANSMITS
+    assert pair.mobile._link.outbound.next_sequence == first + MAX_TRANSMITS
+
+
+def test_events_are_bounded_the_oldest_goes(pair):
+    pair.to_other(b"")
+    for _ in range(MAX_EVENTS):
+        pair.to_other(b"\x99" * 40)
+    assert drops(pair.other) == MAX_EVENTS * [DropReason.UNKNOWN_SPI]
+    assert pair.other.events_lost == 1
+    assert pair.other.drops[DropReason.TRUNCATED] == 1
+
+
+@given(st.binary(max_size=120))
+def test_no_octets_raise(data):
+    pair = Pair()
+    pair.other.receive(data, path_at_other(OLD), pair.now)
+    pair.other.receive(pair.as_mobile.outbound.seal(data, 4), path_at_other(OLD), pair.now)
+    pair.give_message(data)
+    assert pair.other.path(pair.as_mobile.home_address) is None

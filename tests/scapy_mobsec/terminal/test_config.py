@@ -1,0 +1,33 @@
+"""Configuration is checked where it is made, and shows no keys."""
+
+from dataclasses import replace
+
+import pytest
+from terminals import CBC_SAS, MOBILE_LINK, OTHER, TO_MOBILE
+
+from scapy_mobsec.terminal.config import MobileConfiguration, OtherConfiguration
+
+
+def test_keys_are_not_shown():
+    text = repr(MobileConfiguration(MOBILE_LINK, OTHER)) + repr(OtherConfiguration((MOBILE_LINK,)))
+    assert "spi=" in text
+    assert repr(TO_MOBILE.encryption_key) not in text
+    assert "encryption_key" not in text
+
+
+def test_home_and_signalling_address_are_of_one_family():
+    with pytest.raises(ValueError, match="families"):
+        replace(MOBILE_LINK, signalling_address=bytes(16))
+
+
+def test_a_link_verifies_what_it_receives():
+    with pytest.raises(ValueError, match="integrity"):
+        replace(MOBILE_LINK, inbound=(replace(CBC_SAS[0], integrity_key=None),))
+
+
+@pytest.mark.parametrize("lifetime", [0, -1, 65536])
+def test_lifetimes_fit_into_a_message(lifetime):
+    with pytest.raises(ValueError, match="lifetime"):
+        MobileConfiguration(MOBILE_LINK, OTHER, lifetime)
+    with pytest.raises(ValueError, match="lifetime"):
+        OtherConfiguration(max_lifetime=lifetime)

@@ -1,0 +1,325 @@
+"""Y: acceptance in its order, moves, answers, lifetimes, many links."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from terminals import (
+    ELSEWHERE,
+    HOME,
+    NEW,
+    OLD,
+    OTHER,
+    OTHER_LINK,
+    PING,
+    PONG,
+    START,
+    TO_MOBILE,
+    TO_OTHER,
+    TRANSLATED,
+    Pair,
+    a_request,
+    drops,
+    events,
+    path_at_other,
+    with_attempt,
+)
+
+from contrib_layers.numbers import (
+    LIFETIME_INFINITE,
+    AttemptFlag,
+    EncapsulationCode,
+    FieldCode,
+    NatureCode,
+)
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.ip import build_ip
+from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.registration.description import EspHeader, Ipv4Header
+from scapy_mobsec.registration.extensions import Extension
+from scapy_mobsec.registration.messages import (
+    Attempt,
+    RegistrationReply,
+    build_reply,
+    build_request,
+    parse_reply,
+)
+from scapy_mobsec.registration.serial import ntp_timestamp
+from scapy_mobsec.registration.transitions import OtherState
+from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
+from scapy_mobsec.terminal.events import (
+    BindingEnded,
+    BindingMoved,
+    EndReason,
+    RegistrationReceived,
+)
+from scapy_mobsec.terminal.other import OtherTerminal, select
+from scapy_mobsec.terminal.signalling import describe
+
+PATH = path_at_other(TRANSLATED)
+SAME = {"identification": ntp_timestamp(START)}
+LATER = {"identification": ntp_timestamp(START) + 1}
+
+
+@pytest.fixture
+def pair():
+    """Y has bound the link to TRANSLATED by attempt 5."""
+    pair = Pair()
+    pair.request(**with_attempt(5))
+    events(pair.other)
+    pair.now += 1
+    return pair
+
+
+def reply_to(pair, source=TRANSLATED, **changes):
+    (transmit,) = pair.request(source, **changes)
+    assert transmit.path == path_at_other(source)
+    return parse_reply(pair.read_reply(transmit))
+
+
+def test_an_accepted_request_moves_at_once_and_is_told():
+    pair = Pair()
+    pair.request(**with_attempt(5))
+    received, moved = events(pair.other)
+    assert received == RegistrationReceived(
+        home_address=HOME,
+        attempt=5,
+        identification=ntp_timestamp(START),
+        path=PATH,
+        lifetime=3600,
+        sent=describe(Encapsulation.UDP, NEW, OTHER, TO_OTHER.spi),
+        observed=describe(Encapsulation.UDP, TRANSLATED, OTHER, TO_OTHER.spi),
+        translations=received.translations,
+    )
+    assert [(one.sent, one.observed) for one in received.translations] == [
+        ("10.0.0.2", "192.0.2.1"),
+        ("4500", "31337"),
+    ]
+    assert moved == BindingMoved(HOME, 5, None, PATH)
+    pair.other.send(PONG, pair.now)
+    assert pair.from_other().path == PATH
+
+
+def test_the_reply_says_all():
+    reply = reply_to(Pair(), attempt=Attempt(5, index=2, count=3))
+    assert reply == RegistrationReply(
+        identification=ntp_timestamp(START),
+        code=0,
+        lifetime=3600,
+        home_address=HOME,
+        home_agent=OTHER.address,
+        attempt=Attempt(5, AttemptFlag.USE, 2, 3),
+        sent=describe(Encapsulation.UDP, OTHER, TRANSLATED, TO_MOBILE.spi),
+        observed=describe(Encapsulation.UDP, TRANSLATED, OTHER, TO_OTHER.spi),
+        translations=reply.translations,
+        supported=OtherConfiguration().supported,
+        selected=OtherConfiguration().supported,
+    )
+    assert [(one.index, one.field, one.nature) for one in reply.translations] == [
+        (0, FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS_AND_PORT),
+        (1, FieldCode.SOURCE_PORT, NatureCode.ADDRESS_AND_PORT),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "code"),
+    [
+        ({"home_address": bytes(4)}, DropReason.WRONG_IDENTITY, None),
+        (with_attempt(4), DropReason.STALE_ATTEMPT, 133),
+        ({**with_attempt(6), **SAME}, DropReason.STALE_IDENTIFICATION, 133),
+        (
+            {**with_attempt(6), "sent": (Ipv4Header(bytes(4), bytes(4)), EspHeader(1))},
+            DropReason.CARRIER_MISMATCH,
+            None,
+        ),
+        ({"attempt": None}, DropReason.POORLY_FORMED, 134),
+        ({**with_attempt(6), "sent": None}, DropReason.POORLY_FORMED, 134),
+        ({"others": (Extension(1, b"\x01\x00"),)}, DropReason.POORLY_FORMED, 134),
+        (
+            {"others": (Extension(38, bytes((38, 0, 0, 6)) + bytes(6)),)},
+            DropReason.UNKNOWN_CRITICAL_VENDOR_EXTENSION,
+            140,
+        ),
+    ],
+)
+def test_a_refused_request_is_named_moves_nothing_and_gets_its_code(pair, changes, reason, code):
+    answers = pair.request(ELSEWHERE, **changes)
+    assert drops(pair.other) == [reason]
+    assert pair.other.path(HOME) == PATH
+    assert [parse_reply(pair.read_reply(answer)).code for answer in answers] == (
+        [code] if code else []
+    )
+    assert all(answer.path == path_at_other(ELSEWHERE) for answer in answers)
+
+
+def test_code_133_holds_the_counters_of_y(pair):
+    pair.now += 1000
+    reply = reply_to(pair, identification=0x99, **with_attempt(3, AttemptFlag.FORCED))
+    assert reply.identification >> 32 == ntp_timestamp(pair.now) >> 32
+    assert reply.identification & 0xFFFF_FFFF == 0x99
+    assert reply.attempt == Attempt(5, 0)
+    assert (reply.lifetime, reply.observed) == (0, None)
+
+
+def test_code_134_copies_what_can_be_read(pair):
+    reply = reply_to(pair, attempt=Attempt(6, index=1, count=2), sent=None)
+    assert reply.attempt == Attempt(6, 0, 1, 2)
+    assert reply.identification == ntp_timestamp(pair.now)
+    pair.give_message(build_request(a_request(pair.now))[:24] + b"\x01")
+    reply = parse_reply(pair.read_reply(pair.from_other()))
+    assert (reply.code, reply.attempt) == (134, Attempt(5))
+
+
+@pytest.mark.parametrize("message", [b"", b"\x01", bytes(40)])
+def test_what_is_no_request_at_all_gets_no_answer(pair, message):
+    pair.give_message(message)
+    assert set(drops(pair.other)) <= {DropReason.UNEXPECTED_MESSAGE, DropReason.POORLY_FORMED}
+    assert pair.other.transmits(pair.now) == []
+
+
+def test_a_reply_is_no_request(pair):
+    pair.give_message(build_reply(reply_to(pair, **with_attempt(6))))
+    assert drops(pair.other) == [DropReason.UNEXPECTED_MESSAGE]
+    assert pair.other.transmits(pair.now) == []
+
+
+def test_the_same_attempt_renews_only(pair):
+    reply = reply_to(pair, ELSEWHERE, **with_attempt(5))
+    assert reply.attempt == Attempt(5, 0)  # accepted, but not the current path: no USE
+    assert pair.other.path(HOME) == PATH
+    assert [type(event) for event in events(pair.other)] == [RegistrationReceived]
+    assert pair.other.timer() == pair.now + 3600
+    assert reply_to(pair, **with_attempt(5), **LATER).attempt.flags == AttemptFlag.USE
+
+
+@pytest.mark.parametrize("flag", [AttemptFlag.PROBE, AttemptFlag.USE])
+def test_probe_and_use_move_nothing_and_are_answered(pair, flag):
+    reply = reply_to(pair, ELSEWHERE, **with_attempt(6, flag))
+    assert (reply.code, reply.attempt) == (0, Attempt(6, 0))
+    assert pair.other.path(HOME) == PATH
+    assert pair.other.timer() == START + 3600
+    assert reply_to(
+        pair, ELSEWHERE, **with_attempt(6), identification=ntp_timestamp(pair.now) + 1
+    ).attempt == Attempt(6, AttemptFlag.USE)
+    assert pair.other.path(HOME) == path_at_other(ELSEWHERE)
+
+
+@pytest.mark.parametrize("changes", [{}, {"response": bytes(8)}], ids=["malformed", "well-formed"])
+def test_confirm_is_never_answered(pair, changes):
+    assert pair.request(**with_attempt(6, AttemptFlag.CONFIRM), **changes) == []
+    assert drops(pair.other) in ([DropReason.POORLY_FORMED], [DropReason.UNEXPECTED_MESSAGE])
+
+
+def test_deregistration_clears_the_path_and_keeps_the_sas(pair):
+    reply = reply_to(pair, lifetime=0, **with_attempt(5))
+    assert (reply.code, reply.lifetime, reply.attempt) == (0, 0, Attempt(5, 0))
+    assert events(pair.other)[-1] == BindingEnded(HOME, EndReason.DEREGISTERED)
+    assert pair.other.state(HOME) is OtherState.UNBOUND
+    assert pair.other.timer() is None
+    pair.other.send(PONG, pair.now)
+    assert drops(pair.other) == [DropReason.NO_PATH]
+    pair.to_other(pair.as_mobile.seal_data(PING))
+    assert pair.other.received() == [PING]
+    pair.now += 1
+    refused = reply_to(pair, **with_attempt(5))
+    assert (refused.code, refused.attempt.number) == (133, 5)
+    assert drops(pair.other) == [DropReason.UNEXPECTED_MESSAGE]
+    assert reply_to(pair, **with_attempt(6)).code == 0
+    assert pair.other.path(HOME) == PATH
+
+
+def test_expiry(pair):
+    assert pair.other.timer() == START + 3600
+    pair.other.handle_timer(START + 3599)
+    assert pair.other.path(HOME) == PATH
+    pair.other.handle_timer(START + 3600)
+    assert events(pair.other) == [BindingEnded(HOME, EndReason.EXPIRED)]
+    assert pair.other.path(HOME) is None
+    pair.now += 4000
+    assert reply_to(pair, **with_attempt(5)).attempt == Attempt(5, AttemptFlag.USE)
+    assert pair.other.path(HOME) == PATH
+
+
+def test_renewal_puts_the_expiry_off(pair):
+    reply_to(pair, lifetime=600, **with_attempt(5))
+    assert pair.other.timer() == pair.now + 600
+    pair.other.handle_timer(START + 599)
+    assert pair.other.path(HOME) == PATH
+
+
+@pytest.mark.parametrize(
+    ("longest", "asked", "granted"),
+    [
+        (3600, 60, 60),
+        (3600, LIFETIME_INFINITE, 3600),
+        (LIFETIME_INFINITE, LIFETIME_INFINITE, 65535),
+    ],
+)
+def test_lifetime_is_granted_up_to_a_limit(longest, asked, granted):
+    pair = Pair(max_lifetime=longest)
+    assert reply_to(pair, lifetime=asked).lifetime == granted
+    assert pair.other.timer() == (None if granted == LIFETIME_INFINITE else pair.now + granted)
+
+
+def test_data_from_anywhere_is_delivered_and_moves_nothing(pair):
+    pair.to_other(pair.as_mobile.seal_data(PING), ELSEWHERE)
+    assert pair.other.received() == [PING]
+    assert pair.other.path(HOME) == PATH
+    assert events(pair.other) == []
+
+
+def test_data_to_nobody(pair):
+    pair.other.send(build_ip(HOME, OLD.address, 1, b""), pair.now)
+    pair.other.send(b"", pair.now)
+    assert drops(pair.other) == [DropReason.UNKNOWN_HOME, DropReason.MALFORMED_IP]
+
+
+def many_links(number):
+    for index in range(number):
+        home = (10 << 24 | 1 << 16 | index).to_bytes(4, "big")
+        yield LinkParameters(
+            home,
+            OTHER_LINK.signalling_address,
+            (replace(TO_OTHER, spi=0x10000 + index),),
+            replace(TO_MOBILE, spi=0x20000 + index),
+        )
+
+
+def test_many_links_are_told_apart_by_spi():
+    links = tuple(many_links(300))
+    other = OtherTerminal(OtherConfiguration(links), random_bytes=Random(1).randbytes)
+    packet = build_ip(OLD.address, links[7].home_address, 1, b"")
+    other.send(packet, START)
+    assert drops(other) == [DropReason.NO_PATH]
+    with pytest.raises(ValueError, match="home address"):
+        other.add_link(links[7])
+    with pytest.raises(ValueError, match="SPI"):
+        other.add_link(replace(links[7], home_address=bytes(4)))
+
+
+def test_sas_are_bounded():
+    with pytest.raises(ValueError, match="full"):
+        OtherTerminal(OtherConfiguration(tuple(many_links(3)), max_sas=2), random_bytes=bytes)
+
+
+def test_another_link_cannot_register_this_home_address():
+    """The SA that a request came by must be one of the link that it names."""
+    links = tuple(many_links(2))
+    pair = Pair()
+    for link in links:
+        pair.other.add_link(link)
+    pair.as_mobile = pair._forger(
+        replace(links[0], inbound=(), outbound=links[0].inbound[0]), at_mobile=True
+    )
+    assert pair.request(home_address=links[1].home_address) == []
+    assert drops(pair.other) == [DropReason.WRONG_IDENTITY]
+    pair.as_mobile.mode = pair._forger(OTHER_LINK, at_mobile=True).mode
+    assert pair.request() == []
+    assert drops(pair.other) == [DropReason.OUTSIDE_POLICY]
+
+
+def test_select_names_the_encapsulation_that_worked():
+    supported = OtherConfiguration().supported
+    assert select(Encapsulation.UDP, supported) == supported
+    assert supported[0].code == EncapsulationCode.UDP
+    assert select(Encapsulation.NATIVE, supported) == ()

@@ -1,0 +1,58 @@
+"""Capture files and pipes: pcap and pcapng, in gzip too, told apart by what is in them."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from typing import BinaryIO
+
+from scapy_mobsec.drivers.capture_source import (
+    CaptureError,
+    CaptureTruncated,
+    Readable,
+    Record,
+    Source,
+)
+from scapy_mobsec.drivers.pcap import MAGICS, CaptureWriter, read_pcap
+from scapy_mobsec.drivers.pcapng import MAGIC, read_pcapng
+
+__all__ = [
+    "CaptureError",
+    "CaptureTruncated",
+    "CaptureWriter",
+    "Record",
+    "open_capture",
+    "read_records",
+]
+
+
+def read_records(stream: Readable) -> Iterator[Record]:
+    """Read the records of a capture one by one; the stream need not be able to seek.
+
+    Raises CaptureError, whatever the octets: not a capture, unsupported, corrupt;
+    CaptureTruncated, after all whole records, if the capture ends inside one.
+    """
+    source = Source(stream)
+    if source.at_end():
+        raise CaptureError("empty file")
+    magic = source.peek(4)
+    if magic in MAGICS:
+        yield from read_pcap(source)
+    elif magic == MAGIC:
+        yield from read_pcapng(source)
+    else:
+        raise CaptureError("not a capture file (pcap or pcapng)")
+
+
+@contextmanager
+def open_capture(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a capture for reading, `-` for standard input (left open). Raises CaptureError."""
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = open(path, "rb", buffering=0)  # noqa: SIM115  (the errors are of opening alone)
+    except OSError as error:
+        raise CaptureError(f"cannot be opened: {error.strerror}") from error
+    with stream:
+        yield stream

@@ -1,0 +1,362 @@
+"""Wireshark's esp_sa tables: rows, look-up, errors, writing."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scapy_mobsec.drivers import keyfiles
+from scapy_mobsec.drivers.keyfiles import (
+    KeyFileError,
+    KeyTable,
+    read_keys,
+    wireshark_key_files,
+    write_esp_sa,
+)
+from scapy_mobsec.drivers.uat import MAX_SIZE
+from scapy_mobsec.esp.sa import SaParameters
+from scapy_mobsec.esp.suites import SUITES
+
+DATA = Path(__file__).parents[2] / "data"
+
+GCM = "AES-GCM with 16 octet ICV [RFC4106]"
+CBC = "AES-CBC [RFC3602]"
+SHA1 = "HMAC-SHA-1-96 [RFC2404]"
+SHA256 = "HMAC-SHA-256-128 [RFC4868]"
+
+A, B = bytes([10, 1, 2, 3]), bytes([192, 0, 2, 1])
+A6, B6 = bytes(15) + b"\1", bytes(15) + b"\2"
+
+
+def row(
+    protocol="IPv4",
+    source="*",
+    destination="*",
+    spi="0x1001",
+    encryption=GCM,
+    key="0x" + "11" * 20,
+    authentication="NULL",
+    integrity="",
+    *more,
+):
+    columns = (protocol, source, destination, spi, encryption, key, authentication, integrity)
+    return ",".join(f'"{column}"' for column in (*columns, *more)) + "\n"
+
+
+def read(*rows):
+    return read_keys(io.StringIO("".join(rows)), "keys")
+
+
+def spis(table, source=A, destination=B, spi=0x1001):
+    family = 4 if len(source) == 4 else 6
+    return [entry.spi for entry in table.candidates(family, source, destination, spi)]
+
+
+def complaints(text):
+    """Return the error and all warnings as one text."""
+    try:
+        return "\n".join(read(text).warnings)
+    except KeyFileError as error:
+        return str(error)
+
+
+class TestSuites:
+    @pytest.mark.parametrize(
+        ("encryption", "key", "authentication", "integrity", "suite"),
+        [
+            (GCM, 20, "NULL", 0, "aes-gcm-16"),
+            (GCM, 28, "NULL", 0, "aes-gcm-16"),
+            (GCM, 36, "NULL", 0, "aes-gcm-16"),
+            (CBC, 16, SHA256, 32, "aes-cbc-hmac-sha2-256-128"),
+            (CBC, 24, SHA256, 32, "aes-cbc-hmac-sha2-256-128"),
+            (CBC, 32, SHA1, 20, "aes-cbc-hmac-sha1-96"),
+            ("aes-cbc[rfc3602]", 16, " hmac-sha-1-96  [RFC2404]", 20, "aes-cbc-hmac-sha1-96"),
+        ],
+    )
+    def test_names_of_wireshark(self, encryption, key, authentication, integrity, suite):
+        keys = bytes(range(key)), bytes(range(100, 100 + integrity))
+        table = read(
+            row("ANY", "*", "*", "4097", encryption, "0x" + keys[0].hex(), authentication,
+                "0X" + keys[1].hex())
+        )  # fmt: skip
+        expected = SaParameters(0x1001, SUITES[suite], keys[0], keys[1] or None)
+        assert table.candidates(4, A, B, 0x1001) == [expected]
+        assert not table.warnings
+
+    @pytest.mark.parametrize(
+        ("authentication", "integrity", "suite"),
+        [
+            (SHA256, "", "aes-cbc-hmac-sha2-256-128"),
+            (SHA1, "0x", "aes-cbc-hmac-sha1-96"),
+            ("ANY 96 bit authentication [no checking]", "", "aes-cbc-hmac-sha1-96"),
+            ("ANY 128 bit authentication [no checking]", "0x12", "aes-cbc-hmac-sha2-256-128"),
+        ],
+    )
+    def test_without_integrity_key(self, authentication, integrity, suite):
+        table = read(row("IPv4", "*", "*", "*", CBC, "a key of 16 char", authentication, integrity))
+        expected = SaParameters(9, SUITES[suite], b"a key of 16 char", None)
+        assert table.candidates(4, A, B, 9) == [expected]
+        assert not expected.verifiable
+
+    @pytest.mark.parametrize(
+        ("encryption", "authentication"),
+        [
+            ("NULL", SHA1),
+            (CBC, "NULL"),
+            (CBC, "HMAC-MD5-96 [RFC2403]"),
+            (CBC, "ANY 256 bit authentication [no checking]"),
+            (GCM, SHA256),
+            ("TripleDES-CBC [RFC2451]", SHA1),
+            ("AES-GCM with 8 octet ICV [RFC4106]", "NULL"),
+        ],
+    )
+    def test_what_is_not_decrypted_is_skipped_with_a_warning(self, encryption, authentication):
+        bad = row("IPv4", "*", "*", "*", encryption, "0x1234", authentication, "0x5678")
+        table = read(bad, row())
+        assert table.warnings == [
+            f"keys:1: skipped, {encryption} with {authentication} is not decrypted"
+        ]
+        assert spis(table) == [0x1001]
+
+    def test_esn(self):
+        for more, esn in ((["32-bit"], False), (["64-BIT", "0"], True), (["64-bit", ""], True)):
+            table = read(row("IPv4", "*", "*", "1", GCM, "0x" + "11" * 20, "NULL", "", *more))
+            assert [entry.esn for entry in table.candidates(4, A, B, 1)] == [esn]
+        table = read(row("IPv4", "*", "*", "1", GCM, "0x" + "11" * 20, "NULL", "", "64-bit", "0x1"))
+        assert (len(table.warnings), table.rows) == (1, [])
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        ("text", "octets"),
+        [
+            ("0x" + "ab" * 16, b"\xab" * 16),
+            ("0XAB" + "ab" * 15, b"\xab" * 16),
+            ("0x1" + "ab" * 15, b"\1" + b"\xab" * 15),
+            ("sixteen letters!", b"sixteen letters!"),
+            (r"\x22fifteen letters", b'"fifteen letters'),
+            (r"\x00\xffxxxxxxxxxxxxxx", b"\0\xff" + b"x" * 14),
+            (" blanks  count  ", b" blanks  count  "),
+        ],
+    )
+    def test_hexadecimal_or_text(self, text, octets):
+        integrity = "x" * 20
+        table = read(row("IPv4", "*", "*", "1", CBC, text, SHA1, integrity))
+        assert table.rows[0].encryption_key == octets
+        assert table.rows[0].integrity_key == b"x" * 20
+
+    def test_keys_do_not_show(self):
+        table = read(row("IPv4", "*", "*", "1", CBC, "sixteen letters!", SHA1, "x" * 20))
+        assert "sixteen" not in repr(table.rows)
+        assert "xxx" not in repr(table.rows)
+
+
+class TestLookUp:
+    def test_family(self):
+        table = read(row("IPv4", spi="1"), row("IPv6", spi="2"), row("Any", spi="3"))
+        assert [spis(table, A, B, spi) for spi in (1, 2, 3)] == [[1], [], [3]]
+        assert [spis(table, A6, B6, spi) for spi in (1, 2, 3)] == [[], [2], [3]]
+
+    def test_addresses(self):
+        table = read(row(source="10.1.*", destination="192.0.2.0/24"))
+        assert spis(table, A, B) == [0x1001]
+        assert spis(table, B, A) == []
+        assert spis(table, A, A) == []
+        assert spis(table, B, B) == []
+
+    def test_wildcard_rows_come_after_the_exact_ones_and_fit_any_spi(self):
+        table = read(
+            row(spi="*", key="0x" + "22" * 20),
+            row(spi="0x0000100*", key="0x" + "33" * 20),
+            row(spi="0x1001"),
+        )
+        keys = [entry.encryption_key[0] for entry in table.candidates(4, A, B, 0x1001)]
+        assert keys == [0x11, 0x22, 0x33]
+        assert spis(table, spi=0x1002) == [0x1002, 0x1002]
+        assert spis(table, spi=0x2002) == [0x2002]
+        assert spis(table, spi=0) == []
+
+    def test_exact_spis_are_known(self):
+        table = read(row(spi="*"), row(spi="0x0000200*"), row(spi="4097"))
+        assert table.knows_spi(0x1001)
+        assert not table.knows_spi(0x2001)
+
+    def test_duplicates_collapse(self):
+        table = read(row(), row(), row(spi="4097"), row(source="10.*"))
+        assert [entry.origin for entry in table.rows] == ["keys:1", "keys:4"]
+        assert spis(table) == [0x1001]
+
+    def test_tables_are_joined(self):
+        table = KeyTable()
+        table.extend(read(row(), row(encryption="AES-CTR [RFC3686]")))
+        table.extend(read(row(), row(spi="2")))
+        assert [entry.origin for entry in table.rows] == ["keys:1", "keys:2"]
+        assert table.warnings == ["keys:2: skipped, AES-CTR [RFC3686] with NULL is not decrypted"]
+        assert table.knows_spi(2)
+
+    @given(st.integers(1, 2**32 - 1), st.booleans())
+    def test_look_up_agrees_with_going_through_the_rows(self, spi, six):
+        table = read(
+            row("IPv4", spi="0x1*******"), row("Any", spi="*", key="0x" + "22" * 20),
+            row("IPv6", "::1", spi=str(spi)), row("IPv4", "10.1.2.0/28", spi=str(spi)),
+        )  # fmt: skip
+        packet = (6, A6, B6, spi) if six else (4, A, B, spi)
+        expected = {entry.parameters(spi) for entry in table.rows if entry.matches(*packet)}
+        assert set(table.candidates(*packet)) == expected
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("bad", "reason"),
+        [
+            (row("IPv5"), "protocol: not a name"),
+            (row(source="10.1.2.300"), "source address: not an address"),
+            (row(source="2001:db8::1"), "source address: not an IPv4 address"),
+            (row("IPv6", destination="10.0.0.0/8"), "destination address: not an IPv6 address"),
+            (row(destination=""), "destination address: not an address"),
+            (row(destination="\u0661"), "destination address: not an address"),
+            (row(spi="0x123456789"), "SPI: neither"),
+            (row(encryption="AES-GCM"), "encryption: not a name that Wireshark knows"),
+            (row(encryption=""), "encryption: not a name that Wireshark knows"),
+            (row(authentication="HMAC"), "authentication: not a name that Wireshark knows"),
+            (row(key="0x12345g"), "encryption key: not hexadecimal digits"),
+            (row(key="0x" + "11" * 16), "encryption key of 16 octets"),
+            (row(key="0x"), "encryption key of 0 octets"),
+            (row(encryption=CBC, key="k" * 16, authentication=SHA1, integrity="0x\u0661"),
+             "authentication key: not hexadecimal digits"),
+            (row(encryption=CBC, key="k" * 16, authentication=SHA1, integrity="short"),
+             "integrity key of 5 octets"),
+            (row() [:-4] + "\n", "7 columns, not 8 or 10"),
+            (row()[:-1] + ',"32-bit","0","more"\n', "11 columns, not 8 or 10"),
+            (row()[:-1] + ',"48-bit"\n', "sequence number length: not a name"),
+            (row()[:-1] + ',"64-bit","x"\n', "upper half of the extended sequence number: not a"),
+            (row()[:-2] + "\n", "column 8: unterminated quote"),
+        ],
+    )  # fmt: skip
+    def test_bad_rows_are_told_by_file_line_and_column(self, bad, reason):
+        with pytest.raises(KeyFileError, match=f"^keys:3: .*{reason}"):
+            read("# comment\n", row(), bad, row("nonsense"))
+
+    @given(st.data())
+    def test_no_text_shows_what_a_row_holds(self, data):
+        columns = ["IPv4", "*", "*", "0x1001", CBC, "\u00e9" * 8, SHA1, "\u00e9" * 10]
+        place = data.draw(st.integers(0, 8))
+        columns.insert(place, "SECRET")
+        del columns[data.draw(st.integers(0, 8))]
+        said = complaints(row(*columns))
+        assert "SECRET" not in said
+        assert "\u00e9" not in said
+
+    @given(st.lists(st.text(alphabet='IPv46*0x1./:a\\"', max_size=8), min_size=7, max_size=11))
+    def test_only_key_file_errors_escape(self, columns):
+        said = complaints(",".join(f'"{column}"' for column in columns))
+        assert not said or said.startswith("keys:1: ")
+
+    def test_rows_are_bounded(self, monkeypatch):
+        monkeypatch.setattr(keyfiles, "MAX_ROWS", 3)
+        assert len(read(row(), row(spi="1"), row(spi="2")).rows) == 3
+        with pytest.raises(KeyFileError, match="keys:4: more than 3 rows"):
+            read(row() * 4)
+
+    def test_size_is_bounded(self):
+        with pytest.raises(KeyFileError, match="longer than"):
+            read("#" * (MAX_SIZE + 5))
+
+    def test_empty_file(self):
+        assert read("").rows == []
+
+
+class TestWrite:
+    @pytest.mark.parametrize(
+        ("suite", "key", "integrity", "esn"),
+        [
+            ("aes-gcm-16", 36, None, False),
+            ("aes-gcm-16", 20, None, True),
+            ("aes-cbc-hmac-sha2-256-128", 16, 32, False),
+            ("aes-cbc-hmac-sha1-96", 24, 20, True),
+            ("aes-cbc-hmac-sha2-256-128", 16, None, False),
+            ("aes-cbc-hmac-sha1-96", 32, None, False),
+        ],
+    )
+    def test_rows_for_both_families_are_read_back(self, suite, key, integrity, esn):
+        integrity_key = integrity and bytes(range(integrity))
+        sa = SaParameters(0x101, SUITES[suite], bytes(range(key)), integrity_key, esn)
+        stream = io.StringIO()
+        write_esp_sa([sa, SaParameters(0x202, SUITES["aes-gcm-16"], bytes(20))], stream)
+        assert stream.getvalue().count("\n") == 4
+        table = read(stream.getvalue())
+        assert table.candidates(4, A, B, 0x101) == [sa]
+        assert table.candidates(6, A6, B6, 0x101) == [sa]
+        assert table.knows_spi(0x202)
+        assert ("[no checking]" in stream.getvalue()) is not sa.verifiable
+
+    def test_exactly_as_wireshark_writes_it(self):
+        stream = io.StringIO()
+        write_esp_sa([SaParameters(0x101, SUITES["aes-gcm-16"], bytes(range(20)))], stream)
+        assert stream.getvalue() == "".join(
+            row(family, spi="0x00000101", key="0x" + bytes(range(20)).hex())
+            for family in ("IPv4", "IPv6")
+        )
+
+    def test_each_suite_has_a_name_in_wireshark(self):
+        for suite in SUITES.values():
+            key = bytes(min(suite.key_lengths) + suite.salt_length)
+            integrity_key = bytes(suite.integrity_key_length) or None
+            write_esp_sa([SaParameters(1, suite, key, integrity_key)], io.StringIO())
+
+    def test_a_suite_without_a_name(self):
+        unknown = replace(SUITES["aes-gcm-16"], name="x")
+        with pytest.raises(ValueError, match="no name for x"):
+            write_esp_sa([SaParameters(1, unknown, bytes(20))], io.StringIO())
+
+
+@pytest.mark.parametrize(
+    ("name", "suite"),
+    [
+        ("strongswan-natt.esp_sa", "aes-gcm-16"),
+        ("strongswan-natt-aes128-sha256.esp_sa", "aes-cbc-hmac-sha2-256-128"),
+    ],
+)
+def test_tables_of_real_runs(name, suite):
+    with open(DATA / "strongswan" / name) as stream:
+        table = read_keys(stream, name)
+    assert [entry.suite.name for entry in table.rows] == [suite] * 4
+    assert not table.warnings
+
+
+class TestWiresharkFolder:
+    @pytest.fixture
+    def home(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(Path, "home", lambda: tmp_path)
+        monkeypatch.delenv("WIRESHARK_CONFIG_DIR", raising=False)
+        monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+        return tmp_path
+
+    @staticmethod
+    def table(folder):
+        folder.mkdir(parents=True)
+        (folder / "esp_sa").touch()
+        return [folder / "esp_sa"]
+
+    def test_none(self, home):
+        assert wireshark_key_files() == []
+
+    def test_first_folder_that_is_there(self, home, monkeypatch):
+        old = self.table(home / ".wireshark")
+        assert wireshark_key_files() == old
+        usual = self.table(home / ".config" / "wireshark")
+        assert wireshark_key_files() == usual
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "xdg"))
+        assert wireshark_key_files() == old
+        moved = self.table(home / "xdg" / "wireshark")
+        assert wireshark_key_files() == moved
+
+    def test_configured_folder_only(self, home, monkeypatch):
+        self.table(home / ".wireshark")
+        monkeypatch.setenv("WIRESHARK_CONFIG_DIR", str(home / "own"))
+        assert wireshark_key_files() == []
+        own = self.table(home / "own")
+        assert wireshark_key_files() == own

@@ -3,140 +3,125 @@
 Nothing heavy is imported before a command runs: `mobsec --help` loads neither Scapy nor numpy.
 """
 
+import os
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import click
-import typer
 
 import scapy_mobsec
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
-app = typer.Typer(
-    name="mobsec",
-    help="Secure mobile IPsec links: see, do and test them.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+OUTPUT = click.Choice(["text", "json"])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(scapy_mobsec.__version__, message="mobsec %(version)s")
+def cli() -> None:
+    """Secure mobile IPsec links: see, do and test them."""
+
+
+@cli.command()
+@click.argument("captures", metavar="CAPTURE...", nargs=-1)
+@click.option(
+    "-r", "--read", metavar="CAPTURE", multiple=True, help="A capture, as an option; may repeat."
 )
-bench_app = typer.Typer(help="Measure this machine, beside a peer in the same run.")
-app.add_typer(bench_app, name="bench", no_args_is_help=True)
-
-
-class OutputFormat(StrEnum):
-    """How a result is printed."""
-
-    text = "text"
-    json = "json"
-
-
-@app.command()
+@click.option(
+    "-k",
+    "--keys",
+    metavar="KEYS",
+    multiple=True,
+    help="Wireshark esp_sa table; may repeat. Without -k: your own Wireshark tables.",
+)
+@click.option(
+    "-T",
+    "--type",
+    "output",
+    type=OUTPUT,
+    default="text",
+    show_default=True,
+    help="Tables for people, or one JSON object.",
+)
+@click.option("-c", "--count", type=click.IntRange(min=1), help="Stop after so many packets.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the summary; no notes, no progress.")
 def decode(
-    captures: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="CAPTURE...", help="pcap or pcapng, plain or gzip; - is stdin."),
-    ] = None,
-    read: Annotated[
-        list[str] | None,
-        typer.Option("-r", "--read", metavar="CAPTURE", help="The same, as an option."),
-    ] = None,
-    keys: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-k",
-            "--keys",
-            metavar="KEYS",
-            help="Wireshark esp_sa table; - is stdin. Without -k: your own Wireshark tables.",
-        ),
-    ] = None,
-    output: Annotated[
-        OutputFormat, typer.Option("-T", "--type", help="Tables for people or one JSON object.")
-    ] = OutputFormat.text,
-    count: Annotated[
-        int | None, typer.Option("-c", "--count", min=1, help="Stop after so many packets.")
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="No notes, no progress, only the summary.")
-    ] = False,
-) -> None:
+    captures: tuple[str, ...],
+    read: tuple[str, ...],
+    keys: tuple[str, ...],
+    output: str,
+    count: int | None,
+    quiet: bool,
+) -> int:
     """Decode captures: SAs, registrations, translations and moves.
 
-    Decrypts ESP, native and in UDP, and tells what the network did to each registration.
+    Decrypts ESP, native and in UDP, and tells what the network did to each registration. Captures
+    are pcap or pcapng, plain or gzip, in the order given; - is stdin, for captures and for keys.
     """
     from scapy_mobsec.ui.decode import run_decode
 
-    sources = [*(read or ()), *(captures or ())]
+    sources = [*read, *captures]
     if not sources:
         raise click.UsageError("no capture given")
-    if [*sources, *(keys or ())].count("-") > 1:
+    if [*sources, *keys].count("-") > 1:
         raise click.UsageError("stdin (-) can be read only once")
-    as_json = output is OutputFormat.json
-    raise typer.Exit(run_decode(sources, keys, as_json=as_json, count=count, quiet=quiet))
+    return run_decode(sources, keys or None, as_json=output == "json", count=count, quiet=quiet)
 
 
-@bench_app.command("codec")
-def bench_codec_command(
-    output: Annotated[
-        OutputFormat, typer.Option("-T", "--type", help="A table for people or one JSON object.")
-    ] = OutputFormat.text,
-) -> None:
-    """Build and parse RREQ and RREP: the engine's codec beside the Scapy layers."""
-    from rich.console import Console
-
-    from scapy_mobsec.ui.bench import bench_codec
-
-    bench_codec(Console(), as_json=output is OutputFormat.json)
-
-
-@app.command()
-def demo(
-    scenario: Annotated[str, typer.Argument(help="Name of a scenario.")] = "handover",
-    simulate: Annotated[
-        bool, typer.Option("--simulate", help="Run on the simulated internet, in virtual time.")
-    ] = False,
-    write: Annotated[
-        Path | None,
-        typer.Option(
-            "-w", "--write", metavar="FILE", help="Write the capture; its keys go to FILE.esp_sa."
-        ),
-    ] = None,
-) -> None:
-    """Show a handover: a mobile terminal moves behind a NAT and registers anew."""
+@cli.command()
+@click.argument("scenario", default="handover")
+@click.option("--simulate", is_flag=True, help="On the simulated internet, in virtual time.")
+@click.option(
+    "-w",
+    "--write",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the capture to FILE and its keys beside it, with the ending .esp_sa.",
+)
+def demo(scenario: str, simulate: bool, write: Path | None) -> None:
+    """Show a scenario: a mobile terminal moves behind a NAT and registers anew."""
     from rich.console import Console
 
     from scapy_mobsec.ui.demo import run_demo
 
     if not simulate:
         raise click.UsageError("only the simulated internet is there yet: give --simulate")
-    run_demo(Console(), scenario, write)
+    run_demo(scenario, Console(highlight=False), write)
 
 
-@app.callback(invoke_without_command=True)
-def _top(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        typer.echo(f"mobsec {scapy_mobsec.__version__}")
-        raise typer.Exit
+@cli.group()
+def bench() -> None:
+    """Measure this machine, beside a peer in the same run."""
+
+
+@bench.command()
+@click.option("-T", "--type", "output", type=OUTPUT, default="text", show_default=True)
+def codec(output: str) -> None:
+    """Build and parse RREQ and RREP: the engine's codec beside the Scapy layers."""
+    from rich.console import Console
+
+    from scapy_mobsec.ui.bench import bench_codec
+
+    bench_codec(Console(), as_json=output == "json")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     try:
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as no_arguments:
-        typer.echo(no_arguments.format_message())
+        code = cli.main(arguments, prog_name="mobsec", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as help_text:
+        click.echo(help_text.format_message())
         code = EXIT_BAD_INPUT
     except click.ClickException as error:
-        typer.echo(f"mobsec: {error.format_message()}", err=True)
+        click.echo(f"mobsec: {' '.join(error.format_message().split())}", err=True)
         code = EXIT_BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads on: also the interpreter's last flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     sys.exit(code or 0)

@@ -73,8 +73,10 @@ def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
             else:
                 with open(name, encoding="utf-8") as stream:
                     rows = read_keys(stream, name)
-        except (KeyFileError, UnicodeDecodeError) as error:
+        except KeyFileError as error:
             raise BadInput(str(error)) from error
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{name}: not a key file: no UTF-8 text") from error
         except OSError as error:
             raise BadInput(f"{name}: {error.strerror}") from error
         table.extend(rows)

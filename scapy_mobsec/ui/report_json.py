@@ -21,7 +21,7 @@ from scapy_mobsec.registration.description import (
     Ipv4Header,
     Ipv6Header,
 )
-from scapy_mobsec.translation import Translation
+from scapy_mobsec.translation import as_json
 
 Json = dict[str, Any]
 
@@ -115,7 +115,7 @@ def _registration(entry: Registration) -> Json:
         "lifetime": request.lifetime,
         "sent": _description(request.sent or ()),
         "observed": None if entry.observed is None else _description(entry.observed),
-        "translations": [translation_as_json(item) for item in entry.translations],
+        "translations": [as_json(item) for item in entry.translations],
         "supported": _items(request.supported),
         "round_trip_ms": None if entry.round_trip_ns is None else entry.round_trip_ns / 1e6,
         "code": None if reply is None else reply.code,
@@ -133,7 +133,7 @@ def _reply(entry: Registration) -> Json | None:
         "lifetime": reply.lifetime,
         "sent": None if reply.sent is None else _description(reply.sent),
         "translations": (
-            None if translations is None else [translation_as_json(item) for item in translations]
+            None if translations is None else [as_json(item) for item in translations]
         ),
         "supported": _items(reply.supported),
         "selected": _items(reply.selected),
@@ -187,14 +187,3 @@ def _items(items: tuple[EncapsulationItem, ...] | None) -> list[Json] | None:
 def encapsulation_name(code: int) -> str:
     """Name of an encapsulation code; `code-N` for one that is not known."""
     return _name(EncapsulationCode, code, "code").replace("_", "-")
-
-
-def translation_as_json(translation: Translation) -> Json:
-    """One translation: which header and field, its nature, and the two values as text."""
-    return {
-        "header": _name(HeaderType, translation.header, "type"),
-        "field": translation.field.name.lower(),
-        "nature": translation.nature.name.lower(),
-        "sent": translation.sent,
-        "observed": translation.observed,
-    }

@@ -25,7 +25,7 @@ from scapy_mobsec.registration.description import (
     UdpHeader,
     UnknownHeader,
 )
-from scapy_mobsec.translation import Translation, describe
+from scapy_mobsec.translation import Translation, describe_all
 
 PIPED_WIDTH = 132
 
@@ -159,7 +159,7 @@ def code_text(code: int) -> str:
 def _translations(translations: tuple[Translation, ...]) -> Text:
     if not translations:
         return Text("nothing: no translator on the way", style="green")
-    return Text("\n".join(describe(item) for item in translations), style="bold yellow")
+    return Text("\n".join(describe_all(translations)), style="bold yellow")
 
 
 def _moves(moves: list[Move], start: int) -> Table | None:

@@ -34,7 +34,7 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("block", blocks("console"))
+@pytest.mark.parametrize("block", list(blocks("console")))
 def test_console_example(block, workplace):
     for part in block.split("$ ")[1:]:
         command, _, expected = part.partition("\n")
@@ -44,7 +44,7 @@ def test_console_example(block, workplace):
         assert checker.check_output(expected, run.stdout, OPTIONS), run.stdout
 
 
-@pytest.mark.parametrize("block", blocks("pycon"))
+@pytest.mark.parametrize("block", list(blocks("pycon")))
 def test_python_example(block, workplace):
     """In a process of its own, as install() changes Scapy's bindings."""
     Path("example.txt").write_text(block)

@@ -1,0 +1,76 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from contrib_layers.numbers import ReplyCode
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.packet.path import Path as NetworkPath
+from scapy_mobsec.terminal.events import (
+    BindingEnded,
+    CountersCorrected,
+    Deregistered,
+    EndReason,
+    FailureReason,
+    PacketDropped,
+    RegistrationFailed,
+    Renewed,
+)
+from scapy_mobsec.ui.demo import DemoError, event_text, run_demo
+
+PCAPS = Path(__file__).parents[3] / "pcaps"
+END = Endpoint.of("192.0.2.1", 4500)
+
+
+def shown(scenario="handover", write=None):
+    stream = io.StringIO()
+    run_demo(scenario, Console(file=stream), write)
+    return stream.getvalue()
+
+
+def test_the_handover_is_shown_with_its_translations():
+    text = shown()
+    assert "NAT 192.0.2.1" in text
+    assert "registered in 50.000 ms" in text
+    assert "source address and port 10.0.0.2:4500" in text
+
+
+def test_the_sample_capture_is_what_the_demo_writes(tmp_path):
+    text = shown(write=tmp_path / "handover-nat.pcap")
+    assert "mobsec decode" in text
+    for name in ("handover-nat.pcap", "handover-nat.esp_sa"):
+        assert (tmp_path / name).read_bytes() == (PCAPS / name).read_bytes()
+
+
+def test_an_unknown_scenario_names_those_there_are():
+    with pytest.raises(DemoError, match="handover"):
+        shown("nonsense")
+
+
+def test_a_file_that_cannot_be_written(tmp_path):
+    with pytest.raises(DemoError, match="No such file"):
+        shown(write=tmp_path / "missing" / "x.pcap")
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Renewed(1, 0.05, 300), "renewed for 300 s"),
+        (CountersCorrected(7), "counters corrected, attempt 7"),
+        (RegistrationFailed(1, FailureReason.NO_REPLY), "attempt 1 failed: no reply"),
+        (
+            RegistrationFailed(1, FailureReason.REFUSED, ReplyCode.INSUFFICIENT_RESOURCES),
+            "attempt 1 failed: refused by the other terminal (insufficient resources (130))",
+        ),
+        (Deregistered(1, True), "de-registered"),
+        (BindingEnded(bytes(4), EndReason.EXPIRED), "binding ended: lifetime over"),
+        (
+            PacketDropped(DropReason.BAD_ICV, "", NetworkPath(Encapsulation.UDP, END, END)),
+            "dropped: integrity check failed",
+        ),
+    ],
+)
+def test_event_text(event, text):
+    assert event_text(event) == text

@@ -33,8 +33,7 @@ def read_records(stream: Readable) -> Iterator[Record]:
     CaptureTruncated, after all whole records, if the capture ends inside one.
     """
     source = Source(stream)
-    if source.at_end():
-        raise CaptureError("empty file")
+    source.require_header(4)
     magic = source.peek(4)
     if magic in MAGICS:
         yield from read_pcap(source)

@@ -65,9 +65,14 @@ class Source:
         return self._base + self._position
 
     def require_header(self, count: int) -> None:
-        """Raise CaptureError if there are not even the `count` octets that start a file."""
-        if len(self.peek(count)) < count:
-            raise CaptureError("the file header is cut off")
+        """Raise CaptureError (and not CaptureTruncated) if not even the first octets are there."""
+        cut_off = CaptureError("the file header is cut off")
+        try:
+            there = len(self.peek(count))
+        except CaptureTruncated:
+            raise cut_off from None
+        if there < count:
+            raise cut_off if there else CaptureError("empty file")
 
     def at_end(self) -> bool:
         """Whether all octets were taken."""

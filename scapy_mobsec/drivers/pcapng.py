@@ -64,7 +64,7 @@ def read_pcapng(source: Source) -> Iterator[Record]:
         start = source.take(8)
         try:
             if start[:4] == MAGIC:
-                section = _Section(_byte_order(source.peek(4)))
+                section = _Section(_byte_order(source))
             kind, length = section.start.unpack(start)
             if not 12 <= length <= _MAX_BLOCK or length % 4:
                 raise ValueError(f"block length {length}")
@@ -83,7 +83,10 @@ def read_pcapng(source: Source) -> Iterator[Record]:
             yield record
 
 
-def _byte_order(magic: bytes) -> str:
+def _byte_order(source: Source) -> str:
+    magic = source.peek(4)
+    if len(magic) < 4:
+        source.take(4)  # raises CaptureTruncated
     if magic not in _BYTE_ORDERS:
         raise ValueError("no byte-order magic")
     return _BYTE_ORDERS[magic]

@@ -178,6 +178,12 @@ def test_unsupported_version(version):
         read(section(version=version))
 
 
+def test_truncated_in_the_next_section_header():
+    for missing in range(1, 28):
+        with pytest.raises(CaptureTruncated):
+            read(section(), section()[:-missing])
+
+
 def test_header_cut_off():
     with pytest.raises(CaptureError, match="header is cut off") as error:
         read(section()[:27])

@@ -135,7 +135,7 @@ def changes(sent: Description, observed: Description) -> tuple[TranslationItem, 
         for index, field in natures:
             if isinstance(sent[index], Ipv4Header | Ipv6Header | TcpHeader):
                 natures[index, field] = NatureCode.PROXIED
-    items = [TranslationItem(*place, nature) for place, nature in sorted(natures.items())]
+    items = [TranslationItem(*place, nature) for place, nature in natures.items()]
     items += [
         TranslationItem(NOT_IN_SENT, FieldCode.WHOLE_HEADER, NatureCode.PROXIED) for _ in added
     ]

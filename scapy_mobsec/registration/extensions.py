@@ -35,9 +35,9 @@ MAX_ADDRESSES = 16
 """Addresses in ADDRESSES."""
 
 _VENDOR = struct.Struct(">BBHIH")
-_VENDOR_HEAD = 10  # octets of a vendor extension before its value
+_VENDOR_HEAD = 10  # octets of a normal vendor extension before its value
 _VENDOR_REST = 8  # those of them after its length
-_CRITICAL_HEAD = 10  # the same of a critical one, which has the long form
+_CRITICAL_HEAD = 10  # octets of a critical one, which has the long form, before its value
 _PAD_FULL = _VENDOR_HEAD + MAX_VENDOR_VALUE
 _ZEROS = bytes(MAX_VENDOR_VALUE)
 

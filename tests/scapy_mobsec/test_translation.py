@@ -362,6 +362,10 @@ LINES = {
     "another server name under the same certificate": [
         f"tls header gw.example {'aa' * 32} -> other.example {'aa' * 32} (proxied)"
     ],
+    "nothing was sent": [
+        "ipv4 header added: 10.0.0.2 > 192.0.2.1 (proxied)",
+        "esp header added: 0x12345678 (proxied)",
+    ],
     "ESP to AH": [
         "esp header removed: 0x12345678 (proxied)",
         "ah header added: 0x00000001 (proxied)",
@@ -385,6 +389,7 @@ def test_ipv6_endpoint_in_a_line():
 def test_an_address_whose_port_is_not_named_has_its_own_line():
     assert describe_all(show("NAPT")[:1]) == ["source address 10.0.0.2 -> 203.0.113.9"]
     assert describe_all(show("NAPT")[1:]) == ["source port 4500 -> 40001"]
+    assert len(describe_all([*show("NAPT"), show("NAPT")[1]])) == 2
 
 
 def test_items_of_a_peer_without_its_observation():

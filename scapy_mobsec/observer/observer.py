@@ -198,6 +198,8 @@ class Observer:
         except Drop:
             failed = self._sas.sa_of(int.from_bytes(packet[:4], "big"), outer)
             (failed or self._sas.overflow).duplicates += duplicate
+            if failed is not None and not failed.key_found and not failed.unverified:
+                failed.note_path(outer, frame.time_ns, newest=True)
             raise
         self._learn_flow(outer)
         newest = opened.sequence > sa.seen.highest

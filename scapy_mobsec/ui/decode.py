@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from click import ClickException
+import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -30,7 +30,7 @@ PROGRESS_EVERY = 4096
 """Packets from one step of the bar to the next."""
 
 
-class BadInput(ClickException):
+class BadInput(click.ClickException):
     """Something the user gave cannot be used; one line, exit code 2."""
 
     exit_code = 2
@@ -56,7 +56,7 @@ def run_decode(
             observe_capture(observer, name, messages, count)
     except KeyboardInterrupt:
         interrupted = True
-        messages.print(f"mobsec: interrupted after {observer.packets} packets")
+        _warn(f"interrupted after {observer.packets} packets")
     _print(observer.report(), as_json=as_json, summary_only=quiet)
     return EXIT_INTERRUPTED if interrupted else 0
 
@@ -81,7 +81,7 @@ def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
             raise BadInput(f"{name}: {error.strerror}") from error
         table.extend(rows)
         for warning in rows.warnings:
-            messages.print(f"mobsec: warning: {warning}")
+            _warn(f"warning: {warning}")
         if own:
             messages.print(f"mobsec: keys from Wireshark's table {name} ({len(rows.rows)} rows)")
     if own and not paths:
@@ -103,11 +103,15 @@ def observe_capture(observer: Observer, name: str, messages: Console, count: int
                 if not observer.packets % PROGRESS_EVERY:
                     advance()
     except CaptureTruncated as error:
-        messages.print(f"mobsec: warning: {name}: {error}")
+        _warn(f"warning: {name}: {error}")
     except CaptureError as error:
         raise BadInput(f"{name}: {error}") from error
     except OSError as error:
         raise BadInput(f"{name}: {error.strerror or error}") from error
+
+
+def _warn(text: str) -> None:
+    click.echo(f"mobsec: {text}", err=True)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def summary_line(summary: Summary) -> Text:
     """The counts that are not zero, in one line."""
     esp = _counts(summary, ("verified", "unverified", "icv_failed", "no_key"))
     rest = ("replayed", "duplicates", "ike", "keepalives", "malformed", "registrations", "moves")
-    line = f"{summary.packets} packets, {summary.esp} ESP"
+    line = f"{summary.packets} {_words('packets', summary.packets)}, {summary.esp} ESP"
     if esp:
         line += f" ({esp})"
     others = _counts(summary, rest)

@@ -153,3 +153,17 @@ def test_no_scapy_object_is_made(bench, monkeypatch):
 def test_other_ip_traffic_is_counted_as_packets_only(bench):
     summary = bench.see(build_ip(OLD.address, GATEWAY.address, 6, bytes(20)))
     assert (summary.packets, summary.esp, summary.malformed) == (1, 0, 0)
+
+
+def test_without_a_key_the_outer_paths_are_shown_all_the_same():
+    bench = Bench(Keys())
+    bench.see(bench.up(OLD), bench.up(OLD), bench.up(NEW))
+    (sa,) = bench.report.sas
+    assert [span.packets for span in sa.spans] == [2, 1]
+    assert bench.report.moves == []
+
+
+def test_forged_packets_add_no_path_to_an_sa_whose_key_is_found(bench):
+    bench.see(bench.up(OLD), bench.up(NEW, octet=9))
+    (sa,) = bench.report.sas
+    assert len(sa.spans) == 1

@@ -9,7 +9,7 @@ and later behind another, while it pings a host behind the other terminal.
     home address 10.10.1.1                          signalling address 10.10.0.1
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -19,6 +19,7 @@ from contrib_layers.numbers import NATT_PORT
 from scapy_mobsec.drivers.memory import (
     SECOND,
     Delay,
+    Element,
     Host,
     MemoryNetwork,
     MobileHost,
@@ -120,8 +121,13 @@ def run_handover(seed: int = 1, round_trip: float = 0.05) -> SimulationResult:
     )
 
 
-def build_topology(seed: int = 1, round_trip: float = 0.05) -> Topology:
-    """Build the network of the picture; nothing has happened on it."""
+def build_topology(
+    seed: int = 1, round_trip: float = 0.05, near_other: Sequence[Element] = ()
+) -> Topology:
+    """Build the network of the picture; nothing has happened on it.
+
+    `near_other`: more elements between Y's tap and the rest, from the inside to the outside.
+    """
     random = Random(seed)
     to_other, to_mobile = (_sa(random) for _ in range(2))
     mobile = MobileTerminal(
@@ -151,7 +157,8 @@ def build_topology(seed: int = 1, round_trip: float = 0.05) -> Topology:
     }
     other_host = Host(network, other)
     other_host.on_inner = partial(_answer_pings, other_host)
-    other_host.attach(network.core.segment([taps["other"]], ["203.0.113.2"]), OTHER_TERMINAL)
+    other_access = network.core.segment([taps["other"], *near_other], ["203.0.113.2"])
+    other_host.attach(other_access, OTHER_TERMINAL)
     mobile_host = MobileHost(network, mobile)
     return Topology(network, mobile_host, other_host, segments, taps, (to_other, to_mobile))
 

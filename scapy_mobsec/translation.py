@@ -263,14 +263,15 @@ def _value(header: HeaderDescriptor | None, code: FieldCode) -> str:
     if header is None:
         return ""
     if code is FieldCode.WHOLE_HEADER:
-        return _show_header(header)
+        return show_header(header)
     for field in _FIELDS.get(header.type, ()):
         if field.code is code:
             return field.show(field.of(header))
     raise poorly_formed(f"translation of {code.name}, which header type {header.type} has not")
 
 
-def _show_header(header: HeaderDescriptor) -> str:
+def show_header(header: HeaderDescriptor) -> str:
+    """Return the fields of a header as text for people, without its type."""
     match header:
         case EspHeader(spi) | AhHeader(spi):
             return f"{spi:#010x}"

@@ -6,26 +6,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contrib_layers.numbers import AttemptFlag, ReplyCode
+from contrib_layers.numbers import AttemptFlag, HeaderType, ReplyCode
 from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.observer import Report, Summary
 from scapy_mobsec.observer.registrations import Registration, Sighting
 from scapy_mobsec.packet.path import address_text
-from scapy_mobsec.registration.description import (
-    AhHeader,
-    Description,
-    EspHeader,
-    HeaderDescriptor,
-    HttpHeader,
-    Ipv4Header,
-    Ipv6Header,
-    TcpHeader,
-    TlsHeader,
-    UdpHeader,
-    UnknownHeader,
-)
-from scapy_mobsec.translation import Translation, describe_all
+from scapy_mobsec.registration.description import Description, HeaderDescriptor
+from scapy_mobsec.translation import Translation, describe_all, show_header
 
 PIPED_WIDTH = 132
 
@@ -130,21 +118,9 @@ def description_line(description: Description) -> str:
 
 
 def _header_text(header: HeaderDescriptor) -> str:
-    match header:
-        case Ipv4Header() | Ipv6Header():
-            name = "IPv4" if isinstance(header, Ipv4Header) else "IPv6"
-            return f"{name} {address_text(header.source)} > {address_text(header.destination)}"
-        case UdpHeader() | TcpHeader():
-            return f"{header.type.name} {header.source_port} > {header.destination_port}"
-        case EspHeader() | AhHeader():
-            return f"{header.type.name} 0x{header.spi:08x}"
-        case TlsHeader():
-            return f"TLS {header.server_name} {header.certificate_sha256.hex()[:16]}..."
-        case HttpHeader():
-            line = f"HTTP {header.method} {header.authority}{header.path}".rstrip()
-            return " via ".join([line, *header.intermediaries])
-        case UnknownHeader():
-            return f"type {header.type} {header.value.hex()}"
+    known = header.type in HeaderType.__members__.values()
+    name = HeaderType(header.type).name.replace("V", "v") if known else f"type {header.type}"
+    return f"{name} {show_header(header)}"
 
 
 def code_text(code: int) -> str:

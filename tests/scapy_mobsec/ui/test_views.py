@@ -94,6 +94,6 @@ def test_description_line():
         AhHeader(TO_GATEWAY),
     )
     assert description_line(headers) == (
-        "IPv6 2001:db8::1 > 2001:db8::1 / TCP 1 > 443 / TLS gw.example 0000000000000000... / "
-        "HTTP GET gw.example/ via Via / type 77 01 / AH 0x00001001"
+        "IPv6 2001:db8::1 > 2001:db8::1 / TCP 1 > 443 / TLS gw.example " + "00" * 32 + " / "
+        "HTTP GET gw.example / HTTP/1.1, Via / type 77 1 octets / AH 0x00001001"
     )

@@ -26,7 +26,7 @@ from scapy_mobsec.terminal.events import (
     Renewed,
 )
 from scapy_mobsec.translation import describe_all
-from scapy_mobsec.ui.views import PIPED_WIDTH, code_text
+from scapy_mobsec.ui.views import PIPED_WIDTH, add_row, code_text, table_of
 
 SCENARIOS: dict[str, Callable[[], SimulationResult]] = {"handover": run_handover}
 CAPTURED_AT = "mobile"
@@ -54,7 +54,8 @@ def run_demo(scenario: str, console: Console, write: Path | None) -> None:
             write_capture(result, write, keys)
         except OSError as error:
             raise DemoError(f"{error.filename}: {error.strerror}") from error
-        console.print(f"Wrote {write} and {keys}. Next: mobsec decode {write} -k {keys}")
+        text = f"Wrote {write} and {keys}. Next: mobsec decode {write} -k {keys}"
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def write_capture(result: SimulationResult, capture: Path, keys: Path) -> None:
@@ -69,16 +70,14 @@ def write_capture(result: SimulationResult, capture: Path, keys: Path) -> None:
 
 def events_table(result: SimulationResult) -> Table:
     """The events of both terminals in the order of time."""
-    table = Table(title="Events", title_justify="left", title_style="bold")
-    for column in ("Time", "Mobile terminal", "Other terminal"):
-        table.add_column(column, overflow="fold")
+    table = table_of("Events", "Time", "Mobile terminal", "Other terminal")
     rows = [(time, 0, event) for time, event in result.mobile_events]
     rows += [(time, 1, event) for time, event in result.other_events]
     start = result.moves[0]
     for time, side, event in sorted(rows, key=lambda row: row[:2]):
         cells = ["", ""]
         cells[side] = event_text(event)
-        table.add_row(f"+{(time - start) / 1e6:.3f} ms", *cells)
+        add_row(table, f"+{(time - start) / 1e6:.3f} ms", *cells)
     return table
 
 

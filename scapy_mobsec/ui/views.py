@@ -11,7 +11,6 @@ from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.observer import Report, Summary
 from scapy_mobsec.observer.registrations import Registration, Sighting
-from scapy_mobsec.packet.path import address_text
 from scapy_mobsec.registration.description import Description, HeaderDescriptor
 from scapy_mobsec.translation import Translation, describe_all, show_header
 
@@ -67,24 +66,30 @@ def _at(time_ns: int, start_ns: int) -> str:
     return f"+{(time_ns - start_ns) / 1e9:.6f} s"
 
 
-def _table(title: str, *columns: str) -> Table:
+def table_of(title: str, *columns: str) -> Table:
+    """An empty table that folds long cells and never cuts them."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
+def add_row(table: Table, *cells: Text | str) -> None:
+    """Add a row as it is: brackets, as of IPv6 endpoints, are no markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+
+
 def _registrations(title: str, entries: list[Registration], start: int) -> Table | None:
     if not entries:
         return None
-    table = _table(title, "Attempt", "What", "Detail")
+    table = table_of(title, "Attempt", "What", "Detail")
     for entry in entries:
         attempt = entry.request.attempt
         assert attempt is not None
         flags = " ".join(flag.name or "" for flag in AttemptFlag if attempt.flags & flag)
         name = f"#{attempt.number}.{attempt.index}" + (f" {flags}" if flags else "")
         for row, (what, detail) in enumerate(_registration_rows(entry, start)):
-            table.add_row("" if row else name, what, detail)
+            add_row(table, "" if row else name, what, detail)
         table.add_section()
     return table
 
@@ -141,9 +146,10 @@ def _translations(translations: tuple[Translation, ...]) -> Text:
 def _moves(moves: list[Move], start: int) -> Table | None:
     if not moves:
         return None
-    table = _table("Moves", "Time", "Frame", "Link", "From", "To", "Peer", "Signalled", "SPIs")
+    table = table_of("Moves", "Time", "Frame", "Link", "From", "To", "Peer", "Signalled", "SPIs")
     for move in moves:
-        table.add_row(
+        add_row(
+            table,
             _at(move.time_ns, start),
             str(move.frame),
             str(move.link),
@@ -159,9 +165,10 @@ def _moves(moves: list[Move], start: int) -> Table | None:
 def _sas(sas: list[ObservedSa], start: int) -> Table | None:
     if not sas:
         return None
-    table = _table("Security associations", "SPI", "Link", "Suite", "Packets", "Outer path")
+    table = table_of("Security associations", "SPI", "Link", "Suite", "Packets", "Outer path")
     for sa in sas:
-        table.add_row(
+        add_row(
+            table,
             f"0x{sa.spi:08x}",
             "" if sa.link is None else str(sa.link),
             sa.suite or Text("no key", style="yellow"),
@@ -193,7 +200,7 @@ def _sa_counts(sa: ObservedSa) -> Text:
 def _drops(report: Report) -> Table | None:
     if not report.drops:
         return None
-    table = _table("Drops", "Reason", "Count", "Meaning")
+    table = table_of("Drops", "Reason", "Count", "Meaning")
     for reason, count in sorted(report.drops.items(), key=lambda item: -item[1]):
-        table.add_row(reason.name.lower(), str(count), reason.value)
+        add_row(table, reason.name.lower(), str(count), reason.value)
     return table

@@ -97,3 +97,13 @@ def test_description_line():
         "IPv6 2001:db8::1 > 2001:db8::1 / TCP 1 > 443 / TLS gw.example " + "00" * 32 + " / "
         "HTTP GET gw.example / HTTP/1.1, Via / type 77 1 octets / AH 0x00001001"
     )
+
+
+def test_brackets_are_no_markup():
+    bench = Bench()
+    v6 = Endpoint.of("fe80::1", 4500)
+    bench.see(bench.udp(bench.seal(TO_GATEWAY), v6, Endpoint.of("fe80::2", 4500)))
+    assert "udp [fe80::1]:4500 > [fe80::2]:4500" in printed(bench)
+    headers = (HttpHeader("GET", "gw", "/[/red]"), AhHeader(1))
+    bench.see(bench.up(payload=signalling(request(sent=headers))))
+    assert "/[/red]" in printed(bench)

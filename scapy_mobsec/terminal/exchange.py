@@ -10,6 +10,7 @@ least 500 later, for paths with a small MTU.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from scapy_mobsec.packet.path import Path
 from scapy_mobsec.registration.serial import is_newer_identification, ntp_timestamp
 
 FIRST_INTERVAL = 0.5
@@ -44,8 +45,9 @@ class IdentificationSource:
 
 @dataclass(slots=True)
 class Exchange:
-    """One RREQ that waits for its RREP. `outstanding`: Identification -> when it was sent."""
+    """One RREQ on one path, waiting for its RREP. `outstanding`: Identification -> when sent."""
 
+    path: Path
     lifetime: int
     started: float
     next_transmission: float

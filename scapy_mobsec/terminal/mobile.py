@@ -72,6 +72,7 @@ class MobileTerminal(Terminal[Link]):
         self._exchange: Exchange | None = None
         self._pause_ends: float | None = None
         self.attempt = configuration.last_attempt
+        """Number of the present attempt."""
 
     @property
     def state(self) -> MobileState:
@@ -138,25 +139,26 @@ class MobileTerminal(Terminal[Link]):
         self.attempt = (self.attempt + 1) % (1 << 32)
 
     def _start_exchange(self, now: float) -> None:
-        ends = self.state is MobileState.DEREGISTERING
-        lifetime = 0 if ends else self._configuration.lifetime
-        self._pause_ends = None
-        self._exchange = Exchange(lifetime, started=now, next_transmission=now)
-        self._transmit(self._exchange, now)
-
-    def _transmit(self, exchange: Exchange, now: float) -> None:
         path = self._link.path
         if path is None:
             return
-        request = self._request(path, exchange, now)
+        ends = self.state is MobileState.DEREGISTERING
+        lifetime = 0 if ends else self._configuration.lifetime
+        self._pause_ends = None
+        self._exchange = Exchange(path, lifetime, started=now, next_transmission=now)
+        self._transmit(self._exchange, now)
+
+    def _transmit(self, exchange: Exchange, now: float) -> None:
+        request = self._request(exchange, now)
         request = pad_request(request, self._link.message_length(exchange.padded_length))
         exchange.transmitted(request.identification, now, self._random_bytes)
         try:
-            self._send_message(self._link, build_request(request), path)
+            self._send_message(self._link, build_request(request), exchange.path)
         except Drop as drop:
             self._dropped(drop, None)
 
-    def _request(self, path: Path, exchange: Exchange, now: float) -> RegistrationRequest:
+    def _request(self, exchange: Exchange, now: float) -> RegistrationRequest:
+        path = exchange.path
         return RegistrationRequest(
             identification=self._identifications.next(now),
             lifetime=exchange.lifetime,
@@ -192,8 +194,8 @@ class MobileTerminal(Terminal[Link]):
         attempt = reply.attempt
         if attempt is None:
             raise Drop(DropReason.POORLY_FORMED, f"no {missing_required(reply)}")
-        exchange, current = self._exchange, self._link.path
-        if exchange is None or current is None:
+        exchange = self._exchange
+        if exchange is None:
             raise Drop(DropReason.UNSOLICITED_REPLY, "no request is outstanding")
         if reply.code == ReplyCode.IDENTIFICATION_MISMATCH:
             self._correct_counters(exchange, reply.identification, attempt.number, now)
@@ -210,7 +212,7 @@ class MobileTerminal(Terminal[Link]):
             self._leave()
             self._tell(Deregistered(self.attempt, confirmed=True))
         elif attempt.flags & AttemptFlag.USE:
-            self._accepted(reply, current, arrival, now - requested_at, now)
+            self._accepted(reply, exchange.path, arrival, now - requested_at, now)
         else:  # Y knows another path by this attempt: a translator has changed its mapping
             self._machine.fire(MobileEvent.ELSEWHERE)
             self._start_attempt()

@@ -179,8 +179,9 @@ class OtherTerminal(Terminal[BoundLink]):
             self._expiry.set(link.home_address, now + lifetime)
 
     def _end(self, link: BoundLink, reason: EndReason) -> None:
-        link.current = None
-        self._tell(BindingEnded(link.home_address, reason))
+        if link.current:
+            link.current = None
+            self._tell(BindingEnded(link.home_address, reason))
 
     # RREP out
 

@@ -90,6 +90,17 @@ def test_64_values_are_kept_and_below_all_of_them_is_stale():
     window.check(963, new_attempt=False)
 
 
+def test_a_full_window_lets_nothing_of_the_attempt_before_in_again():
+    window = IdentificationWindow()
+    for value in range(0, 100, 2):
+        window.add(value, new_attempt=value == 0)
+    for value in range(200, 230):
+        window.add(value, new_attempt=value == 200)
+    with pytest.raises(Drop):
+        window.check(97, new_attempt=False)
+    window.check(99, new_attempt=False)
+
+
 @given(
     st.integers(0, TOP - 1),
     st.lists(st.tuples(st.integers(0, 200), st.sampled_from([0, 0, 0, 0, 1])), max_size=200),

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from terminals import NEW, path_at_mobile
 
 from scapy_mobsec.registration.serial import is_newer_identification, ntp_timestamp
 from scapy_mobsec.terminal.exchange import Exchange, IdentificationSource
@@ -15,7 +16,7 @@ def middle(length):
 
 def transmissions(random_bytes):
     """When an RREQ without reply is sent, and how long its ESP packet is at least."""
-    exchange = Exchange(lifetime=60, started=0.0, next_transmission=0.0)
+    exchange = Exchange(path_at_mobile(NEW), lifetime=60, started=0.0, next_transmission=0.0)
     sent = []
     while exchange.next_transmission < exchange.gives_up:
         assert exchange.deadline == exchange.next_transmission

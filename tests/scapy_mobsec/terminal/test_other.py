@@ -214,6 +214,8 @@ def test_deregistration_clears_the_path_and_keeps_the_sas(pair):
     reply = reply_to(pair, lifetime=0, **with_attempt(5))
     assert (reply.code, reply.lifetime, reply.attempt) == (0, 0, Attempt(5, 0))
     assert events(pair.other)[-1] == BindingEnded(HOME, EndReason.DEREGISTERED)
+    reply_to(pair, lifetime=0, **with_attempt(5), **LATER)  # a retransmission is answered
+    assert [type(event) for event in events(pair.other)] == [RegistrationReceived]
     assert pair.other.state(HOME) is OtherState.UNBOUND
     assert pair.other.timer() is None
     pair.other.send(PONG, pair.now)

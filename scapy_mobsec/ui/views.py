@@ -146,18 +146,17 @@ def _translations(translations: tuple[Translation, ...]) -> Text:
 def _moves(moves: list[Move], start: int) -> Table | None:
     if not moves:
         return None
-    table = table_of("Moves", "Time", "Frame", "Link", "From", "To", "Peer", "Signalled", "SPIs")
+    table = table_of("Moves", "Time", "Endpoints", "How")
     for move in moves:
+        peer = "both ends moved" if move.peer is None else f"peer {move.peer}"
+        told = "by registration" if move.signalled else "no registration seen"
+        old, new = move.old.encapsulation.value, move.new.encapsulation.value
         add_row(
             table,
             _at(move.time_ns, start),
-            str(move.frame),
-            str(move.link),
-            f"{move.old.encapsulation.value} {move.left}",
-            f"{move.new.encapsulation.value} {move.reached}",
-            "both moved" if move.peer is None else str(move.peer),
-            "by registration" if move.signalled else "no registration seen",
-            " ".join(f"0x{spi:08x}" for spi in move.spis),
+            f"{old} {move.left} -> {new} {move.reached}\n{peer}",
+            f"{told}\nframe {move.frame}, link {move.link}\n"
+            + " ".join(f"0x{spi:08x}" for spi in move.spis),
         )
     return table
 

@@ -31,7 +31,7 @@ from scapy_mobsec.observer.registrations import (
     registration_in,
 )
 from scapy_mobsec.packet.fragments import Reassembler
-from scapy_mobsec.packet.ip import parse_ip
+from scapy_mobsec.packet.ip import addresses, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.registration.messages import RegistrationRequest
 
@@ -215,10 +215,10 @@ class Observer:
         self, sa: ObservedSa, opened: Opened, outer: Outer, frame: _Frame, newest: bool
     ) -> None:
         message: Message | None = None
-        addresses: tuple[bytes, bytes] | None = None
+        inner: tuple[bytes, bytes] | None = None
         malformed: Drop | None = None
         try:
-            addresses = _inner_addresses(opened)
+            inner = _inner_addresses(opened)
             message = registration_in(opened)
         except Drop as drop:
             malformed = drop
@@ -226,7 +226,7 @@ class Observer:
             sa.note_path(outer, frame.time_ns, newest=newest)
             if newest:
                 evidence = Evidence.DATA if message is None else Evidence.REGISTRATION
-                pair = None if addresses is None else frozenset(addresses)
+                pair = None if inner is None else frozenset(inner)
                 self._links.follow(sa, outer, pair, evidence, frame.time_ns, frame.number)
         if message is not None:
             sighting = Sighting(
@@ -235,7 +235,7 @@ class Observer:
                 sa.spi,
                 outer.description(sa.spi),
                 opened.verified,
-                addresses[0] if addresses else None,
+                inner[0] if inner else None,
             )
             self._registrations.note(message, sighting)
         if malformed is not None:
@@ -268,14 +268,8 @@ class Observer:
 
 def _inner_addresses(opened: Opened) -> tuple[bytes, bytes] | None:
     """Source and destination of the inner packet, None in transport mode. Raises Drop."""
-    inner = opened.payload
-    if opened.next_header == NEXT_HEADER_IPV4 and len(inner) >= 20:
-        return inner[12:16], inner[16:20]
-    if opened.next_header == NEXT_HEADER_IPV6 and len(inner) >= 40:
-        return inner[8:24], inner[24:40]
-    if opened.next_header in (NEXT_HEADER_IPV4, NEXT_HEADER_IPV6):
-        raise Drop(DropReason.MALFORMED_IP, f"inner packet of {len(inner)} octets")
-    return None
+    tunnelled = opened.next_header in (NEXT_HEADER_IPV4, NEXT_HEADER_IPV6)
+    return addresses(opened.payload) if tunnelled else None
 
 
 def _moves_nothing(message: Message | None) -> bool:

@@ -12,13 +12,8 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.udp import Content, unwrap
 from scapy_mobsec.packet.ip import IpPacket, parse_udp
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
-from scapy_mobsec.registration.description import (
-    Description,
-    EspHeader,
-    Ipv4Header,
-    Ipv6Header,
-    UdpHeader,
-)
+from scapy_mobsec.registration.description import Description
+from scapy_mobsec.registration.outer import describe
 
 PROTOCOL_UDP = 17
 PROTOCOL_ESP = 50
@@ -67,12 +62,8 @@ class Outer(NamedTuple):
 
     def description(self, spi: int) -> Description:
         """The header descriptors that a terminal would report for this packet."""
-        ip = Ipv4Header if len(self.source) == 4 else Ipv6Header
-        esp = EspHeader(spi)
-        if self.encapsulation is Encapsulation.NATIVE:
-            return (ip(self.source, self.destination), esp)
-        udp = UdpHeader(self.source_port, self.destination_port)
-        return (ip(self.source, self.destination), udp, esp)
+        source, destination = self.source_endpoint, self.destination_endpoint
+        return describe(self.encapsulation, source, destination, spi)
 
 
 class Carried(NamedTuple):

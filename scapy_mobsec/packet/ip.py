@@ -84,6 +84,19 @@ def parse_ip(data: bytes) -> IpPacket:
     raise Drop(DropReason.MALFORMED_IP, f"version {version}")
 
 
+def addresses(packet: bytes) -> tuple[bytes, bytes]:
+    """Return source and destination of an IP packet, without a look at the rest.
+
+    Raises Drop(MALFORMED_IP).
+    """
+    version = packet[0] >> 4 if packet else 0
+    if version == 4 and len(packet) >= _IPV4.size:
+        return packet[12:16], packet[16:20]
+    if version == 6 and len(packet) >= _IPV6.size:
+        return packet[8:24], packet[24:40]
+    raise Drop(DropReason.MALFORMED_IP, f"no header in {len(packet)} octets")
+
+
 def _parse_ipv4(data: bytes) -> IpPacket:
     if len(data) < _IPV4.size:
         raise Drop(DropReason.TRUNCATED, "IPv4 header")

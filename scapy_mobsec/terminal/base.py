@@ -15,9 +15,10 @@ from scapy_mobsec.encap import udp
 from scapy_mobsec.esp.spi_table import SpiTable
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description
+from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.terminal.events import Event, PacketDropped
 from scapy_mobsec.terminal.link import Link
-from scapy_mobsec.terminal.signalling import Inner, describe
+from scapy_mobsec.terminal.signalling import Inner
 
 MAX_TRANSMITS = 1024
 MAX_RECEIVED = 1024

@@ -31,6 +31,7 @@ from scapy_mobsec.registration.messages import (
     pad_request,
     parse_reply,
 )
+from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import is_newer_attempt
 from scapy_mobsec.registration.transitions import MOBILE, Machine, MobileEvent, MobileState
 from scapy_mobsec.terminal.base import Arrival, Terminal
@@ -46,7 +47,7 @@ from scapy_mobsec.terminal.events import (
 )
 from scapy_mobsec.terminal.exchange import GIVE_UP_AFTER, Exchange, IdentificationSource
 from scapy_mobsec.terminal.link import Link, PathState
-from scapy_mobsec.terminal.signalling import describe, if_ipv4
+from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.translation import compare, from_items
 
 SUPPORTED = (EncapsulationItem(EncapsulationCode.UDP),)

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag, MessageType, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.packet.ip import addresses
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.messages import (
@@ -25,6 +26,7 @@ from scapy_mobsec.registration.messages import (
     parse_request,
     salvage_request,
 )
+from scapy_mobsec.registration.outer import carrier_of, describe
 from scapy_mobsec.registration.transitions import OtherEvent, OtherState
 from scapy_mobsec.terminal.agenda import Agenda
 from scapy_mobsec.terminal.base import Arrival, Terminal
@@ -37,7 +39,7 @@ from scapy_mobsec.terminal.events import (
     RegistrationReceived,
 )
 from scapy_mobsec.terminal.link import Link, PathState
-from scapy_mobsec.terminal.signalling import carrier_of, describe, if_ipv4, inner_addresses
+from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.translation import compare, to_items
 
 REFUSALS: Mapping[DropReason, ReplyCode] = {
@@ -92,7 +94,7 @@ class OtherTerminal(Terminal[BoundLink]):
 
     def send(self, packet: bytes, now: float) -> None:
         try:
-            link = self._homes.get(inner_addresses(packet)[1])
+            link = self._homes.get(addresses(packet)[1])
             if link is None:
                 raise Drop(DropReason.UNKNOWN_HOME)
             self._send_data(link, packet)

@@ -1,26 +1,17 @@
-"""How registrations and data lie inside ESP, and how the headers outside are described.
+"""How registrations and data lie inside ESP.
 
 Tunnel mode: a registration is IP / UDP 434 between home address and signalling address, all else
 is data (docs/wire-format.md). Other modes offer what `Mode` says; nothing else asks for the mode.
 """
 
-from collections.abc import Mapping
 from enum import Enum
 from typing import Protocol
 
-from contrib_layers.numbers import MOBILE_IP_PORT, HeaderType
+from contrib_layers.numbers import MOBILE_IP_PORT
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.packet.ip import UDP, build_ip, build_udp, parse_ip, parse_udp
-from scapy_mobsec.packet.path import Encapsulation, Endpoint
-from scapy_mobsec.registration.description import (
-    Description,
-    EspHeader,
-    IpHeader,
-    Ipv4Header,
-    Ipv6Header,
-    UdpHeader,
-)
+from scapy_mobsec.packet.ip import UDP, addresses, build_ip, build_udp, parse_ip, parse_udp
+from scapy_mobsec.packet.path import Endpoint
 
 IPV4, IPV6, DUMMY = 4, 41, 59
 """Next header values of ESP: IPv4 and IPv6 in tunnel mode, and nothing at all (RFC 4303)."""
@@ -68,7 +59,7 @@ class TunnelMode:
         return build_ip(source, destination, UDP, datagram), self._next_header
 
     def wrap_data(self, packet: bytes) -> tuple[bytes, int]:
-        source, destination = inner_addresses(packet)
+        source, destination = addresses(packet)
         self._check_home(source if self._at_mobile else destination)
         if (source, destination) == (self._from, self._to) and _is_signalling(packet):
             raise Drop(DropReason.OUTSIDE_POLICY, "registration from outside the terminal")
@@ -80,7 +71,7 @@ class TunnelMode:
             return Inner.DUMMY, b""
         if next_header not in (IPV4, IPV6):
             raise Drop(DropReason.UNKNOWN_NEXT_HEADER, str(next_header))
-        source, destination = inner_addresses(packet)
+        source, destination = addresses(packet)
         self._check_home(destination if self._at_mobile else source)
         if (source, destination) == (self._to, self._from) and _is_signalling(packet):
             datagram = parse_udp(parse_ip(packet), verify=True)
@@ -94,47 +85,10 @@ class TunnelMode:
             raise Drop(DropReason.OUTSIDE_POLICY, f"{Endpoint(address)} is not the home address")
 
 
-def inner_addresses(packet: bytes) -> tuple[bytes, bytes]:
-    """Return source and destination of an IP packet, without a look at the rest.
-
-    Raises Drop(MALFORMED_IP).
-    """
-    version = packet[0] >> 4 if packet else 0
-    if version == 4 and len(packet) >= 20:
-        return packet[12:16], packet[16:20]
-    if version == 6 and len(packet) >= 40:
-        return packet[8:24], packet[24:40]
-    raise Drop(DropReason.MALFORMED_IP, "inner header")
-
-
 def _is_signalling(packet: bytes) -> bool:
     """Tell whether an inner packet is UDP to port 434."""
     ip = parse_ip(packet)
     return ip.protocol == UDP and not ip.fragment_offset and ip.payload[2:4] == _SIGNALLING_PORT
-
-
-def describe(
-    encapsulation: Encapsulation, source: Endpoint, destination: Endpoint, spi: int
-) -> Description:
-    """Return the headers of an ESP packet, outermost first. Raises Drop(UNKNOWN_CARRIER)."""
-    if encapsulation is not Encapsulation.UDP:
-        raise Drop(DropReason.UNKNOWN_CARRIER, encapsulation.value)
-    header = Ipv4Header if len(source.address) == 4 else Ipv6Header
-    outer: IpHeader = header(source.address, destination.address)
-    return (outer, UdpHeader(source.port, destination.port), EspHeader(spi))
-
-
-_CARRIERS: Mapping[tuple[int, ...], Encapsulation] = {
-    (): Encapsulation.NATIVE,
-    (HeaderType.UDP,): Encapsulation.UDP,
-    (HeaderType.TCP,): Encapsulation.TCP,
-    (HeaderType.TCP, HeaderType.TLS): Encapsulation.TLS,
-}
-
-
-def carrier_of(description: Description) -> Encapsulation | None:
-    """Return the encapsulation that a description shows, whatever its IP family (NAT64)."""
-    return _CARRIERS.get(tuple(int(header.type) for header in description[1:-1]))
 
 
 def if_ipv4(address: bytes) -> bytes:

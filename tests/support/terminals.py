@@ -8,6 +8,7 @@ from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.messages import Attempt, RegistrationRequest, build_request
+from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.terminal.config import (
     LinkParameters,
@@ -18,7 +19,6 @@ from scapy_mobsec.terminal.events import PacketDropped
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
-from scapy_mobsec.terminal.signalling import describe
 
 START = 1_800_000_000.0
 OTHER = Endpoint.of("203.0.113.2", 4500)

@@ -20,6 +20,7 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.ip import (
     IpPacket,
     UdpDatagram,
+    addresses,
     build_ip,
     build_udp,
     internet_checksum,
@@ -274,3 +275,15 @@ def test_only_drop_escapes_a_changed_packet(data):
         octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(Drop):
         parse_udp(parse_ip(bytes(octets)), verify=True)
+
+
+@pytest.mark.parametrize("size", [4, 16])
+def test_addresses_without_a_look_at_the_rest(size):
+    source, destination = bytes(size), bytes(size - 1) + b"1"
+    packet = build_ip(source, destination, 17, b"")
+    assert addresses(packet + b"rest") == (source, destination)
+    with pytest.raises(Drop) as caught:
+        addresses(packet[:-1])
+    assert caught.value.reason is DropReason.MALFORMED_IP
+    with pytest.raises(Drop):
+        addresses(b"")

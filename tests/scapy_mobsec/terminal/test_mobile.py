@@ -31,6 +31,7 @@ from scapy_mobsec.registration.messages import (
     build_reply,
     parse_request,
 )
+from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import LocalProtocolError, MobileState
 from scapy_mobsec.terminal.config import LinkParameters, MobileConfiguration
@@ -44,7 +45,6 @@ from scapy_mobsec.terminal.events import (
     Renewed,
 )
 from scapy_mobsec.terminal.mobile import MobileTerminal
-from scapy_mobsec.terminal.signalling import describe
 
 UDP_ESP = 20 + 8
 

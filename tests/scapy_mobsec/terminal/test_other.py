@@ -44,6 +44,7 @@ from scapy_mobsec.registration.messages import (
     build_request,
     parse_reply,
 )
+from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
@@ -54,7 +55,6 @@ from scapy_mobsec.terminal.events import (
     RegistrationReceived,
 )
 from scapy_mobsec.terminal.other import OtherTerminal, select
-from scapy_mobsec.terminal.signalling import describe
 
 PATH = path_at_other(TRANSLATED)
 SAME = {"identification": ntp_timestamp(START)}

@@ -6,20 +6,15 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from terminals import HOME, INNER_HOST, NEW, OTHER, PING, PONG, SIGNALLING
+from terminals import HOME, INNER_HOST, PING, PONG, SIGNALLING
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import build_ip, build_udp, parse_ip, parse_udp
-from scapy_mobsec.packet.path import Encapsulation, Endpoint
-from scapy_mobsec.registration.description import EspHeader, Ipv4Header, Ipv6Header, UdpHeader
 from scapy_mobsec.terminal.signalling import (
     Inner,
     TunnelMode,
-    carrier_of,
-    describe,
     if_ipv4,
-    inner_addresses,
 )
 
 AT_MOBILE = TunnelMode(HOME, SIGNALLING, at_mobile=True)
@@ -118,31 +113,6 @@ def test_only_drop_escapes(payload, next_header):
         ):
             with suppress(Drop):
                 call(argument)
-
-
-def test_inner_addresses():
-    assert inner_addresses(PING) == (HOME, INNER_HOST)
-    six = build_ip(bytes(16), bytes(15) + b"1", 17, b"")
-    assert inner_addresses(six) == (bytes(16), bytes(15) + b"1")
-
-
-def test_describe():
-    assert describe(Encapsulation.UDP, NEW, OTHER, 7) == (
-        Ipv4Header(NEW.address, OTHER.address),
-        UdpHeader(4500, 4500),
-        EspHeader(7),
-    )
-    six = describe(Encapsulation.UDP, Endpoint.of("::1", 5), Endpoint.of("::2", 6), 7)
-    assert isinstance(six[0], Ipv6Header)
-    assert reason_of(describe, Encapsulation.TLS, NEW, OTHER, 7) is DropReason.UNKNOWN_CARRIER
-
-
-def test_carrier_of():
-    four, six = Ipv4Header(bytes(4), bytes(4)), Ipv6Header(bytes(16), bytes(16))
-    for ip in (four, six):
-        assert carrier_of((ip, UdpHeader(1, 2), EspHeader(3))) is Encapsulation.UDP
-        assert carrier_of((ip, EspHeader(3))) is Encapsulation.NATIVE
-    assert carrier_of((four, UdpHeader(1, 2), UdpHeader(1, 2), EspHeader(3))) is None
 
 
 def test_the_fixed_part_has_only_ipv4_addresses():

@@ -43,7 +43,7 @@ class DropReason(Enum):
     QUEUE_FULL = "queue full"
 
 
-class Drop(Exception):  # noqa: N818  (a verdict, not an error of the program)
+class Drop(Exception):
     """A packet is not accepted. The only exception that leaves a parser, whatever the octets."""
 
     def __init__(self, reason: DropReason, detail: str = "") -> None:

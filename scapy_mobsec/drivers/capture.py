@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from typing import BinaryIO
 
@@ -43,15 +43,11 @@ def read_records(stream: Readable) -> Iterator[Record]:
         raise CaptureError("not a capture file (pcap or pcapng)")
 
 
-@contextmanager
-def open_capture(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+def open_capture(path: str | PathLike[str]) -> AbstractContextManager[BinaryIO]:
     """Open a capture for reading, `-` for standard input (left open). Raises CaptureError."""
     if path == "-":
-        yield sys.stdin.buffer
-        return
+        return nullcontext(sys.stdin.buffer)
     try:
-        stream = open(path, "rb", buffering=0)  # noqa: SIM115  (the errors are of opening alone)
+        return open(path, "rb", buffering=0)
     except OSError as error:
         raise CaptureError(f"cannot be opened: {error.strerror}") from error
-    with stream:
-        yield stream

@@ -21,7 +21,7 @@ class CaptureError(Exception):
     """A capture cannot be read (further); the text is one sentence for a person."""
 
 
-class CaptureTruncated(CaptureError):  # noqa: N818  (all but the end was read)
+class CaptureTruncated(CaptureError):
     """The capture ends inside a record; all whole records were read before."""
 
 

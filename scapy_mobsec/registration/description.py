@@ -209,7 +209,8 @@ def _addresses_parser(cls: type[IpHeader], size: int) -> _Parser:
         draft.source = value[start:middle]
         draft.destination = value[middle:end]
         draft.__class__ = cls
-        return draft  # type: ignore[no-any-return]
+        sealed: HeaderDescriptor = draft
+        return sealed
 
     return parse
 
@@ -223,7 +224,8 @@ def _ports_parser(cls: type[UdpHeader | TcpHeader]) -> _Parser:
         draft = draft_class()
         draft.source_port, draft.destination_port = _two_ports(value, start)
         draft.__class__ = cls
-        return draft  # type: ignore[no-any-return]
+        sealed: HeaderDescriptor = draft
+        return sealed
 
     return parse
 
@@ -237,7 +239,8 @@ def _spi_parser(cls: type[EspHeader | AhHeader]) -> _Parser:
         draft = draft_class()
         (draft.spi,) = _one_spi(value, start)
         draft.__class__ = cls
-        return draft  # type: ignore[no-any-return]
+        sealed: HeaderDescriptor = draft
+        return sealed
 
     return parse
 

@@ -231,7 +231,8 @@ def parse_attempt(value: bytes) -> Attempt:
         _fixed(value, _ATTEMPT.size, "ATTEMPT")
     )
     draft.__class__ = Attempt
-    return draft  # type: ignore[no-any-return]
+    sealed: Attempt = draft
+    return sealed
 
 
 def build_attempt(attempt: Attempt) -> bytes:

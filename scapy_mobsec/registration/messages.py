@@ -190,7 +190,8 @@ def parse_request(data: bytes) -> RegistrationRequest:
     draft = _request_head(data)
     _parse_extensions(draft, data, _REQUEST.size, _REQUEST_VALUES.parsers)
     draft.__class__ = RegistrationRequest
-    return draft  # type: ignore[no-any-return]
+    sealed: RegistrationRequest = draft
+    return sealed
 
 
 def parse_reply(data: bytes) -> RegistrationReply:
@@ -213,7 +214,8 @@ def parse_reply(data: bytes) -> RegistrationReply:
     draft.report = draft.addresses = draft.home = None
     _parse_extensions(draft, data, _REPLY.size, _REPLY_VALUES.parsers)
     draft.__class__ = RegistrationReply
-    return draft  # type: ignore[no-any-return]
+    sealed: RegistrationReply = draft
+    return sealed
 
 
 def parse_message(data: bytes) -> RegistrationMessage:
@@ -234,7 +236,8 @@ def salvage_request(data: bytes) -> RegistrationRequest:
     with suppress(Drop):
         draft.attempt = parse_attempt(values.get(VendorType.ATTEMPT, b""))
     draft.__class__ = RegistrationRequest
-    return draft  # type: ignore[no-any-return]
+    sealed: RegistrationRequest = draft
+    return sealed
 
 
 def _request_head(data: bytes) -> Any:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from contrib_layers.numbers import HeaderType
-from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import (
     Description,
     EspHeader,
+    HttpHeader,
     Ipv4Header,
     Ipv6Header,
+    TcpHeader,
     UdpHeader,
 )
 
@@ -19,21 +20,48 @@ _CARRIERS: Mapping[tuple[int, ...], Encapsulation] = {
     (HeaderType.TCP,): Encapsulation.TCP,
     (HeaderType.TCP, HeaderType.TLS): Encapsulation.TLS,
 }
+_HTTP_KINDS = (
+    (HeaderType.TCP, HeaderType.HTTP),
+    (HeaderType.TCP, HeaderType.TLS, HeaderType.HTTP),
+)
+_CONNECT, _POST = "CONNECT", "POST"
 
 
 def describe(
-    encapsulation: Encapsulation, source: Endpoint, destination: Endpoint, spi: int
+    encapsulation: Encapsulation,
+    source: Endpoint,
+    destination: Endpoint,
+    spi: int,
+    headers: Description = (),
 ) -> Description:
-    """Return the headers of an ESP packet, outermost first. Raises Drop(UNKNOWN_CARRIER)."""
+    """Return the headers of an ESP packet, outermost first.
+
+    `headers`: of a stream, what lies between TCP and ESP (TLS, HTTP).
+    """
     header = Ipv4Header if len(source.address) == 4 else Ipv6Header
     ip, esp = header(source.address, destination.address), EspHeader(spi)
-    if encapsulation is Encapsulation.NATIVE:
-        return (ip, esp)
     if encapsulation is Encapsulation.UDP:
         return (ip, UdpHeader(source.port, destination.port), esp)
-    raise Drop(DropReason.UNKNOWN_CARRIER, encapsulation.value)
+    if encapsulation is Encapsulation.NATIVE:
+        return (ip, esp)
+    return (ip, TcpHeader(source.port, destination.port), *headers, esp)
 
 
 def carrier_of(description: Description) -> Encapsulation | None:
-    """Return the encapsulation that a description shows, whatever its IP family (NAT64)."""
-    return _CARRIERS.get(tuple(int(header.type) for header in description[1:-1]))
+    """Return the encapsulation that a description shows, whatever its IP family (NAT64).
+
+    The CONNECT to a forward proxy is no carrier; TLS may lie around HTTP.
+    """
+    kinds = tuple(
+        [
+            header.type
+            for header in description[1:-1]
+            if not (isinstance(header, HttpHeader) and header.method == _CONNECT)
+        ]
+    )
+    carrier = _CARRIERS.get(kinds)
+    if carrier is None and kinds in _HTTP_KINDS:
+        http = description[-2]
+        posts = isinstance(http, HttpHeader) and http.method == _POST
+        return Encapsulation.HTTP_POST if posts else Encapsulation.HTTP
+    return carrier

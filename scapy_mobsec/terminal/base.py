@@ -1,6 +1,7 @@
 """What both terminals have in common: the way of a packet in and out, and three bounded queues.
 
-In: carrier (RFC 3948) -> SPI -> ICV and replay window -> mode and policy -> data or registration.
+In: carrier of the path -> SPI -> ICV and replay window -> mode and policy -> data or registration.
+A stream path has a carrier of its own from `Established` until it is closed.
 Data that came so far is delivered from any path, and moves nothing. Whatever is not accepted is
 dropped in one place, with its reason, a counter and an event.
 """
@@ -8,10 +9,12 @@ dropped in one place, with its reason, a counter and an event.
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
+from scapy_mobsec.encap.carrier import Carried, StreamCarrier, Violation
+from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.esp.spi_table import SpiTable
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description
@@ -36,6 +39,57 @@ class Transmit:
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """What the driver shall do: open a stream; a local port of 0 may be any.
+
+    It answers `receive` with Established or Closed.
+    """
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """What the driver shall do: close a stream."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """A stream is open. `wanted`: the path of `Open`, None where this side accepted it.
+
+    `headers`: IP, TCP and TLS as this side wrote them (wanted) or as they arrived (accepted).
+    """
+
+    wanted: Path | None
+    headers: Description
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A stream ended, or could not be opened."""
+
+    reason: str
+
+
+Output: TypeAlias = Transmit | Open | Close
+Input: TypeAlias = bytes | Established | Closed
+
+
+@dataclass(slots=True)
+class Stream:
+    """An open stream; `headers`: what lies between its TCP header and what the carrier adds."""
+
+    carrier: StreamCarrier
+    headers: Description
+    opened: float
+    received_octets: int = 0
+    authentic: bool = False
+    """An authentic ESP packet came by it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """How a registration message came; `observed` describes its headers."""
 
@@ -51,30 +105,40 @@ class Terminal(ABC, Generic[L]):
     Unix epoch. No call raises for what a peer did.
     """
 
+    asks: ClassVar[bool] = False
+    """Whether this end opens streams and sends RREQs, as X does."""
+
     def __init__(self, max_sas: int) -> None:
         self.drops: Counter[DropReason] = Counter()
         self.events_lost = 0
         self._sas = SpiTable(max_sas)
         self._links: dict[int, L] = {}  # by inbound SPI, as the SAs
-        self._transmits: deque[Transmit] = deque()
+        self._streams: dict[Path, Stream] = {}
+        self._transmits: deque[Output] = deque()
         self._received: deque[bytes] = deque()
         self._events: deque[Event] = deque()
 
-    def receive(self, data: bytes, path: Path, now: float) -> None:
-        """Take a datagram's payload that came on `path` (as seen from here)."""
+    def receive(self, data: Input, path: Path, now: float) -> None:
+        """Take what came on `path` (as seen from here): a datagram's payload, octets of a stream
+        in any cutting, or that a stream is open or closed.
+        """
         try:
-            if path.encapsulation is not Encapsulation.UDP:
-                raise Drop(DropReason.UNKNOWN_CARRIER, path.encapsulation.value)
-            content, packet = udp.unwrap(data)
-            if content is udp.Content.IKE:
-                raise Drop(DropReason.UNEXPECTED_IKE)
-            if content is udp.Content.ESP:
-                self._receive_esp(packet, path, now)
+            if isinstance(data, Established):
+                self._established(data, path, now)
+            elif isinstance(data, Closed):
+                self._streams.pop(path, None)
+                self._stream_closed(path, data.reason, now)
+            elif path.encapsulation is Encapsulation.UDP:
+                self._receive_carried(*udp.unwrap(data), path, now)
+            elif path.encapsulation is Encapsulation.NATIVE:
+                self._receive_esp(data, path, now)
+            else:
+                self._receive_stream(data, path, now)
         except Drop as drop:
             self._dropped(drop, path)
 
-    def transmits(self, now: float) -> list[Transmit]:
-        """Return what is to be sent now, in this order."""
+    def transmits(self, now: float) -> list[Output]:
+        """Return what is to be sent and done now, in this order."""
         out = list(self._transmits)
         self._transmits.clear()
         return out
@@ -105,20 +169,97 @@ class Terminal(ABC, Generic[L]):
     def _receive_message(self, link: L, message: bytes, arrival: Arrival, now: float) -> None:
         """Handle a registration message. Raises Drop."""
 
+    def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
+        """Make the carrier of a stream that is open now. Raises Drop to refuse the stream."""
+        raise Drop(DropReason.UNKNOWN_CARRIER, path.encapsulation.value)
+
+    def _stream_opened(self, established: Established, path: Path, now: float) -> None:
+        """Go on with a stream that has its carrier."""
+
+    def _stream_closed(self, path: Path, reason: str, now: float) -> None:
+        """Go on after a stream that is no longer there, or never was."""
+
+    def _authentic(self, link: L, opened: Opened, packet: bytes, path: Path, now: float) -> None:
+        """Note an authentic packet, before it is handled: here, the octets of the current path."""
+        if link.current and link.current.path == path:
+            link.current.received_octets += len(packet)
+
+    def _established(self, established: Established, path: Path, now: float) -> None:
+        try:
+            carrier = self._new_carrier(established, path)
+        except Drop:
+            self._transmits.append(Close(path))
+            raise
+        self._streams[path] = Stream(carrier, established.headers[2:], now)
+        if first := carrier.start():
+            self._transmits.append(Transmit(first, path))
+        self._stream_opened(established, path, now)
+
+    def _close(self, path: Path, reason: str, now: float) -> None:
+        """Close a stream; nothing happens if it is not open."""
+        if self._streams.pop(path, None):
+            self._transmits.append(Close(path))
+            self._stream_closed(path, reason, now)
+
+    def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
+        stream = self._streams.get(path)
+        if stream is None:
+            raise Drop(DropReason.UNKNOWN_STREAM)
+        stream.received_octets += len(data)
+        violation = None
+        try:
+            carried = stream.carrier.receive(data)
+        except Violation as drop:
+            violation, carried = drop, list(drop.carried)
+        if output := stream.carrier.take_output():
+            self._transmits.append(Transmit(output, path))
+        for each in carried:
+            self._receive_unit(each, path, now)
+        if violation:
+            self._close(path, str(violation), now)
+            raise violation
+
+    def _receive_unit(self, carried: Carried, path: Path, now: float) -> None:
+        try:
+            self._receive_carried(carried.content, carried.message, carried.path or path, now)
+        except Drop as drop:  # of one unit, not of the stream
+            self._dropped(drop, path)
+
+    def _receive_carried(
+        self, content: udp.Content, message: bytes, path: Path, now: float
+    ) -> None:
+        if content is udp.Content.ESP:
+            self._receive_esp(message, path, now)
+        elif content is udp.Content.IKE:
+            raise Drop(DropReason.UNEXPECTED_IKE)
+
     def _receive_esp(self, packet: bytes, path: Path, now: float) -> None:
         spi = int.from_bytes(packet[:4], "big")
         opened = self._sas.get(spi).open(packet)
         link = self._links[spi]
         inner, octets = link.mode.unwrap(opened)
-        if link.current and link.current.path == path:
-            link.current.received_octets += len(packet)
+        self._authentic(link, opened, packet, path, now)
         if inner is Inner.SIGNALLING:
-            observed = describe(path.encapsulation, path.remote, path.local, spi)
-            self._receive_message(link, octets, Arrival(path, observed), now)
+            self._receive_message(link, octets, Arrival(path, self._observe(path, spi)), now)
         elif inner is Inner.DATA:
             if len(self._received) >= MAX_RECEIVED:
                 raise Drop(DropReason.QUEUE_FULL, "received packets")
             self._received.append(octets)
+
+    def _observe(self, path: Path, spi: int) -> Description:
+        """Return the headers of a packet that arrived on a path."""
+        return describe(
+            path.encapsulation, path.remote, path.local, spi, self._headers(path, arrived=True)
+        )
+
+    def _headers(self, path: Path, *, arrived: bool) -> Description:
+        """Return what lies between TCP and ESP of packets on a stream: arrived, or written."""
+        stream = self._streams.get(path)
+        if stream is None:
+            return ()
+        carrier = stream.carrier
+        asks = arrived is not self.asks
+        return stream.headers + (carrier.headers if asks else carrier.answer_headers)
 
     def _add_link(self, link: L) -> None:
         """Raises ValueError if an SPI is in use, or there is no room for it."""
@@ -146,7 +287,10 @@ class Terminal(ABC, Generic[L]):
     def _send_esp(self, link: L, packet: bytes, path: Path) -> None:
         if link.current and link.current.path == path:
             link.current.sent_octets += len(packet)
-        self._transmits.append(Transmit(udp.wrap(udp.Content.ESP, packet), path))
+        stream = self._streams.get(path)
+        if stream:
+            packet = stream.carrier.wrap(udp.Content.ESP, packet)
+        self._transmits.append(Transmit(packet, path))
 
     def _dropped(self, drop: Drop, path: Path | None) -> None:
         self.drops[drop.reason] += 1

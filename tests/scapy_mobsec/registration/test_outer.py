@@ -1,12 +1,19 @@
-import pytest
-
-from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
-from scapy_mobsec.registration.description import EspHeader, Ipv4Header, Ipv6Header, UdpHeader
+from scapy_mobsec.registration.description import (
+    EspHeader,
+    HttpHeader,
+    Ipv4Header,
+    Ipv6Header,
+    TcpHeader,
+    TlsHeader,
+    UdpHeader,
+)
 from scapy_mobsec.registration.outer import carrier_of, describe
 
 A, B = Endpoint.of("10.0.0.2", 4500), Endpoint.of("203.0.113.2", 4501)
 A6, B6 = Endpoint.of("2001:db8::1", 5), Endpoint.of("2001:db8::2", 6)
+CONNECT = HttpHeader("CONNECT", "y:443", "")
+GET, POST = (HttpHeader(method, "y", "/") for method in ("GET", "POST"))
 
 
 def test_describe():
@@ -16,10 +23,25 @@ def test_describe():
     assert describe(Encapsulation.NATIVE, A, B, 7) == (four, EspHeader(7))
 
 
-def test_other_carriers_are_not_described_yet():
-    with pytest.raises(Drop) as caught:
-        describe(Encapsulation.TLS, A, B, 7)
-    assert caught.value.reason is DropReason.UNKNOWN_CARRIER
+def test_a_stream_is_described_with_what_lies_between_tcp_and_esp():
+    four, tcp, tls = (
+        Ipv4Header(A.address, B.address),
+        TcpHeader(4500, 4501),
+        TlsHeader(bytes(32), "y"),
+    )
+    assert describe(Encapsulation.TCP, A, B, 7) == (four, tcp, EspHeader(7))
+    for encapsulation, headers in (
+        (Encapsulation.TCP, ()),
+        (Encapsulation.TLS, (tls,)),
+        (Encapsulation.TLS, (CONNECT, tls)),
+        (Encapsulation.HTTP, (GET,)),
+        (Encapsulation.HTTP, (CONNECT, tls, GET)),
+        (Encapsulation.HTTP_POST, (POST,)),
+        (Encapsulation.HTTP_POST, (tls, POST)),
+    ):
+        description = describe(encapsulation, A, B, 7, headers)
+        assert description == (four, tcp, *headers, EspHeader(7))
+        assert carrier_of(description) is encapsulation
 
 
 def test_carrier_of():

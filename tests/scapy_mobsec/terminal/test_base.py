@@ -43,10 +43,16 @@ def test_what_is_not_accepted_is_named(pair):
     assert pair.other.received() == [PING]
 
 
-def test_other_carriers_are_not_there_yet(pair):
+def test_native_packets_come_as_they_are(pair):
+    path = replace(path_at_other(OLD), encapsulation=Encapsulation.NATIVE)
+    pair.other.receive(pair.as_mobile.seal_data(PING), path, pair.now)
+    assert pair.other.received() == [PING]
+
+
+def test_octets_of_a_stream_that_is_not_open(pair):
     path = replace(path_at_other(OLD), encapsulation=Encapsulation.TCP)
     pair.other.receive(pair.as_mobile.seal_data(PING), path, pair.now)
-    assert drops(pair.other) == [DropReason.UNKNOWN_CARRIER]
+    assert drops(pair.other) == [DropReason.UNKNOWN_STREAM]
 
 
 def test_keepalives_and_dummies_are_taken_in_silence(pair):

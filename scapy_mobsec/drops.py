@@ -55,8 +55,6 @@ class DropReason(Enum):
     HTTP_UNWANTED = "HTTP request for something else"
     HTTP_FOREIGN_TARGET = "HTTP request to reach another host"
     HTTP_REFUSED = "refused by an HTTP server or proxy"
-    UNKNOWN_CHANNEL = "HTTP POST to a channel that is not there"
-    CHANNEL_LIMIT = "more HTTP POST channels than allowed"
 
 
 class Drop(Exception):

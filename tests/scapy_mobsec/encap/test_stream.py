@@ -1,0 +1,95 @@
+"""Which carrier for which stream; client against server, found out by the first octets."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streams import MESSAGES, contents, feed, pieces
+
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.stream import client_carrier, detect, server_carrier
+from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.registration.description import HttpHeader
+
+STREAMS = [Encapsulation.TCP, Encapsulation.TLS, Encapsulation.HTTP]
+GATEWAY = Endpoint.of("2001:db8::9", 8080)
+
+
+def is_own(host, port):
+    return (host, port) in {("2001:db8::9", 4500), ("gw.example", 4500)}
+
+
+@pytest.mark.parametrize("encapsulation", STREAMS)
+@pytest.mark.parametrize("size", [1, 2, 50, 10_000])
+@pytest.mark.parametrize("found_out", [True, False])
+def test_client_against_server(encapsulation, size, found_out):
+    client = client_carrier(encapsulation, GATEWAY)
+    server = server_carrier(None if found_out else encapsulation, is_own=is_own)
+    assert feed(server, pieces(client.start(), size)) == ([], None)
+    assert feed(client, pieces(server.take_output(), size)) == ([], None)
+    assert client.ready
+    assert server.ready
+    assert server.headers == client.headers
+    assert server.answer_headers == client.answer_headers
+    for sender, receiver in ((client, server), (server, client)):
+        data = b"".join(sender.wrap(*message) for message in MESSAGES)
+        carried, reason = feed(receiver, pieces(data, size))
+        assert (contents(carried), reason) == (MESSAGES, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "encapsulation"),
+    [
+        (b"", None),
+        (b"I", None),
+        (b"IKETC", None),
+        (b"IKETCP", Encapsulation.TCP),
+        (b"GET", None),
+        (b"GET /", Encapsulation.HTTP),
+    ],
+)
+def test_detect(data, encapsulation):
+    assert detect(data) is encapsulation
+
+
+@pytest.mark.parametrize("data", [b"X", b"GETX", b"\x16\x03\x01", b"IKETCX", b"PUT "])
+def test_what_is_nothing_known(data):
+    with pytest.raises(Drop) as caught:
+        detect(data)
+    assert caught.value.reason is DropReason.WRONG_PREFIX
+    assert feed(server_carrier(is_own=is_own), [data]) == ([], DropReason.WRONG_PREFIX)
+
+
+def test_a_server_that_does_not_know_yet():
+    server = server_carrier(is_own=is_own)
+    assert (server.receive(b"IKE"), server.encapsulation) == ([], None)
+    with pytest.raises(Drop):
+        server.wrap(Content.ESP, b"x")
+    assert (server.receive(b"TCP"), server.encapsulation) == ([], Encapsulation.TCP)
+
+
+def test_item_of_an_http_server():
+    client = client_carrier(Encapsulation.HTTP, GATEWAY, host="gw.example", path="/m", tls=True)
+    assert client.headers == (HttpHeader("GET", "gw.example:8080", "/m/gw.example/4500/"),)
+    server = server_carrier(is_own=is_own, path="/m")
+    request = client.start()
+    server.receive(request)
+    assert server.ready
+    other = server_carrier(is_own=is_own)
+    assert feed(other, [request])[1] is DropReason.HTTP_UNWANTED
+    assert other.take_output().startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("encapsulation", [Encapsulation.NATIVE, Encapsulation.UDP])
+def test_no_stream(encapsulation):
+    with pytest.raises(Drop) as caught:
+        client_carrier(encapsulation, GATEWAY)
+    assert caught.value.reason is DropReason.UNKNOWN_CARRIER
+    with pytest.raises(Drop):
+        server_carrier(encapsulation, is_own=is_own)
+
+
+@given(st.binary(max_size=60), st.integers(1, 9))
+def test_only_drops_whatever_comes_first(data, size):
+    whole = feed(server_carrier(is_own=is_own), [data])
+    assert feed(server_carrier(is_own=is_own), pieces(data, size)) == whole

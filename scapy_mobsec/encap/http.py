@@ -18,6 +18,7 @@ from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.capsule import measure_capsule, unwrap_capsule, wrap_capsule
 from scapy_mobsec.encap.carrier import Carried, Cutter, StreamCarrier
 from scapy_mobsec.encap.http_message import (
+    MAX_DETAIL,
     HttpConnection,
     answer_header,
     check_request,
@@ -154,7 +155,7 @@ class HttpServer(_Capsules):
         ):
             self._refuse(426, DropReason.HTTP_UNWANTED, "without Upgrade: connect-udp")
         elif not self._is_own(*target):
-            self._refuse(403, DropReason.HTTP_FOREIGN_TARGET, f"{target[0]} port {target[1]}")
+            self._refuse(403, DropReason.HTTP_FOREIGN_TARGET, f"{target[0]!r} port {target[1]}")
 
     def _switch(self) -> None:
         answer = h11.InformationalResponse(status_code=_SWITCHING, headers=_UPGRADE)
@@ -165,4 +166,4 @@ class HttpServer(_Capsules):
     def _refuse(self, status: int, reason: DropReason, detail: str) -> None:
         fields = [("Upgrade", PROTOCOL)] if status == 426 else []
         self._output += self._http.refuse(status, fields)
-        raise Drop(reason, detail)
+        raise Drop(reason, detail[:MAX_DETAIL])

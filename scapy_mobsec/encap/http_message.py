@@ -15,11 +15,11 @@ from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.registration.description import MAX_INTERMEDIARIES, HttpHeader
 
 MAX_HEADERS = 16384
-"""Octets of a start line and its headers while they are not whole."""
+"""Octets of a start line and its headers."""
 
 MAX_AUTHORITY = 255
 MAX_TARGET = 1024
-_MAX_DETAIL = 80
+MAX_DETAIL = 80
 
 _INTERMEDIARIES = {
     name.lower().encode("ascii"): name
@@ -46,7 +46,12 @@ Fields: TypeAlias = list[tuple[str, str]]
 
 
 class HttpConnection:
-    """One side of an HTTP/1.1 connection: h11, bounded, its errors as drops."""
+    """One side of an HTTP/1.1 connection: h11, bounded, its errors as drops.
+
+    error_status: what a server answers to what is malformed.
+    """
+
+    error_status = 400
 
     def __init__(self, *, client: bool) -> None:
         role = h11.CLIENT if client else h11.SERVER
@@ -64,21 +69,14 @@ class HttpConnection:
                 raise malformed(str(error)) from error
             if not isinstance(event, h11.Event):
                 return
+            if isinstance(event, Message) and _size(event) > MAX_HEADERS:
+                self.error_status = 431
+                raise malformed("headers too long")
             yield event
-
-    error_status = 400
-    """What a server answers to what is malformed."""
 
     def send(self, *events: h11.Event) -> bytes:
         """Return the octets of messages written by this side."""
         return b"".join(self._h11.send(event) or b"" for event in events)
-
-    def next_exchange(self) -> bool:
-        """Begin the next request of the connection; False if there can be none."""
-        if self._h11.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
-            return False
-        self._h11.start_next_cycle()
-        return True
 
     @property
     def rest(self) -> bytes:
@@ -95,7 +93,7 @@ class HttpConnection:
 
 def malformed(detail: str) -> Drop:
     """Return the Drop of HTTP that is not as it should be."""
-    return Drop(DropReason.MALFORMED_HTTP, detail[:_MAX_DETAIL])
+    return Drop(DropReason.MALFORMED_HTTP, detail[:MAX_DETAIL])
 
 
 def refused(message: Answer, why: str = "") -> Drop:
@@ -140,6 +138,12 @@ def authority_of(host: str, remote: Endpoint, *, tls: bool) -> str:
     if ":" in name:
         name = f"[{name}]"
     return name if remote.port == (443 if tls else 80) else f"{name}:{remote.port}"
+
+
+def _size(message: Message) -> int:
+    # h11 limits only what is not yet whole.
+    line = len(message.method) + len(message.target) if isinstance(message, h11.Request) else 0
+    return line + sum(len(key) + len(value) + 4 for key, value in message.headers)
 
 
 def _version(message: Message) -> int:

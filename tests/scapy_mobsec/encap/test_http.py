@@ -8,6 +8,7 @@ from streams import ESP, MESSAGES, contents, feed, pieces
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.capsule import wrap_capsule, write_varint
 from scapy_mobsec.encap.http import HttpClient, HttpServer, parse_target, target_path
+from scapy_mobsec.encap.http_message import MAX_DETAIL
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.registration.description import HttpHeader
 
@@ -150,6 +151,13 @@ def test_each_refusal_of_the_server(old, new, status, reason, size):
     assert feed(carrier, pieces(request, size)) == ([], reason)
     assert carrier.take_output().startswith(b"HTTP/1.1 " + status)
     assert not carrier.ready
+
+
+def test_a_target_is_no_text_for_a_terminal():
+    with pytest.raises(Drop) as caught:
+        server().receive(REQUEST.replace(b"192.0.2.6", b"%1B%5B2J" + b"x" * 200))
+    assert caught.value.detail.isprintable()
+    assert len(caught.value.detail) <= MAX_DETAIL
 
 
 def test_intermediaries_are_seen_on_both_sides():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.http_message import (
     MAX_AUTHORITY,
+    MAX_DETAIL,
     MAX_HEADERS,
     HttpConnection,
     authority_of,
@@ -62,9 +63,25 @@ def test_headers_have_a_limit():
     with pytest.raises(Drop) as caught:
         list(http.receive(b"x" * 20))
     assert caught.value.reason is DropReason.MALFORMED_HTTP
-    assert len(caught.value.detail) <= 80
+    assert len(caught.value.detail) <= MAX_DETAIL
     assert http.refuse(http.error_status).startswith(b"HTTP/1.1 431 ")
     assert http.refuse(400) == b""
+
+
+@pytest.mark.parametrize("head", ["G" * 70_000 + " /", "GET /" + "p" * 70_000, "GET /"])
+def test_headers_that_come_whole_have_the_same_limit(head):
+    http = HttpConnection(client=False)
+    fields = "" if len(head) > 9 else f"X: {'x' * MAX_HEADERS}\r\n"
+    with pytest.raises(Drop) as caught:
+        list(http.receive(f"{head} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()))
+    assert caught.value.reason is DropReason.MALFORMED_HTTP
+    assert http.refuse(http.error_status).startswith(b"HTTP/1.1 431 ")
+
+
+def test_details_are_short():
+    with pytest.raises(Drop) as caught:
+        list(HttpConnection(client=False).receive(b"GET " + b" " * 9000 + b"\r\n\r\n"))
+    assert len(caught.value.detail) <= MAX_DETAIL
 
 
 @given(st.binary(max_size=200), st.booleans())

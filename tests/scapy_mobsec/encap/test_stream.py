@@ -68,6 +68,14 @@ def test_a_server_that_does_not_know_yet():
     assert (server.receive(b"TCP"), server.encapsulation) == ([], Encapsulation.TCP)
 
 
+def test_what_came_before_a_violation_is_not_lost():
+    message = (Content.ESP, b"\x01" * 8)
+    client = client_carrier(Encapsulation.TCP, GATEWAY)
+    data = client.start() + client.wrap(*message) + bytes(2)
+    carried, reason = feed(server_carrier(is_own=is_own), [data])
+    assert (contents(carried), reason) == ([message], DropReason.BAD_FRAME_LENGTH)
+
+
 def test_item_of_an_http_server():
     client = client_carrier(Encapsulation.HTTP, GATEWAY, host="gw.example", path="/m", tls=True)
     assert client.headers == (HttpHeader("GET", "gw.example:8080", "/m/gw.example/4500/"),)

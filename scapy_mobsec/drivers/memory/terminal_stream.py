@@ -1,0 +1,93 @@
+"""Streams of a terminal: what `Open`, `Close` and `Transmit` mean on the network in memory."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from scapy_mobsec.drivers.memory.streams import Stream, StreamUser
+from scapy_mobsec.drivers.memory.tcp import TcpStack
+from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.terminal.base import Closed, Established, Input
+
+Receive = Callable[[Input, Path], None]
+
+TLS_PORTS = frozenset({443})
+"""Where HTTP is spoken inside TLS."""
+
+
+class TerminalStreams:
+    """All streams of one terminal; `receive` is told what happens on them."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.open: dict[Path, Stream] = {}
+        self.pending: dict[Path, Stream] = {}
+        self._receive = receive
+        self._certificates: dict[int, bytes] = {}
+
+    def listen(self, port: int, certificate: bytes = b"") -> None:
+        """Accept streams on a port, inside TLS if there is a certificate."""
+        self._certificates[port] = certificate
+
+    def accept(self, local: Endpoint, remote: Endpoint) -> StreamUser | None:
+        """Return the user of a connection that somebody begins, None if no port is open."""
+        certificate = self._certificates.get(local.port)
+        if certificate is None:
+            return None
+        encapsulation = Encapsulation.TLS if certificate else Encapsulation.TCP
+        user = _User(self, self._receive, Path(encapsulation, local, remote))
+        return TlsServer(user, certificate) if certificate else user
+
+    def connect(self, path: Path, tcp: TcpStack) -> None:
+        """Begin a stream. Raises ValueError if the local endpoint is in use."""
+        user: StreamUser = _User(self, self._receive, path, wanted=path)
+        http = path.encapsulation in (Encapsulation.HTTP, Encapsulation.HTTP_POST)
+        if path.encapsulation is Encapsulation.TLS or (http and path.remote.port in TLS_PORTS):
+            user = TlsClient(user)
+        self.pending[path] = tcp.connect(path.local, path.remote, user)
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write to a stream; what is for one that has ended is lost."""
+        stream = self.open.get(path)
+        if stream:
+            stream.write(data)
+
+    def close(self, path: Path) -> None:
+        """Close a stream, or give up opening it; the terminal hears no more of it."""
+        stream = self.open.pop(path, None)
+        if stream:
+            stream.close()
+        elif path in self.pending:
+            self.pending.pop(path).abort()
+
+    def forget(self, address: bytes) -> None:
+        """Forget the streams of an address that is gone."""
+        for streams in (self.open, self.pending):
+            for path in [path for path in streams if path.local.address == address]:
+                del streams[path]
+
+
+class _User:
+    """One stream of a terminal."""
+
+    def __init__(
+        self, streams: TerminalStreams, receive: Receive, path: Path, wanted: Path | None = None
+    ) -> None:
+        self._streams, self._receive = streams, receive
+        self._path, self._wanted = path, wanted
+
+    def established(self, stream: Stream) -> None:
+        self._path = replace(self._path, local=stream.local)
+        if self._wanted:
+            self._streams.pending.pop(self._wanted, None)
+        self._streams.open[self._path] = stream
+        self._receive(Established(self._wanted, stream.headers), self._path)
+
+    def received(self, data: bytes) -> None:
+        if self._path in self._streams.open:
+            self._receive(data, self._path)
+
+    def closed(self, reason: str) -> None:
+        if self._streams.open.pop(self._path, None):
+            self._receive(Closed(reason), self._path)
+        elif self._wanted and self._streams.pending.pop(self._wanted, None):
+            self._receive(Closed(reason), self._wanted)

@@ -1,11 +1,13 @@
 """What a terminal is told at its start. Keys are in `SaParameters`, which does not show them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contrib_layers.numbers import LIFETIME_INFINITE, NATT_PORT, EncapsulationCode
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.terminal.modes.tunnel import Tunnel
+from scapy_mobsec.terminal.signalling import ModeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +17,14 @@ class LinkParameters:
     `home_address`: inner address of the mobile terminal, which identifies the link.
     `signalling_address`: inner address of the other terminal; its port 434 takes registrations.
     Both packed, of one family. `inbound`: SAs towards this end, `outbound`: the one to send with.
+    `mode`: how inner packets lie in them, the same at both ends.
     """
 
     home_address: bytes
     signalling_address: bytes
     inbound: tuple[SaParameters, ...]
     outbound: SaParameters
+    mode: ModeSettings = field(default_factory=Tunnel)
 
     def __post_init__(self) -> None:
         """Raises ValueError where families differ or a key is missing."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from scapy_mobsec.esp.sa import InboundSa, OutboundSa
 from scapy_mobsec.packet.path import Path
 from scapy_mobsec.terminal.config import LinkParameters
-from scapy_mobsec.terminal.signalling import Mode, TunnelMode
+from scapy_mobsec.terminal.signalling import Mode
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Link:
         self.home_address = parameters.home_address
         self.inbound = tuple(InboundSa(sa) for sa in parameters.inbound)
         self.outbound = OutboundSa(parameters.outbound, random_bytes=random_bytes)
-        self.mode: Mode = TunnelMode(
+        self.mode: Mode = parameters.mode.make(
             parameters.home_address, parameters.signalling_address, at_mobile=at_mobile
         )
         self.current: PathState | None = None

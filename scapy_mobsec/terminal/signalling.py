@@ -1,7 +1,6 @@
-"""How registrations and data lie inside ESP.
+"""How registrations and data lie inside ESP or AH: what `Mode` says; nothing else asks for it.
 
-Tunnel mode: a registration is IP / UDP 434 between home address and signalling address, all else
-is data (docs/wire-format.md). Other modes offer what `Mode` says; nothing else asks for the mode.
+The modes are in `modes`: tunnel, transport, and transport with L2TP data messages.
 """
 
 from enum import Enum
@@ -10,11 +9,10 @@ from typing import Protocol
 from contrib_layers.numbers import MOBILE_IP_PORT
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.packet.ip import UDP, addresses, build_ip, build_udp, parse_ip, parse_udp
-from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.packet.ip import IpPacket, build_udp, parse_udp
 
 IPV4, IPV6, DUMMY = 4, 41, 59
-"""Next header values of ESP: IPv4 and IPv6 in tunnel mode, and nothing at all (RFC 4303)."""
+"""Next header values: IPv4 and IPv6 in tunnel mode, and nothing at all (RFC 4303)."""
 
 _SIGNALLING_PORT = MOBILE_IP_PORT.to_bytes(2, "big")
 
@@ -34,61 +32,38 @@ class Mode(Protocol):
         """Return payload and next header of the ESP packet that carries a registration message."""
 
     def wrap_data(self, packet: bytes) -> tuple[bytes, int]:
-        """Return payload and next header for an inner IP packet. Raises Drop(OUTSIDE_POLICY)."""
+        """Return payload and next header for an inner IP packet. Raises Drop."""
 
     def unwrap(self, opened: Opened) -> tuple[Inner, bytes]:
         """Return a registration message or an inner IP packet. Raises Drop."""
 
 
-class TunnelMode:
-    """Inner IP packets as they are (RFC 4303 section 3.1.2).
+class ModeSettings(Protocol):
+    """Which mode a link has, with what the two ends must agree on."""
 
-    The policy of the link: the inner address on the mobile terminal's side is the home address,
-    and users' packets do not speak for the signalling address.
+    def make(self, home: bytes, other: bytes, *, at_mobile: bool) -> Mode:
+        """Make the mode of one end; `home`, `other`: inner addresses of X and of Y, packed."""
+
+
+def build_signalling(source: bytes, destination: bytes, message: bytes) -> bytes:
+    """Build the UDP datagram that carries a registration message, in every mode."""
+    return build_udp(source, destination, MOBILE_IP_PORT, MOBILE_IP_PORT, message)
+
+
+def is_signalling(udp: bytes) -> bool:
+    """Tell whether a UDP datagram goes to the port of registrations."""
+    return udp[2:4] == _SIGNALLING_PORT
+
+
+def parse_signalling(packet: IpPacket) -> bytes:
+    """Return the registration message of a whole UDP packet. Raises Drop.
+
+    It comes from the port of registrations, too, or another program than a terminal wrote it.
     """
-
-    def __init__(self, home: bytes, signalling: bytes, *, at_mobile: bool) -> None:
-        self._home = home
-        self._at_mobile = at_mobile
-        self._from, self._to = (home, signalling) if at_mobile else (signalling, home)
-        self._next_header = IPV4 if len(home) == 4 else IPV6
-
-    def wrap_message(self, message: bytes) -> tuple[bytes, int]:
-        source, destination = self._from, self._to
-        datagram = build_udp(source, destination, MOBILE_IP_PORT, MOBILE_IP_PORT, message)
-        return build_ip(source, destination, UDP, datagram), self._next_header
-
-    def wrap_data(self, packet: bytes) -> tuple[bytes, int]:
-        source, destination = addresses(packet)
-        self._check_home(source if self._at_mobile else destination)
-        if (source, destination) == (self._from, self._to) and _is_signalling(packet):
-            raise Drop(DropReason.OUTSIDE_POLICY, "registration from outside the terminal")
-        return packet, self._next_header
-
-    def unwrap(self, opened: Opened) -> tuple[Inner, bytes]:
-        packet, next_header = opened.payload, opened.next_header
-        if next_header == DUMMY:
-            return Inner.DUMMY, b""
-        if next_header not in (IPV4, IPV6):
-            raise Drop(DropReason.UNKNOWN_NEXT_HEADER, str(next_header))
-        source, destination = addresses(packet)
-        self._check_home(destination if self._at_mobile else source)
-        if (source, destination) == (self._to, self._from) and _is_signalling(packet):
-            datagram = parse_udp(parse_ip(packet), verify=True)
-            if datagram.source_port != MOBILE_IP_PORT:
-                raise Drop(DropReason.OUTSIDE_POLICY, f"from port {datagram.source_port}")
-            return Inner.SIGNALLING, datagram.payload
-        return Inner.DATA, packet
-
-    def _check_home(self, address: bytes) -> None:
-        if address != self._home:
-            raise Drop(DropReason.OUTSIDE_POLICY, f"{Endpoint(address)} is not the home address")
-
-
-def _is_signalling(packet: bytes) -> bool:
-    """Tell whether an inner packet is UDP to port 434."""
-    ip = parse_ip(packet)
-    return ip.protocol == UDP and not ip.fragment_offset and ip.payload[2:4] == _SIGNALLING_PORT
+    datagram = parse_udp(packet, verify=True)
+    if datagram.source_port != MOBILE_IP_PORT:
+        raise Drop(DropReason.OUTSIDE_POLICY, f"from port {datagram.source_port}")
+    return datagram.payload
 
 
 def if_ipv4(address: bytes) -> bytes:

@@ -5,7 +5,8 @@ from scapy_mobsec.drivers.simulation import HOME, SIGNALLING
 from scapy_mobsec.esp.sa import InboundSa
 from scapy_mobsec.packet.ip import parse_ip
 from scapy_mobsec.registration.messages import RegistrationRequest, parse_message
-from scapy_mobsec.terminal.signalling import Inner, TunnelMode
+from scapy_mobsec.terminal.modes.tunnel import TunnelMode
+from scapy_mobsec.terminal.signalling import Inner
 
 PINGS = {8: "ping", 0: "pong"}
 

@@ -1,0 +1,76 @@
+"""Tunnel mode: inner IP packets as they are (RFC 4303 section 3.1.2).
+
+A registration is IP / UDP 434 between home address and signalling address; all else is data.
+"""
+
+from dataclasses import dataclass
+
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.esp.sa import Opened
+from scapy_mobsec.packet.ip import UDP, addresses, build_ip, parse_ip
+from scapy_mobsec.packet.path import address_text
+from scapy_mobsec.terminal.signalling import (
+    DUMMY,
+    IPV4,
+    IPV6,
+    Inner,
+    build_signalling,
+    is_signalling,
+    parse_signalling,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """Settings of tunnel mode: there are none."""
+
+    def make(self, home: bytes, other: bytes, *, at_mobile: bool) -> "TunnelMode":
+        return TunnelMode(home, other, at_mobile=at_mobile)
+
+
+class TunnelMode:
+    """The policy of the link: the inner address on the mobile terminal's side is the home address,
+    and users' packets do not speak for the signalling address.
+    """
+
+    def __init__(self, home: bytes, signalling: bytes, *, at_mobile: bool) -> None:
+        self._home = home
+        self._at_mobile = at_mobile
+        self._from, self._to = (home, signalling) if at_mobile else (signalling, home)
+        self._next_header = IPV4 if len(home) == 4 else IPV6
+
+    def wrap_message(self, message: bytes) -> tuple[bytes, int]:
+        source, destination = self._from, self._to
+        datagram = build_signalling(source, destination, message)
+        return build_ip(source, destination, UDP, datagram), self._next_header
+
+    def wrap_data(self, packet: bytes) -> tuple[bytes, int]:
+        source, destination = addresses(packet)
+        check_home(source if self._at_mobile else destination, self._home)
+        if (source, destination) == (self._from, self._to) and _is_signalling(packet):
+            raise Drop(DropReason.OUTSIDE_POLICY, "registration from outside the terminal")
+        return packet, self._next_header
+
+    def unwrap(self, opened: Opened) -> tuple[Inner, bytes]:
+        packet, next_header = opened.payload, opened.next_header
+        if next_header == DUMMY:
+            return Inner.DUMMY, b""
+        if next_header not in (IPV4, IPV6):
+            raise Drop(DropReason.UNKNOWN_NEXT_HEADER, str(next_header))
+        source, destination = addresses(packet)
+        check_home(destination if self._at_mobile else source, self._home)
+        if (source, destination) == (self._to, self._from) and _is_signalling(packet):
+            return Inner.SIGNALLING, parse_signalling(parse_ip(packet))
+        return Inner.DATA, packet
+
+
+def check_home(address: bytes, home: bytes) -> None:
+    """Raise Drop(OUTSIDE_POLICY) unless an inner address is the home address."""
+    if address != home:
+        raise Drop(DropReason.OUTSIDE_POLICY, f"{address_text(address)} is not the home address")
+
+
+def _is_signalling(packet: bytes) -> bool:
+    """Tell whether an inner packet is UDP to port 434."""
+    ip = parse_ip(packet)
+    return ip.protocol == UDP and not ip.fragment_offset and is_signalling(ip.payload)

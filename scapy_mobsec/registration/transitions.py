@@ -38,6 +38,7 @@ class MobileEvent(Enum):
     REFUSED = "reply with another code"
     TIMEOUT = "no reply"
     RETRY = "time for another attempt"
+    RESTART = "the current path failed, or its translation changed"
     REFRESH = "half of the lifetime is over"
     DEREGISTER = "the user ends the registration"
 
@@ -47,6 +48,7 @@ class OtherState(Enum):
 
     UNBOUND = "not registered"
     BOUND = "registered, with a current path"
+    SUSPENDED = "registered, current path lost, data waits"
     EXPIRED = "lifetime over, no current path"
 
 
@@ -55,6 +57,8 @@ class OtherEvent(Enum):
 
     MOVE = "request that sets the current path"
     RENEW = "request of the attempt that set the current path"
+    CHOOSE = "path that has proved itself becomes the current one"
+    SUSPEND = "current path failed or closed, and no other has proved itself"
     DEREGISTER = "request with lifetime 0"
     EXPIRE = "lifetime over"
 
@@ -76,12 +80,17 @@ MOBILE: Table[MobileState, MobileEvent] = {
         MobileEvent.STALE: MobileState.REGISTERING,
         MobileEvent.REFUSED: MobileState.REFUSED,
         MobileEvent.TIMEOUT: MobileState.REGISTERING,
+        MobileEvent.RESTART: MobileState.REGISTERING,
         MobileEvent.DEREGISTER: MobileState.DEREGISTERING,
     },
     MobileState.REGISTERED: {
         MobileEvent.MOVE: MobileState.REGISTERING,
         MobileEvent.LOSE: MobileState.DETACHED,
         MobileEvent.REFRESH: MobileState.REFRESHING,
+        MobileEvent.ELSEWHERE: MobileState.REGISTERING,
+        MobileEvent.STALE: MobileState.REGISTERING,
+        MobileEvent.TIMEOUT: MobileState.REGISTERING,
+        MobileEvent.RESTART: MobileState.REGISTERING,
         MobileEvent.DEREGISTER: MobileState.DEREGISTERING,
     },
     MobileState.REFRESHING: {
@@ -92,6 +101,7 @@ MOBILE: Table[MobileState, MobileEvent] = {
         MobileEvent.STALE: MobileState.REGISTERING,
         MobileEvent.REFUSED: MobileState.REFUSED,
         MobileEvent.TIMEOUT: MobileState.REGISTERING,
+        MobileEvent.RESTART: MobileState.REGISTERING,
         MobileEvent.DEREGISTER: MobileState.DEREGISTERING,
     },
     MobileState.REFUSED: {
@@ -118,11 +128,20 @@ OTHER: Table[OtherState, OtherEvent] = {
     OtherState.BOUND: {
         OtherEvent.MOVE: OtherState.BOUND,
         OtherEvent.RENEW: OtherState.BOUND,
+        OtherEvent.CHOOSE: OtherState.BOUND,
+        OtherEvent.SUSPEND: OtherState.SUSPENDED,
+        OtherEvent.DEREGISTER: OtherState.UNBOUND,
+        OtherEvent.EXPIRE: OtherState.EXPIRED,
+    },
+    OtherState.SUSPENDED: {
+        OtherEvent.MOVE: OtherState.BOUND,
+        OtherEvent.CHOOSE: OtherState.BOUND,
         OtherEvent.DEREGISTER: OtherState.UNBOUND,
         OtherEvent.EXPIRE: OtherState.EXPIRED,
     },
     OtherState.EXPIRED: {
         OtherEvent.MOVE: OtherState.BOUND,
+        OtherEvent.CHOOSE: OtherState.BOUND,
         OtherEvent.DEREGISTER: OtherState.UNBOUND,
     },
 }
@@ -135,6 +154,7 @@ CAUSED_BY_PEER: frozenset[Enum] = frozenset(
         MobileEvent.REFUSED,
         OtherEvent.MOVE,
         OtherEvent.RENEW,
+        OtherEvent.CHOOSE,
         OtherEvent.DEREGISTER,
     }
 )

@@ -21,6 +21,7 @@ from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.terminal.events import Event, PacketDropped
 from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.paths import DATAGRAM
 from scapy_mobsec.terminal.signalling import Inner
 
 MAX_TRANSMITS = 1024
@@ -91,10 +92,14 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How a registration message came; `observed` describes its headers."""
+    """How a registration message came; `observed` describes its headers.
+
+    `octets`: of the ESP packet that carried it.
+    """
 
     path: Path
     observed: Description
+    octets: int = 0
 
 
 class Terminal(ABC, Generic[L]):
@@ -126,8 +131,8 @@ class Terminal(ABC, Generic[L]):
             if isinstance(data, Established):
                 self._established(data, path, now)
             elif isinstance(data, Closed):
-                self._streams.pop(path, None)
-                self._stream_closed(path, data.reason, now)
+                if self._streams.pop(path, None) or self.asks:
+                    self._stream_closed(path, data.reason, now)
             elif path.encapsulation is Encapsulation.UDP:
                 self._receive_carried(*udp.unwrap(data), path, now)
             elif path.encapsulation is Encapsulation.NATIVE:
@@ -179,10 +184,12 @@ class Terminal(ABC, Generic[L]):
     def _stream_closed(self, path: Path, reason: str, now: float) -> None:
         """Go on after a stream that is no longer there, or never was."""
 
-    def _authentic(self, link: L, opened: Opened, packet: bytes, path: Path, now: float) -> None:
-        """Note an authentic packet, before it is handled: here, the octets of the current path."""
+    def _authentic(
+        self, link: L, inner: Inner, opened: Opened, octets: int, path: Path, now: float
+    ) -> None:
+        """Note an authentic ESP packet of so many octets, before it is handled."""
         if link.current and link.current.path == path:
-            link.current.received_octets += len(packet)
+            link.current.received(octets, data=inner is Inner.DATA)
 
     def _established(self, established: Established, path: Path, now: float) -> None:
         try:
@@ -238,9 +245,11 @@ class Terminal(ABC, Generic[L]):
         opened = self._sas.get(spi).open(packet)
         link = self._links[spi]
         inner, octets = link.mode.unwrap(opened)
-        self._authentic(link, opened, packet, path, now)
+        self._authentic(link, inner, opened, len(packet), path, now)
         if inner is Inner.SIGNALLING:
-            self._receive_message(link, octets, Arrival(path, self._observe(path, spi)), now)
+            self._receive_message(
+                link, octets, Arrival(path, self._observe(path, spi), len(packet)), now
+            )
         elif inner is Inner.DATA:
             if len(self._received) >= MAX_RECEIVED:
                 raise Drop(DropReason.QUEUE_FULL, "received packets")
@@ -272,7 +281,7 @@ class Terminal(ABC, Generic[L]):
         if link.path is None:
             raise Drop(DropReason.NO_PATH)
         self._check_room()
-        self._send_esp(link, link.seal_data(packet), link.path)
+        self._send_esp(link, link.seal_data(packet), link.path, data=True)
 
     def _send_message(self, link: L, message: bytes, path: Path) -> None:
         """Seal and send a registration message on a path of its link. Raises Drop."""
@@ -284,10 +293,12 @@ class Terminal(ABC, Generic[L]):
         if len(self._transmits) >= MAX_TRANSMITS:
             raise Drop(DropReason.QUEUE_FULL, "packets to send")
 
-    def _send_esp(self, link: L, packet: bytes, path: Path) -> None:
+    def _send_esp(self, link: L, packet: bytes, path: Path, *, data: bool = False) -> None:
         if link.current and link.current.path == path:
-            link.current.sent_octets += len(packet)
+            link.current.sent(len(packet), data=data)
         stream = self._streams.get(path)
+        if stream is None and path.encapsulation not in DATAGRAM:
+            raise Drop(DropReason.UNKNOWN_STREAM)
         if stream:
             packet = stream.carrier.wrap(udp.Content.ESP, packet)
         self._transmits.append(Transmit(packet, path))

@@ -1,12 +1,15 @@
-"""What Y holds for one link: which registrations are fresh, and what an accepted one does.
+"""What Y holds for one link: which registrations are fresh (rule 1), and what each does (rule 2).
 
 Fresh: the attempt is not older than the last one, and the Identification is new.
-The current path changes only by the first accepted RREQ of an attempt newer than the one that set
-it: at once, before anything is validated, because that is the fast handover. After expiry the same
-attempt suffices, after de-registration it does not. Any other RREQ of that attempt renews the
-lifetime only, and with lifetime 0 it de-registers. PROBE and USE move nothing and raise only the
-staleness limit (a USE needs a validated path, and counts as PROBE elsewhere).
-Not built yet: challenges, validated and admitted paths, and the moves that come of them.
+The current path changes only by
+(a) the first accepted RREQ of an attempt newer than the one that set it: at once, before anything
+    is validated, because that is the fast handover. After expiry or suspension the same attempt
+    suffices, after de-registration it does not. Any other RREQ of that attempt renews the lifetime
+    only, and with lifetime 0 it de-registers;
+(b) a RESPONSE while no validated path is current; (c) a USE above the last one, on a path that was
+    validated in this attempt, elsewhere it counts as PROBE; (d) a proven rebinding;
+(e) failure, expiry, de-registration and the loss of a stream, which take it away.
+A PROBE raises only the staleness limit. A CONFIRM belongs to the present attempt or is stale.
 """
 
 from contrib_layers.numbers import AttemptFlag
@@ -22,7 +25,8 @@ from scapy_mobsec.registration.transitions import OTHER, Machine, OtherEvent, Ot
 
 REMEMBERED_IDENTIFICATIONS = 64
 
-MOVES_NOTHING = AttemptFlag.PROBE | AttemptFlag.CONFIRM | AttemptFlag.USE
+_PROBE_OR_CONFIRM = int(AttemptFlag.PROBE | AttemptFlag.CONFIRM)
+_CONFIRM, _USE = int(AttemptFlag.CONFIRM), int(AttemptFlag.USE)
 
 
 class IdentificationWindow:
@@ -61,12 +65,27 @@ class IdentificationWindow:
 
 
 class Binding:
-    """The registration state of one link at Y; it knows neither paths nor messages to come."""
+    """The registration state of one link at Y; it knows neither paths nor messages to come.
+
+    `proven` says whether a request came by a path that was validated in the attempt it names.
+    """
+
+    __slots__ = (
+        "_identifications",
+        "_last_use",
+        "_machine",
+        "_path_attempt",
+        "last_attempt",
+        "last_identification",
+    )
 
     def __init__(self) -> None:
         self._machine = Machine(OTHER, OtherState.UNBOUND)
         self._identifications = IdentificationWindow()
         self._path_attempt: int | None = None
+        self._last_use: int | None = None
+        self.last_identification = 0
+        """Of the last accepted request that asked for an answer."""
         self.last_attempt: int | None = None
         """Highest attempt number accepted: older ones are stale."""
 
@@ -75,31 +94,49 @@ class Binding:
         """Where it stands."""
         return self._machine.state
 
-    def check(self, request: RegistrationRequest, attempt: Attempt) -> None:
+    def check(
+        self, request: RegistrationRequest, attempt: Attempt, *, proven: bool = False
+    ) -> None:
         """Tell whether a request is fresh and may come now; change nothing.
 
         Raises Drop: STALE_ATTEMPT, STALE_IDENTIFICATION, UNEXPECTED_MESSAGE.
         """
         last = self.last_attempt
         new_attempt = last is None or is_newer_attempt(attempt.number, last)
-        if not new_attempt and attempt.number != last:
+        if attempt.number != last and (not new_attempt or attempt.flags & _CONFIRM):
             raise Drop(DropReason.STALE_ATTEMPT, f"{attempt.number}, last was {last}")
         self._identifications.check(request.identification, new_attempt=new_attempt)
-        event = self._event(request, attempt)
+        event = self._event(request, attempt, proven)
         if event is not None:
             self._machine.check(event)
 
-    def accept(self, request: RegistrationRequest, attempt: Attempt) -> OtherEvent | None:
+    def accept(
+        self, request: RegistrationRequest, attempt: Attempt, *, proven: bool = False
+    ) -> OtherEvent | None:
         """Take over a request that passed `check`; return what it does, None if only a probe."""
-        event = self._event(request, attempt)
+        event = self._event(request, attempt, proven)
         if event is not None:
             self._machine.fire(event)
         new_attempt = self.last_attempt is None or attempt.number != self.last_attempt
         self._identifications.add(request.identification, new_attempt=new_attempt)
         self.last_attempt = attempt.number
-        if event in (OtherEvent.MOVE, OtherEvent.DEREGISTER):
+        if not attempt.flags & _CONFIRM:
+            self.last_identification = request.identification
+        if event is OtherEvent.CHOOSE:
+            self._last_use = request.identification
+        if event is not None and event is not OtherEvent.RENEW:
             self._path_attempt = attempt.number
         return event
+
+    def choose(self, *, of_this_attempt: bool = True) -> None:
+        """A path becomes the current one without an RREQ: by (b), by (d), or after a failure."""
+        self._machine.fire(OtherEvent.CHOOSE)
+        if of_this_attempt:
+            self._path_attempt = self.last_attempt
+
+    def suspend(self) -> None:
+        """The current path is lost."""
+        self._machine.fire(OtherEvent.SUSPEND)
 
     def expire(self) -> None:
         """The lifetime is over."""
@@ -116,14 +153,21 @@ class Binding:
             high = above if is_newer(above, high, 32) else high
         return high << 32 | identification & 0xFFFF_FFFF
 
-    def _event(self, request: RegistrationRequest, attempt: Attempt) -> OtherEvent | None:
-        if attempt.flags & MOVES_NOTHING:
+    def _event(
+        self, request: RegistrationRequest, attempt: Attempt, proven: bool
+    ) -> OtherEvent | None:
+        if attempt.flags & _PROBE_OR_CONFIRM:
             return None
+        if attempt.flags & _USE:
+            above = self._last_use is None or is_newer_identification(
+                request.identification, self._last_use
+            )
+            return OtherEvent.CHOOSE if proven and above else None
         if request.lifetime == 0:
             return OtherEvent.DEREGISTER
         set_by = self._path_attempt
         if set_by is None or is_newer_attempt(attempt.number, set_by):
             return OtherEvent.MOVE
-        if self.state is OtherState.EXPIRED:
+        if self.state in (OtherState.EXPIRED, OtherState.SUSPENDED):
             return OtherEvent.MOVE
         return OtherEvent.RENEW

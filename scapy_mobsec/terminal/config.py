@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 from contrib_layers.numbers import LIFETIME_INFINITE, NATT_PORT, EncapsulationCode
 from scapy_mobsec.esp.sa import SaParameters
-from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.modes.tunnel import Tunnel
 from scapy_mobsec.terminal.signalling import ModeSettings
 
@@ -36,25 +37,53 @@ class LinkParameters:
 
 @dataclass(frozen=True, slots=True)
 class MobileConfiguration:
-    """`other_terminal`: outer endpoint of Y as dialed. `lifetime`: seconds to ask for.
+    """What X may do, and how it begins.
 
-    `last_attempt`: highest attempt number that was ever used on this link.
+    `other_terminal`: outer endpoint of Y as dialed; `other_addresses`: its other outer addresses,
+    packed. `lifetime`: seconds to ask for. `last_attempt`: highest attempt number that was ever
+    used on this link.
+    `allow`: encapsulations with Y's parameters for them, a floor against downgrade; port 0 is the
+    one dialed. `start`: what a move begins with; (): udp if allowed, else all. `stagger`: seconds
+    between the first RREQs of different encapsulations, 0 = together. `decider`: who chooses.
+    `forced`: keep the traversal even without translation. `keepalive`: seconds between signs of
+    life on a datagram path. `nat64_prefix`: 12 octets (RFC 6052 section 2.2) that Y's IPv4 address
+    goes behind where X has only IPv6.
     """
 
     link: LinkParameters
     other_terminal: Endpoint
     lifetime: int = 3600
     last_attempt: int = 0
+    allow: tuple[EncapsulationItem, ...] = (EncapsulationItem(EncapsulationCode.UDP),)
+    start: tuple[Encapsulation, ...] = ()
+    stagger: float = 0.05
+    decider: Decider = Decider.OTHER
+    forced: bool = False
+    keepalive: float = 20.0
+    nat64_prefix: bytes | None = None
+    other_addresses: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a lifetime that an RREQ cannot ask for."""
+        """Raises ValueError for what an RREQ cannot ask for, or X cannot begin with."""
         if not 0 < self.lifetime <= LIFETIME_INFINITE:
             raise ValueError(f"lifetime {self.lifetime} is not in 1..{LIFETIME_INFINITE}")
+        if self.nat64_prefix is not None and len(self.nat64_prefix) != 12:
+            raise ValueError("a NAT64 prefix has 12 octets here")
+        allowed = {item.code for item in self.allow}
+        if not allowed or len(allowed) < len(self.allow):
+            raise ValueError("allow names no encapsulation, or one of them twice")
+        if any(each.code not in allowed for each in self.start):
+            raise ValueError("start names an encapsulation that is not allowed")
 
 
 @dataclass(frozen=True, slots=True)
 class OtherConfiguration:
-    """`supported`: what Y takes, best first. `max_lifetime`: seconds that it grants at most."""
+    """`supported`: what Y takes, best first. `max_lifetime`: seconds that it grants at most.
+
+    `decider`: who chooses the encapsulation; `forced`: traversal even without translation.
+    `addresses`: Y's other outer addresses, packed, to be told; `names`: its names, in lower case,
+    for HTTP. `alternates`: other endpoints that it can answer from, for NAT tests.
+    """
 
     links: tuple[LinkParameters, ...] = ()
     supported: tuple[EncapsulationItem, ...] = (
@@ -62,6 +91,11 @@ class OtherConfiguration:
     )
     max_lifetime: int = 3600
     max_sas: int = 65_536
+    decider: Decider = Decider.OTHER
+    forced: bool = False
+    addresses: tuple[bytes, ...] = ()
+    names: tuple[str, ...] = ()
+    alternates: tuple[Endpoint, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError for a lifetime that an RREP cannot grant."""

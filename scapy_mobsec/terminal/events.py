@@ -1,7 +1,9 @@
 """What a terminal tells its user, as frozen events with figures.
 
-Of `MobileTerminal`: Moved, Registered, Renewed, CountersCorrected, RegistrationFailed,
-Deregistered. Of `OtherTerminal`: RegistrationReceived, BindingMoved, BindingEnded. Of both:
+Of `MobileTerminal`: Moved, Registered, Renewed, ChallengeAnswered, PathChosen, TraversalDropped,
+FellBack, MappingChanged, KeepaliveLost, StreamLost, NumbersSkipped, CountersCorrected,
+RegistrationFailed, Deregistered. Of `OtherTerminal`: RegistrationReceived, BindingMoved,
+BindingEnded, PathValidated, PathRejected, Suspended, Resumed, Rebound, RaceSuspected. Of both:
 PacketDropped. Inner packets do not come as events but by `received()`.
 """
 
@@ -60,6 +62,84 @@ class Renewed:
 
 
 @dataclass(frozen=True, slots=True)
+class ChallengeAnswered:
+    """X proved to Y that it receives on this path; `solicited` unless no RREQ asked for it."""
+
+    attempt: int
+    path: Path
+    solicited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PathChosen:
+    """Y uses another path of the same attempt from now on, because X asked it to (USE).
+
+    `rtt`: seconds from this RREQ to its RREP.
+    """
+
+    attempt: int
+    old: Path | None
+    new: Path
+    rtt: float
+
+
+@dataclass(frozen=True, slots=True)
+class TraversalDropped(PathChosen):
+    """... and on this one ESP goes as it is."""
+
+
+class FallBackReason(Enum):
+    """Why X left a path; the value is the sentence a person reads."""
+
+    NO_ANSWER = "data went one way, and probes had no answer"
+    DATA_LOST = "less than half of the data arrived"
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """X went back to the path that worked before."""
+
+    attempt: int
+    old: Path
+    new: Path
+    reason: FallBackReason
+
+
+@dataclass(frozen=True, slots=True)
+class MappingChanged:
+    """Y sees X's packets come from elsewhere than before; a new attempt follows."""
+
+    attempt: int
+    path: Path
+    before: Description
+    observed: Description
+
+
+@dataclass(frozen=True, slots=True)
+class KeepaliveLost:
+    """No probe of the current path was answered; a new attempt follows."""
+
+    attempt: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLost:
+    """The stream of the current path was closed; a new attempt follows."""
+
+    attempt: int
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersSkipped:
+    """X left out sequence numbers: Y may refuse lower ones after a restart."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class CountersCorrected:
     """Y found X's counters stale; X goes on above Y's, with attempt number `attempt`."""
 
@@ -104,6 +184,16 @@ class RegistrationReceived:
     translations: tuple[Translation, ...]
 
 
+class MoveCause(Enum):
+    """Why Y has another current path; the value is the sentence a person reads."""
+
+    REQUEST = "first request of a newer attempt"
+    RESPONSE = "validated, and the current path was not"
+    USE = "the mobile terminal asked for it"
+    REBINDING = "the translator changed its mapping"
+    FAILURE = "the path before it failed"
+
+
 @dataclass(frozen=True, slots=True)
 class BindingMoved:
     """Y sends data of this link to another path from now on."""
@@ -112,6 +202,66 @@ class BindingMoved:
     attempt: int
     old: Path | None
     new: Path
+    cause: MoveCause = MoveCause.REQUEST
+
+
+@dataclass(frozen=True, slots=True)
+class PathValidated:
+    """A path answered its challenge after `seconds`."""
+
+    home_address: bytes
+    path: Path
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PathRejected:
+    """A path did not answer its challenge in time. Octets of ESP packets that passed it."""
+
+    home_address: bytes
+    path: Path
+    received_octets: int
+    sent_octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The current path is lost, and no other has proved itself: data waits."""
+
+    home_address: bytes
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """There is a current path again; `waiting` packets of data go out on it."""
+
+    home_address: bytes
+    path: Path
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rebound:
+    """A translator changed its mapping: proved by the new path after `seconds`."""
+
+    home_address: bytes
+    old: Path
+    new: Path
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RaceSuspected:
+    """Data came from a second place, and both answered: somebody copies packets.
+
+    `pause`: seconds until such a thing is looked into again.
+    """
+
+    home_address: bytes
+    current: Path
+    candidate: Path
+    pause: float
 
 
 class EndReason(Enum):
@@ -142,11 +292,24 @@ Event: TypeAlias = (
     Moved
     | Registered
     | Renewed
+    | ChallengeAnswered
+    | PathChosen
+    | FellBack
+    | MappingChanged
+    | KeepaliveLost
+    | StreamLost
+    | NumbersSkipped
     | CountersCorrected
     | RegistrationFailed
     | Deregistered
     | RegistrationReceived
     | BindingMoved
     | BindingEnded
+    | PathValidated
+    | PathRejected
+    | Suspended
+    | Resumed
+    | Rebound
+    | RaceSuspected
     | PacketDropped
 )

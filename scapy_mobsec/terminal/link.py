@@ -1,25 +1,14 @@
 """A link: the SAs that both terminals share, the mode of its inner packets, its current path."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from scapy_mobsec.esp.sa import InboundSa, OutboundSa
 from scapy_mobsec.packet.path import Path
 from scapy_mobsec.terminal.config import LinkParameters
+from scapy_mobsec.terminal.paths import PathState
 from scapy_mobsec.terminal.signalling import Mode
 
-
-@dataclass(slots=True)
-class PathState:
-    """A path with the octets of ESP packets that passed it.
-
-    The limit of 3 times the octets received on a path that is not validated (RFC 9000 section 8.1)
-    belongs here; it is not enforced yet.
-    """
-
-    path: Path
-    received_octets: int = 0
-    sent_octets: int = 0
+__all__ = ["Link", "PathState"]
 
 
 class Link:
@@ -57,6 +46,10 @@ class Link:
     def seal_data(self, packet: bytes) -> bytes:
         """Make the ESP packet that carries an inner IP packet. Raises Drop."""
         return self.outbound.seal(*self.mode.wrap_data(packet))
+
+    def data_length(self, packet: bytes) -> int:
+        """Return the octets of the ESP packet for an inner IP packet. Raises Drop."""
+        return self.outbound.sealed_length(len(self.mode.wrap_data(packet)[0]))
 
     def message_length(self, esp_length: int) -> int:
         """Return how long a registration message must be for an ESP packet of `esp_length` octets.

@@ -1,78 +1,71 @@
 """The other terminal Y: accepts registrations, moves bindings, and answers on the way they came.
 
-Acceptance of an RREQ, in this order: ICV and replay window (`esp`), identity of the link, attempt
-and Identification (`Binding`), carrier as in SENT. Any failure is a named drop and nothing moves;
-what is stale or malformed gets its code, because ESP has proved who sent it.
-An accepted RREQ moves the binding at once, so the first data to the new address leaves half a
-round trip after the move.
-Not built yet: the limit of 3 times the octets received, and challenges, on a path that is not
-validated; an attacker on the path can point a link's traffic at somebody else until then.
+Rules that live here:
+- Rule 1, the order of acceptance: ICV and replay window (`esp`), identity of the link, attempt and
+  Identification (`binding`), carrier as in SENT. Any failure is a named drop and nothing moves;
+  what is stale or malformed gets its code, because ESP has proved who sent it.
+- Rule 10 at Y: a stream shows an authentic ESP packet within 5 s and 64 KiB or is closed; streams
+  are limited, in total and by source. The end of the current one suspends.
+What a path may get and how it proves itself is in `proving` and `paths`, what an RREQ does to the
+binding in `binding`, a rebinding in `rebinding`, the answers in `answering`.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag, MessageType, ReplyCode
+from contrib_layers.numbers import NATT_PORT, AttemptFlag, MessageType, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.carrier import StreamCarrier
+from scapy_mobsec.encap.stream import server_carrier
+from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import addresses
-from scapy_mobsec.packet.path import Encapsulation, Path
-from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.packet.path import Encapsulation, Path, address_text
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
     RegistrationRequest,
-    build_reply,
     missing_required,
     parse_request,
-    salvage_request,
 )
 from scapy_mobsec.registration.outer import carrier_of, describe
 from scapy_mobsec.registration.transitions import OtherEvent, OtherState
-from scapy_mobsec.terminal.agenda import Agenda
-from scapy_mobsec.terminal.base import Arrival, Terminal
-from scapy_mobsec.terminal.binding import Binding
+from scapy_mobsec.terminal.answering import refusal, select
+from scapy_mobsec.terminal.base import Arrival, Established
+from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
 from scapy_mobsec.terminal.events import (
     BindingEnded,
-    BindingMoved,
     EndReason,
+    MoveCause,
     RegistrationReceived,
 )
-from scapy_mobsec.terminal.link import Link, PathState
-from scapy_mobsec.terminal.signalling import if_ipv4
+from scapy_mobsec.terminal.paths import PathState
+from scapy_mobsec.terminal.proving import BoundLink, ProvingTerminal, Timer
+from scapy_mobsec.terminal.signalling import Inner, if_ipv4
 from scapy_mobsec.translation import compare, to_items
 
-REFUSALS: Mapping[DropReason, ReplyCode] = {
-    DropReason.STALE_ATTEMPT: ReplyCode.IDENTIFICATION_MISMATCH,
-    DropReason.STALE_IDENTIFICATION: ReplyCode.IDENTIFICATION_MISMATCH,
-    DropReason.UNEXPECTED_MESSAGE: ReplyCode.IDENTIFICATION_MISMATCH,
-    DropReason.POORLY_FORMED: ReplyCode.POORLY_FORMED,
-    DropReason.UNKNOWN_CRITICAL_VENDOR_EXTENSION: ReplyCode.UNKNOWN_CRITICAL_VENDOR_EXTENSION,
-}
-"""Which drops of an RREQ are answered, and how. (A renewal after de-registration needs a newer
-attempt, which 133 brings about.)"""
+FIRST_ESP_WITHIN = 5.0
+FIRST_ESP_OCTETS = 65_536
+"""Seconds, and octets, in which a stream must show an authentic ESP packet."""
+
+MAX_STREAMS = 4096
+MAX_STREAMS_PER_SOURCE = 16
+"""Open streams in all, and from one address."""
 
 
-class BoundLink(Link):
-    """A link with its registration state."""
-
-    def __init__(self, parameters: LinkParameters, random_bytes: Callable[[int], bytes]) -> None:
-        super().__init__(parameters, at_mobile=False, random_bytes=random_bytes)
-        self.binding = Binding()
-
-
-class OtherTerminal(Terminal[BoundLink]):
+class OtherTerminal(ProvingTerminal):
     """Y, the end that stays: a host or a security gateway with any number of links."""
 
     def __init__(
         self, configuration: OtherConfiguration, *, random_bytes: Callable[[int], bytes]
     ) -> None:
         """`random_bytes` has the shape and strength of os.urandom."""
-        super().__init__(configuration.max_sas)
+        super().__init__(configuration.max_sas, random_bytes)
         self._configuration = configuration
-        self._random_bytes = random_bytes
-        self._homes: dict[bytes, BoundLink] = {}
-        self._expiry: Agenda[bytes] = Agenda()
+        self._sources: Counter[bytes] = Counter()
+        self._stream_links: dict[Path, BoundLink] = {}
         for parameters in configuration.links:
             self.add_link(parameters)
 
@@ -97,16 +90,15 @@ class OtherTerminal(Terminal[BoundLink]):
             link = self._homes.get(addresses(packet)[1])
             if link is None:
                 raise Drop(DropReason.UNKNOWN_HOME)
-            self._send_data(link, packet)
+            self._send_or_queue(link, packet)
         except Drop as drop:
             self._dropped(drop, None)
 
-    def timer(self) -> float | None:
-        return self._expiry.next()
-
-    def handle_timer(self, now: float) -> None:
-        for home_address in self._expiry.due(now):
-            link = self._homes[home_address]
+    def _handle_other(self, what: Timer, key: bytes | Path, now: float) -> None:
+        if what is Timer.STREAM and isinstance(key, Path):
+            self._close(key, "no authentic ESP packet in time", now)
+        elif what is Timer.EXPIRY and isinstance(key, bytes):
+            link = self._homes[key]
             link.binding.expire()
             self._end(link, EndReason.EXPIRED)
 
@@ -122,25 +114,50 @@ class OtherTerminal(Terminal[BoundLink]):
             attempt = self._check(link, request, arrival)
         except Drop as drop:
             self._dropped(drop, arrival.path)
-            self._refuse(link, message, drop.reason, arrival.path, now)
+            reply = refusal(message, drop.reason, link.binding, now)
+            if reply:
+                self._send_reply(link, reply, arrival.path)
             return
         if attempt.flags & AttemptFlag.CONFIRM:
-            raise Drop(DropReason.UNEXPECTED_MESSAGE, "CONFIRM without a challenge")
-        self._accept(link, request, attempt, arrival, now)
+            self._confirm(link, request, attempt, arrival.path, now)
+        else:
+            self._accept(link, request, attempt, arrival, now)
 
     def _check(self, link: BoundLink, request: RegistrationRequest, arrival: Arrival) -> Attempt:
         """Apply the rules of acceptance that follow ICV and replay window. Raises Drop."""
         if request.home_address != if_ipv4(link.home_address):
             raise Drop(DropReason.WRONG_IDENTITY)
-        missing = missing_required(request)
-        if missing or request.attempt is None or request.sent is None:
-            raise Drop(DropReason.POORLY_FORMED, f"no {missing}")
-        link.binding.check(request, request.attempt)
+        attempt = request.attempt
+        if attempt is None or request.sent is None or missing_required(request):
+            raise Drop(DropReason.POORLY_FORMED, f"no {missing_required(request)}")
+        link.binding.check(request, attempt, proven=link.proven(arrival.path, attempt))
         carrier = carrier_of(request.sent)
-        if carrier is not arrival.path.encapsulation:
+        if not self._arrives_as(carrier, arrival.path):
             name = carrier.value if carrier else "unknown"
             raise Drop(DropReason.CARRIER_MISMATCH, f"sent as {name}")
-        return request.attempt
+        return attempt
+
+    def _arrives_as(self, carrier: Encapsulation | None, path: Path) -> bool:
+        """Tell whether what was sent so may arrive on `path`: a reverse proxy may end TLS."""
+        arrived = self._encapsulation(path)
+        return carrier is arrived or (carrier is _TLS and arrived is _TCP)
+
+    def _encapsulation(self, path: Path) -> Encapsulation:
+        """Return what a path carries: of a stream, its first octets tell."""
+        stream = self._streams.get(path)
+        found = stream.carrier.encapsulation if stream else None
+        return path.encapsulation if found in (None, _TCP) else found or path.encapsulation
+
+    def _confirm(
+        self,
+        link: BoundLink,
+        request: RegistrationRequest,
+        attempt: Attempt,
+        path: Path,
+        now: float,
+    ) -> None:
+        link.binding.accept(request, attempt)
+        self._receive_response(link, request.response or b"", path, now)
 
     def _accept(
         self,
@@ -151,38 +168,45 @@ class OtherTerminal(Terminal[BoundLink]):
         now: float,
     ) -> None:
         """Take over an RREQ that passed all checks, tell of it and answer it. Raises Drop."""
-        event = link.binding.accept(request, attempt)
+        path = arrival.path
+        suspended = link.binding.state is OtherState.SUSPENDED
+        proven = link.proven(path, attempt)
+        if attempt.number != link.binding.last_attempt:
+            self._start_attempt(link)
+        event = link.binding.accept(request, attempt, proven=proven)
         lifetime = min(request.lifetime, self._configuration.max_lifetime)
+        sent = request.sent or ()
         received = RegistrationReceived(
             home_address=link.home_address,
             attempt=attempt.number,
             identification=request.identification,
-            path=arrival.path,
+            path=path,
             lifetime=lifetime,
-            sent=request.sent or (),
+            sent=sent,
             observed=arrival.observed,
-            translations=compare(request.sent or (), arrival.observed),
+            translations=compare(sent, arrival.observed),
         )
         self._tell(received)
+        new = link.state_of(path) is None
+        state = self._admit(link, path)
+        if new:
+            state.received(arrival.octets, data=False)
         if event is OtherEvent.DEREGISTER:
-            self._expiry.remove(link.home_address)
+            self._timers.remove((Timer.EXPIRY, link.home_address))
             self._end(link, EndReason.DEREGISTERED)
-        elif event is not None:
-            self._set_expiry(link, lifetime, now)
+        elif event in (OtherEvent.MOVE, OtherEvent.RENEW):
+            link.lifetime = lifetime
+            self._set_expiry(link, now)
         if event is OtherEvent.MOVE:
-            old, link.current = link.path, PathState(arrival.path)
-            self._tell(BindingMoved(link.home_address, attempt.number, old, arrival.path))
-        self._answer(link, request, attempt, received)
-
-    def _set_expiry(self, link: BoundLink, lifetime: int, now: float) -> None:
-        if lifetime == LIFETIME_INFINITE:
-            self._expiry.remove(link.home_address)
-        else:
-            self._expiry.set(link.home_address, now + lifetime)
+            self._move(link, state, MoveCause.REQUEST, suspended=suspended)
+        elif event is OtherEvent.CHOOSE and state is not link.current:
+            self._move(link, state, MoveCause.USE, suspended=suspended)
+        self._answer(link, request, attempt, received, state, now)
+        self._flush(link)
 
     def _end(self, link: BoundLink, reason: EndReason) -> None:
-        if link.current:
-            link.current = None
+        if link.current or link.suspended:
+            self._clear(link)
             self._tell(BindingEnded(link.home_address, reason))
 
     # RREP out
@@ -193,54 +217,92 @@ class OtherTerminal(Terminal[BoundLink]):
         request: RegistrationRequest,
         attempt: Attempt,
         received: RegistrationReceived,
+        state: PathState,
+        now: float,
     ) -> None:
-        """Answer an accepted RREQ on the way it came; USE says that this path is current now."""
-        path = received.path
-        flags = AttemptFlag.USE if link.path == path else 0
-        supported = self._configuration.supported
+        """Answer an accepted RREQ on the way it came, with a challenge until it is validated."""
+        path, settings = received.path, self._configuration
+        items = to_items(received.translations)
+        selected = None
+        if settings.decider is not Decider.FIXED:
+            passed = {*link.paths.encapsulations(), self._encapsulation(path)}
+            forced = settings.forced or bool(attempt.flags & AttemptFlag.FORCED)
+            selected = select(items, settings.supported, passed, forced=forced)
+        source = self._answer_from(path, attempt)
+        headers = self._headers(path, arrived=False)
         reply = RegistrationReply(
             identification=request.identification,
             code=ReplyCode.ACCEPTED,
             lifetime=received.lifetime,
             home_address=request.home_address,
             home_agent=request.home_agent,
-            attempt=replace(attempt, flags=flags),
-            sent=describe(path.encapsulation, path.local, path.remote, link.outbound_spi),
-            observed=received.observed,
-            translations=to_items(received.translations),
-            supported=supported,
-            selected=select(path.encapsulation, supported),
-        )
-        self._send_message(link, build_reply(reply), path)
-
-    def _refuse(
-        self, link: BoundLink, message: bytes, reason: DropReason, path: Path, now: float
-    ) -> None:
-        """Answer an RREQ that is dropped, if its sender can do better. Raises Drop."""
-        code = REFUSALS.get(reason)
-        if code is None:
-            return
-        request = salvage_request(message)
-        attempt = request.attempt or Attempt(link.binding.last_attempt or 0)
-        if attempt.flags & AttemptFlag.CONFIRM:  # needs no answer
-            return
-        identification = request.identification
-        if code == ReplyCode.IDENTIFICATION_MISMATCH:
-            identification = link.binding.corrected_identification(identification, now)
-            attempt = replace(attempt, number=link.binding.last_attempt or 0)
-        reply = RegistrationReply(
-            identification=identification,
-            code=code,
-            lifetime=0,
-            home_address=request.home_address,
-            home_agent=request.home_agent,
             attempt=replace(attempt, flags=0),
+            sent=describe(
+                path.encapsulation, source.local, path.remote, link.outbound_spi, headers
+            ),
+            observed=received.observed,
+            translations=items,
+            supported=settings.supported,
+            selected=selected,
+            report=state.report() if state.received_data or state.sent_data else None,
+            addresses=settings.addresses or None,
         )
-        self._send_message(link, build_reply(reply), path)
+        self._reply(link, state, reply, source, now)
+
+    def _answer_from(self, path: Path, attempt: Attempt) -> Path:
+        """Return the path of the answer: another port or address of Y's if X asks for it."""
+        for flag, same_address in ((_OTHER_ADDRESS, False), (_OTHER_PORT, True)):
+            if attempt.flags & flag:
+                for endpoint in self._configuration.alternates:
+                    of_family = len(endpoint.address) == len(path.local.address)
+                    same = endpoint.address == path.local.address
+                    if of_family and endpoint != path.local and same is same_address:
+                        return replace(path, local=endpoint)
+        return path
+
+    # streams
+
+    def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
+        source = path.remote.address
+        if len(self._streams) >= MAX_STREAMS or self._sources[source] >= MAX_STREAMS_PER_SOURCE:
+            raise Drop(DropReason.STREAM_LIMIT, f"{self._sources[source]} from {path.remote}")
+        return server_carrier(is_own=partial(self._is_own, path))
+
+    def _is_own(self, path: Path, host: str, port: int) -> bool:
+        """Tell whether an HTTP target is Y itself: nothing is relayed to others."""
+        settings = self._configuration
+        own = {address_text(each) for each in (path.local.address, *settings.addresses)}
+        ports = {path.local.port, NATT_PORT, *(item.port for item in settings.supported)}
+        return port in ports and host.lower() in own | set(settings.names)
+
+    def _stream_opened(self, established: Established, path: Path, now: float) -> None:
+        self._sources[path.remote.address] += 1
+        self._timers.set((Timer.STREAM, path), now + FIRST_ESP_WITHIN)
+
+    def _stream_closed(self, path: Path, reason: str, now: float) -> None:
+        self._timers.remove((Timer.STREAM, path))
+        self._sources[path.remote.address] -= 1
+        self._sources += Counter()  # without zeros
+        link = self._stream_links.pop(path, None)
+        if link:
+            self._lost(link, path, now, closed=True)
+
+    def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
+        super()._receive_stream(data, path, now)
+        stream = self._streams.get(path)
+        if stream and not stream.authentic and stream.received_octets > FIRST_ESP_OCTETS:
+            self._close(path, "no authentic ESP packet in its first octets", now)
+
+    def _authentic(
+        self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float
+    ) -> None:
+        stream = self._streams.get(path)
+        if stream and not stream.authentic:
+            stream.authentic = True
+            self._timers.remove((Timer.STREAM, path))
+            self._stream_links[path] = link
+        super()._authentic(link, inner, opened, octets, path, now)
 
 
-def select(
-    encapsulation: Encapsulation, supported: tuple[EncapsulationItem, ...]
-) -> tuple[EncapsulationItem, ...]:
-    """Return what Y tells X to use: for now the encapsulation that the RREQ came through."""
-    return tuple(item for item in supported if item.code == encapsulation.code)
+_TCP, _TLS = Encapsulation.TCP, Encapsulation.TLS
+_OTHER_PORT, _OTHER_ADDRESS = AttemptFlag.OTHER_PORT, AttemptFlag.OTHER_ADDRESS

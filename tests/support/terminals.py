@@ -2,12 +2,18 @@
 
 from random import Random
 
+from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, SIGNALLING, echo_request
 from scapy_mobsec.esp.sa import OutboundSa, SaParameters
 from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.registration.messages import Attempt, RegistrationRequest, build_request
+from scapy_mobsec.registration.messages import (
+    Attempt,
+    RegistrationRequest,
+    build_request,
+    parse_reply,
+)
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.terminal.config import (
@@ -20,6 +26,7 @@ from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
 
+CONFIRM = int(AttemptFlag.CONFIRM)
 START = 1_800_000_000.0
 OTHER = Endpoint.of("203.0.113.2", 4500)
 OLD = Endpoint.of("198.51.100.2", 4500)
@@ -82,9 +89,10 @@ class Pair:
 
     def __init__(self, *, lifetime=3600, max_lifetime=3600, last_attempt=0, seed=1):
         self.now = START
+        self.confirms = 0
         self.random = Random(seed)
         self.mobile = MobileTerminal(
-            MobileConfiguration(MOBILE_LINK, OTHER, lifetime, last_attempt),
+            MobileConfiguration(MOBILE_LINK, OTHER, lifetime, last_attempt, keepalive=0),
             random_bytes=self.random.randbytes,
         )
         self.other = OtherTerminal(
@@ -134,6 +142,18 @@ class Pair:
         """Give Y a request that X did not write; return the datagrams that answer it."""
         self.give_message(build_request(a_request(self.now, **changes)), source)
         return self.other.transmits(self.now)
+
+    def confirm(self, reply, source=TRANSLATED, number=None, **changes):
+        """Answer the challenge in a datagram of Y from `source`; return what Y sends then."""
+        message = parse_reply(self.read_reply(reply))
+        attempt = Attempt(message.attempt.number if number is None else number, CONFIRM)
+        self.confirms += 1
+        given = {
+            "identification": ntp_timestamp(self.now) + (self.confirms << 20),
+            "attempt": attempt,
+            "response": message.challenge,
+        }
+        return self.request(source, **{**given, **changes})
 
     def give_message(self, message, source=TRANSLATED):
         self.to_other(self.as_mobile.seal_message(message), source)

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from terminals import OLD, PING, PONG, TRANSLATED, Pair, drops, events, path_at_other
+from terminals import HOME, OLD, PING, PONG, TRANSLATED, Pair, drops, events, path_at_other
 
+from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.registration.messages import Attempt
 from scapy_mobsec.terminal.base import MAX_EVENTS, MAX_RECEIVED, MAX_TRANSMITS
 from scapy_mobsec.terminal.events import PacketDropped
 
@@ -17,6 +19,10 @@ from scapy_mobsec.terminal.events import PacketDropped
 def pair():
     pair = Pair()
     pair.register()
+    pair.mobile.transmits(pair.now)
+    challenge = pair.other._homes[HOME].current.challenge
+    attempt = Attempt(pair.mobile.attempt, AttemptFlag.CONFIRM)
+    pair.request(OLD, attempt=attempt, response=challenge.octets)
     events(pair.mobile)
     events(pair.other)
     return pair
@@ -56,8 +62,8 @@ def test_octets_of_a_stream_that_is_not_open(pair):
 
 
 def test_keepalives_and_dummies_are_taken_in_silence(pair):
-    pair.to_other(b"\xff")
-    pair.to_other(pair.as_mobile.outbound.seal(b"", 59))
+    pair.to_other(b"\xff", OLD)
+    pair.to_other(pair.as_mobile.outbound.seal(b"", 59), OLD)
     assert events(pair.other) == []
     assert pair.other.received() == []
 
@@ -68,6 +74,8 @@ def test_octets_of_the_current_path_are_counted(pair):
     esp = pair.as_mobile.seal_data(PING)
     pair.to_other(esp, OLD)
     pair.to_other(pair.as_mobile.seal_data(PING), TRANSLATED)
+    pair.other.transmits(pair.now)
+    before = before[0], state.sent_octets
     pair.other.send(PONG, pair.now)
     assert state.received_octets == before[0] + len(esp)
     assert state.sent_octets == before[1] + len(pair.from_other().data)

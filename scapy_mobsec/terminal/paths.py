@@ -1,0 +1,149 @@
+"""Paths as Y sees them: rule 3, what may be sent on one, and how one proves itself.
+
+- A datagram path that is not validated gets at most 3 times the octets of the ESP packets received
+  from it (RFC 9000 section 8.1); 700 octets of that are kept for RREPs. A stream's handshake lifts
+  the limit, not the challenge.
+- A challenge is one per path, random, and constant until it is answered or 3 s old.
+- At most 8 admitted paths per attempt: when full, the oldest that is neither validated nor current
+  makes room; what is validated is given up only if there is nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scapy_mobsec.packet.path import Encapsulation, Path
+from scapy_mobsec.registration.messages import RegistrationReply, Report
+
+AMPLIFICATION = 3
+"""Octets that may be sent for each one received while a path is not validated."""
+
+REPLY_RESERVE = 700
+"""Octets of that credit that data leaves for RREPs."""
+
+MAX_ADMITTED = 8
+"""Paths that Y keeps of one attempt."""
+
+CHALLENGE_LENGTH = 8
+REPEAT_AT = (0.5, 1.0, 2.0)
+"""Seconds after the first RREP with a challenge when it is repeated."""
+
+CHALLENGE_LIFE = 3.0
+"""Seconds after which a challenge without answer has failed."""
+
+DATAGRAM = frozenset({Encapsulation.NATIVE, Encapsulation.UDP})
+
+_MASK = (1 << 32) - 1
+
+
+@dataclass(slots=True)
+class Challenge:
+    """A challenge under way, and the RREP that carries it."""
+
+    octets: bytes
+    started: float
+    reply: RegistrationReply
+    repeated: int = 0
+
+    @property
+    def due(self) -> float:
+        """When it is to be repeated, or has failed."""
+        if self.repeated < len(REPEAT_AT):
+            return self.started + REPEAT_AT[self.repeated]
+        return self.started + CHALLENGE_LIFE
+
+
+@dataclass(slots=True)
+class PathState:
+    """A path with what passed it: octets of ESP packets, and data packets."""
+
+    path: Path
+    received_octets: int = 0
+    sent_octets: int = 0
+    validated: bool = False
+    challenge: Challenge | None = None
+    received_data: int = 0
+    sent_data: int = 0
+    largest_data: int = 0
+
+    def allows(self, octets: int, *, reserve: int = 0) -> bool:
+        """Tell whether an ESP packet of so many octets may be sent now, and `reserve` more."""
+        if self.validated or self.path.encapsulation not in DATAGRAM:
+            return True
+        return self.sent_octets + octets + reserve <= AMPLIFICATION * self.received_octets
+
+    def received(self, octets: int, *, data: bool) -> None:
+        """Count an authentic ESP packet."""
+        self.received_octets += octets
+        if data:
+            self.received_data += 1
+            self.largest_data = max(self.largest_data, octets)
+
+    def sent(self, octets: int, *, data: bool) -> None:
+        """Count an ESP packet that is sent."""
+        self.sent_octets += octets
+        if data:
+            self.sent_data += 1
+
+    def report(self) -> Report:
+        """Return the counters as REPORT has them."""
+        largest = min(self.largest_data, 0xFFFF)
+        return Report(self.received_data & _MASK, self.sent_data & _MASK, largest)
+
+    def challenged(
+        self, reply: RegistrationReply, now: float, random_bytes: Callable[[int], bytes]
+    ) -> tuple[Challenge, bool]:
+        """Return the challenge that `reply` is to carry, and whether it is a new one."""
+        challenge = self.challenge
+        if challenge and now < challenge.started + CHALLENGE_LIFE:
+            challenge.reply = reply
+            return challenge, False
+        self.challenge = Challenge(random_bytes(CHALLENGE_LENGTH), now, reply)
+        return self.challenge, True
+
+
+class AdmittedPaths:
+    """The paths of one attempt, the oldest first."""
+
+    __slots__ = ("_states",)
+
+    def __init__(self) -> None:
+        self._states: dict[Path, PathState] = {}
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def get(self, path: Path) -> PathState | None:
+        """Return the state of a path, None if it was not admitted."""
+        return self._states.get(path)
+
+    def clear(self) -> None:
+        """Forget all: another attempt begins."""
+        self._states.clear()
+
+    def add(self, state: PathState, current: PathState | None) -> PathState | None:
+        """Admit a path; return the one that made room."""
+        evicted = None
+        if len(self._states) >= MAX_ADMITTED:
+            others = [each for each in self._states.values() if each is not current]
+            evicted = next((each for each in others if not each.validated), others[0])
+            del self._states[evicted.path]
+        self._states[state.path] = state
+        return evicted
+
+    def last_validated(self, but: PathState) -> PathState | None:
+        """Return the path that was validated last, other than `but`."""
+        states = [each for each in self._states.values() if each.validated and each is not but]
+        return states[-1] if states else None
+
+    def validated(self, state: PathState) -> None:
+        """Note that a path answered its challenge; it is the youngest now."""
+        if self._states.pop(state.path, None):
+            self._states[state.path] = state
+
+    def encapsulations(self) -> list[Encapsulation]:
+        """Return the encapsulations that are known to pass in both directions."""
+        return [state.path.encapsulation for state in self._states.values() if state.validated]
+
+    def remove(self, path: Path) -> PathState | None:
+        """Forget one path, and return what was known of it."""
+        return self._states.pop(path, None)

@@ -1,0 +1,403 @@
+"""How paths prove themselves to Y, and what their success or failure does to the current path.
+
+Rule 3: what exceeds the limit of a path that is not validated waits in a queue of 64 packets,
+after the RREPs. An RREP with a challenge is repeated, with a new ESP number, at 0.5, 1 and 2 s.
+A RESPONSE counts only on the path it came by. A failure concerns only its own path: the current
+one failed, the last validated path of this attempt is current again, else the binding is suspended
+and data waits. While the current path is not validated or suspended, the newest authentic packet on
+any path makes Y challenge that path, and the challenge on the suspended one is repeated, from 1 s
+to 30 s.
+Rule 2 (b), (d) and (e) are carried out here; rule 4 is decided in `rebinding`.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+from functools import partial
+from hmac import compare_digest
+from typing import Any
+
+from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.esp.sa import Opened
+from scapy_mobsec.packet.path import Path
+from scapy_mobsec.registration.messages import Attempt, RegistrationReply, build_reply
+from scapy_mobsec.registration.transitions import OtherState
+from scapy_mobsec.terminal.agenda import Agenda
+from scapy_mobsec.terminal.answering import bare_challenge
+from scapy_mobsec.terminal.base import Terminal
+from scapy_mobsec.terminal.binding import Binding
+from scapy_mobsec.terminal.config import LinkParameters
+from scapy_mobsec.terminal.events import (
+    BindingMoved,
+    MoveCause,
+    PathRejected,
+    PathValidated,
+    RaceSuspected,
+    Rebound,
+    Resumed,
+    Suspended,
+)
+from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.paths import (
+    CHALLENGE_LIFE,
+    REPLY_RESERVE,
+    AdmittedPaths,
+    PathState,
+)
+from scapy_mobsec.terminal.rebinding import Rebinding, Verdict
+from scapy_mobsec.terminal.signalling import Inner, if_ipv4
+
+MAX_WAITING = 64
+"""Packets of one link that wait for credit or for a path."""
+
+FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
+"""Seconds between two challenges on a suspended path."""
+
+
+class Timer(Enum):
+    """What is due: for a home address, for one of its paths, or for a stream."""
+
+    EXPIRY = "lifetime of a binding"
+    CHALLENGE = "challenge on a path"
+    SUSPENDED = "challenge on the suspended path"
+    REBINDING = "silence of the current path"
+    STREAM = "first authentic packet of a stream"
+
+
+class BoundLink(Link):
+    """A link with its registration state and its paths."""
+
+    def __init__(self, parameters: LinkParameters, random_bytes: Callable[[int], bytes]) -> None:
+        super().__init__(parameters, at_mobile=False, random_bytes=random_bytes)
+        self.binding = Binding()
+        self.paths = AdmittedPaths()
+        self.rebinding = Rebinding()
+        self.waiting: deque[bytes] = deque()
+        self.suspended: PathState | None = None
+        self.retry = FIRST_RETRY
+        self.lifetime = 0
+
+    def state_of(self, path: Path) -> PathState | None:
+        """Return what is known of a path: admitted, current or suspended."""
+        state = self.paths.get(path)
+        if state is None:
+            for each in (self.current, self.suspended):
+                if each and each.path == path:
+                    return each
+        return state
+
+    def is_newest(self, opened: Opened) -> bool:
+        """Tell whether a packet that was just opened has the highest number so far of its SA."""
+        return any(sa.replay.highest == opened.sequence for sa in self.inbound)
+
+    def signalling_length(self, length: int) -> int:
+        """Return the octets of the ESP packet for a registration message of so many."""
+        return self.outbound.sealed_length(len(self.mode.wrap_message(bytes(length))[0]))
+
+    def proven(self, path: Path, attempt: Attempt) -> bool:
+        """Tell whether a path was validated in this attempt."""
+        state = self.paths.get(path)
+        return bool(state and state.validated and attempt.number == self.binding.last_attempt)
+
+
+class ProvingTerminal(Terminal[BoundLink]):
+    """The part of Y that knows paths, and no requests."""
+
+    def __init__(self, max_sas: int, random_bytes: Callable[[int], bytes]) -> None:
+        super().__init__(max_sas)
+        self._random_bytes = random_bytes
+        self._homes: dict[bytes, BoundLink] = {}
+        self._timers: Agenda[tuple[Any, ...]] = Agenda()
+
+    def timer(self) -> float | None:
+        return self._timers.next()
+
+    def handle_timer(self, now: float) -> None:
+        for what, key, *rest in self._timers.due(now):
+            if what is Timer.CHALLENGE:
+                self._challenge_due(self._homes[key], rest[0], now)
+            elif what is Timer.SUSPENDED:
+                self._retry_suspended(self._homes[key], now)
+            elif what is Timer.REBINDING:
+                self._decide_rebinding(self._homes[key], now)
+            else:
+                self._handle_other(what, key, now)
+
+    def _handle_other(self, what: Timer, key: bytes | Path, now: float) -> None:
+        """Do what is due beside the proving of paths."""
+        raise NotImplementedError
+
+    # admission and challenges
+
+    def _start_attempt(self, link: BoundLink) -> None:
+        link.paths.clear()
+
+    def _admit(self, link: BoundLink, path: Path) -> PathState:
+        state = link.paths.get(path)
+        if state is None:
+            known = link.state_of(path) or PathState(path)
+            # What a path received and got counts on; but each attempt validates anew.
+            state = PathState(path, known.received_octets, known.sent_octets)
+            state.received_data, state.sent_data = known.received_data, known.sent_data
+            state.largest_data = known.largest_data
+            evicted = link.paths.add(state, link.current)
+            if evicted:
+                self._timers.remove((Timer.CHALLENGE, link.home_address, evicted.path))
+        return state
+
+    def _reply(
+        self,
+        link: BoundLink,
+        state: PathState,
+        reply: RegistrationReply,
+        source: Path,
+        now: float,
+    ) -> None:
+        """Send an RREP on a path, with a challenge if it is not validated. Raises Drop."""
+        if state.validated:
+            self._send_reply(link, self._with_use(link, state, reply), source)
+            return
+        challenge, new = state.challenged(reply, now, self._random_bytes)
+        if new:
+            self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
+        self._send_challenge(link, state, source)
+
+    def _challenge(self, link: BoundLink, state: PathState, now: float) -> None:
+        """Challenge a path that nobody asked about. Raises Drop."""
+        reply = bare_challenge(link.binding, if_ipv4(link.home_address))
+        challenge, new = state.challenged(reply, now, self._random_bytes)
+        if new:
+            self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
+            self._send_challenge(link, state, state.path)
+
+    def _send_challenge(self, link: BoundLink, state: PathState, source: Path) -> None:
+        if state.challenge:
+            reply = self._with_use(link, state, state.challenge.reply)
+            reply = replace(reply, challenge=state.challenge.octets)
+            self._send_reply(link, reply, source)
+
+    def _with_use(
+        self, link: BoundLink, state: PathState, reply: RegistrationReply
+    ) -> RegistrationReply:
+        attempt = reply.attempt
+        if state is not link.current or attempt is None or attempt.flags & AttemptFlag.PROBE:
+            return reply
+        return replace(reply, attempt=replace(attempt, flags=int(AttemptFlag.USE)))
+
+    def _send_reply(self, link: BoundLink, reply: RegistrationReply, path: Path) -> None:
+        message = build_reply(reply)
+        state = link.state_of(path)
+        if state and not state.allows(link.signalling_length(len(message))):
+            raise Drop(DropReason.NO_CREDIT, f"{state.received_octets} octets received")
+        self._send_message(link, message, path)
+
+    def _challenge_due(self, link: BoundLink, path: Path, now: float) -> None:
+        state = link.state_of(path)
+        challenge = state.challenge if state else None
+        if state is None or challenge is None:
+            return
+        if now >= challenge.started + CHALLENGE_LIFE:
+            state.challenge = None
+            self._failed(link, state, now)
+            return
+        challenge.repeated += 1
+        self._timers.set((Timer.CHALLENGE, link.home_address, path), challenge.due)
+        self._attempt_send(partial(self._send_challenge, link, state, path), path)
+
+    def _attempt_send(self, send: Callable[[], None], path: Path) -> None:
+        try:
+            send()
+        except Drop as drop:
+            self._dropped(drop, path)
+
+    # what comes of it
+
+    def _receive_response(self, link: BoundLink, response: bytes, path: Path, now: float) -> None:
+        """Take a RESPONSE. Raises Drop(WRONG_RESPONSE) where it answers nothing on this path."""
+        state = link.state_of(path)
+        challenge = state.challenge if state else None
+        if state is None or challenge is None or not compare_digest(challenge.octets, response):
+            raise Drop(DropReason.WRONG_RESPONSE)
+        state.challenge = None
+        self._timers.remove((Timer.CHALLENGE, link.home_address, path))
+        if not state.validated:
+            state.validated = True
+            link.paths.validated(state)
+            self._tell(PathValidated(link.home_address, path, now - challenge.started))
+        current = link.current
+        if current is None or not current.validated:
+            self._choose(link, state, MoveCause.RESPONSE, now)
+        else:
+            self._rebinding_answered(link, state, current, now)
+        self._flush(link)
+
+    def _choose(self, link: BoundLink, state: PathState, cause: MoveCause, now: float) -> None:
+        """Make a path current that proved itself. Raises Drop if the binding is over."""
+        suspended = link.binding.state is OtherState.SUSPENDED
+        expired = link.binding.state is OtherState.EXPIRED
+        link.binding.choose(of_this_attempt=cause is not MoveCause.REBINDING)
+        if expired:  # by a RESPONSE, which names no lifetime: as long as the last time
+            self._set_expiry(link, now)
+        self._move(link, state, cause, suspended=suspended)
+
+    def _set_expiry(self, link: BoundLink, now: float) -> None:
+        key = (Timer.EXPIRY, link.home_address)
+        if link.lifetime == LIFETIME_INFINITE:
+            self._timers.remove(key)
+        else:
+            self._timers.set(key, now + link.lifetime)
+
+    def _move(
+        self, link: BoundLink, state: PathState, cause: MoveCause, *, suspended: bool
+    ) -> None:
+        """Take over what the binding has decided; what waits is for `_flush`."""
+        home, old = link.home_address, link.path
+        self._timers.remove((Timer.SUSPENDED, home))
+        self._timers.remove((Timer.REBINDING, home))
+        link.rebinding.end()
+        link.current, link.suspended = state, None
+        if suspended:
+            self._tell(Resumed(home, state.path, len(link.waiting)))
+        self._tell(BindingMoved(home, link.binding.last_attempt or 0, old, state.path, cause))
+
+    def _failed(self, link: BoundLink, state: PathState, now: float) -> None:
+        """A challenge was not answered; that is no news of a path that answered another one."""
+        home = link.home_address
+        if state is link.rebinding.candidate:
+            link.rebinding.pause(now)
+            self._timers.remove((Timer.REBINDING, home))
+        if state.validated:
+            return
+        self._tell(PathRejected(home, state.path, state.received_octets, state.sent_octets))
+        if state is link.current:
+            self._lost(link, state.path, now)
+
+    def _lost(self, link: BoundLink, path: Path, now: float, *, closed: bool = False) -> None:
+        """The current path failed: back to one that proved itself. It closed, or there is none:
+        suspend.
+        """
+        current = link.current
+        if current is None or current.path != path:
+            return
+        fallback = None if closed else link.paths.last_validated(but=current)
+        if fallback:
+            self._choose(link, fallback, MoveCause.FAILURE, now)
+            self._flush(link)
+            return
+        home = link.home_address
+        link.binding.suspend()
+        link.rebinding.end()
+        link.current, link.suspended, link.retry = None, current, FIRST_RETRY
+        self._timers.remove((Timer.REBINDING, home))
+        if not closed:
+            self._timers.set((Timer.SUSPENDED, home), now + link.retry)
+        self._tell(Suspended(home, path))
+
+    def _retry_suspended(self, link: BoundLink, now: float) -> None:
+        state = link.suspended
+        if state is None:
+            return
+        link.retry = min(2 * link.retry, LONGEST_RETRY)
+        self._timers.set((Timer.SUSPENDED, link.home_address), now + link.retry)
+        reply = bare_challenge(link.binding, if_ipv4(link.home_address))
+        state.challenged(reply, now, self._random_bytes)
+        self._attempt_send(partial(self._send_challenge, link, state, state.path), state.path)
+
+    def _clear(self, link: BoundLink) -> None:
+        """The binding is over: no current path, and nothing waits for one."""
+        link.current = link.suspended = None
+        link.waiting.clear()
+        link.rebinding.end()
+        for what in (Timer.SUSPENDED, Timer.REBINDING):
+            self._timers.remove((what, link.home_address))
+
+    # data
+
+    def _authentic(
+        self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float
+    ) -> None:
+        state = link.state_of(path)
+        if state is None and inner is Inner.SIGNALLING:
+            return  # counted once the RREQ is accepted
+        current = link.current
+        newest = link.is_newest(opened)
+        if state is None and newest and self._is_unsure(link, path, now):
+            state = self._admit(link, path)
+        if state is None:
+            return
+        state.received(octets, data=inner is Inner.DATA)
+        if inner is Inner.SIGNALLING or not newest:
+            self._flush(link)
+            return
+        if link.current is None or not link.current.validated:
+            if link.binding.state in (OtherState.BOUND, OtherState.SUSPENDED):
+                self._attempt_send(partial(self._challenge, link, state, now), path)
+        elif current and link.rebinding.may_start(path, current, now):
+            link.rebinding.start(state, now)
+            for each in (state, current):
+                self._attempt_send(partial(self._challenge, link, each, now), each.path)
+        self._flush(link)
+
+    def _is_unsure(self, link: BoundLink, path: Path, now: float) -> bool:
+        """Tell whether the newest packet makes its path worth a challenge."""
+        if link.binding.state not in (OtherState.BOUND, OtherState.SUSPENDED):
+            return False
+        current = link.current
+        if current is None or not current.validated:
+            return True
+        return link.rebinding.may_start(path, current, now)
+
+    def _send_or_queue(self, link: BoundLink, packet: bytes) -> None:
+        """Send data on the current path, or let it wait. Raises Drop."""
+        octets = link.data_length(packet)
+        current = link.current
+        if current is None and link.binding.state is not OtherState.SUSPENDED:
+            raise Drop(DropReason.NO_PATH)
+        if current and not link.waiting and current.allows(octets, reserve=REPLY_RESERVE):
+            self._send_data(link, packet)
+            return
+        if len(link.waiting) >= MAX_WAITING:
+            raise Drop(DropReason.QUEUE_FULL, "data that waits for a path")
+        link.waiting.append(packet)
+
+    def _flush(self, link: BoundLink) -> None:
+        """Send what waits, as far as the current path allows it."""
+        current = link.current
+        while current and link.waiting:
+            packet = link.waiting[0]
+            if not current.allows(link.data_length(packet), reserve=REPLY_RESERVE):
+                return
+            link.waiting.popleft()
+            self._attempt_send(partial(self._send_data, link, packet), current.path)
+
+    def _send_esp(self, link: BoundLink, packet: bytes, path: Path, *, data: bool = False) -> None:
+        state = link.state_of(path)
+        super()._send_esp(link, packet, path, data=data)
+        if state and state is not link.current:
+            state.sent(len(packet), data=data)
+
+    # rule 4
+
+    def _rebinding_answered(
+        self, link: BoundLink, state: PathState, current: PathState, now: float
+    ) -> None:
+        verdict = link.rebinding.answered(state, current, now)
+        candidate = link.rebinding.candidate
+        if candidate is None:
+            return
+        if verdict is Verdict.RACE:
+            pause = link.rebinding.pause(now)
+            self._timers.remove((Timer.REBINDING, link.home_address))
+            self._tell(RaceSuspected(link.home_address, current.path, candidate.path, pause))
+        elif verdict is Verdict.WAIT and link.rebinding.decides is not None:
+            self._timers.set((Timer.REBINDING, link.home_address), link.rebinding.decides)
+
+    def _decide_rebinding(self, link: BoundLink, now: float) -> None:
+        candidate, current = link.rebinding.candidate, link.current
+        if candidate and current and link.rebinding.verdict(now) is Verdict.REBOUND:
+            seconds = link.rebinding.seconds
+            self._tell(Rebound(link.home_address, current.path, candidate.path, seconds))
+            self._choose(link, candidate, MoveCause.REBINDING, now)
+            self._flush(link)

@@ -1,0 +1,505 @@
+"""Paths that prove themselves: what comes in, what must go out. Y is played against a script."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from terminals import (
+    ELSEWHERE,
+    HOME,
+    NEW,
+    OLD,
+    OTHER,
+    PING,
+    PONG,
+    TO_OTHER,
+    TRANSLATED,
+    Pair,
+    a_request,
+    drops,
+    events,
+    path_at_other,
+    with_attempt,
+)
+
+from contrib_layers.numbers import AttemptFlag, EncapsulationCode
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
+from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.registration.description import EspHeader, Ipv4Header, TcpHeader
+from scapy_mobsec.registration.messages import build_request, parse_reply
+from scapy_mobsec.registration.outer import describe
+from scapy_mobsec.registration.serial import ntp_timestamp
+from scapy_mobsec.registration.transitions import OtherState
+from scapy_mobsec.terminal.base import Close, Closed, Established
+from scapy_mobsec.terminal.events import (
+    BindingMoved,
+    MoveCause,
+    PathRejected,
+    PathValidated,
+    RaceSuspected,
+    Rebound,
+    Resumed,
+    Suspended,
+)
+from scapy_mobsec.terminal.other import (
+    FIRST_ESP_OCTETS,
+    FIRST_ESP_WITHIN,
+    MAX_STREAMS_PER_SOURCE,
+)
+from scapy_mobsec.terminal.paths import MAX_ADMITTED
+from scapy_mobsec.terminal.proving import MAX_WAITING
+
+PROBE, USE, CONFIRM = AttemptFlag.PROBE, AttemptFlag.USE, AttemptFlag.CONFIRM
+PATH = path_at_other(TRANSLATED)
+BIG = {"pad": 1000}
+
+
+@pytest.fixture
+def pair():
+    """Y has bound the link to TRANSLATED by attempt 5; its first RREP is out, unanswered."""
+    pair = Pair()
+    (pair.first,) = pair.request(**with_attempt(5), **BIG)
+    events(pair.other)
+    return pair
+
+
+@pytest.fixture
+def valid(pair):
+    """The same, and the path is validated."""
+    pair.confirm(pair.first)
+    events(pair.other)
+    pair.now += 10
+    return pair
+
+
+def later(pair, seconds):
+    """Let time pass, every timer at its time; return what Y sends."""
+    end, sent = pair.now + seconds, []
+    while (due := pair.other.timer()) is not None and due <= end:
+        pair.now = max(pair.now, due)
+        pair.other.handle_timer(pair.now)
+        sent += pair.other.transmits(pair.now)
+    pair.now = end
+    return sent
+
+
+def replies(pair, transmits):
+    return [parse_reply(pair.read_reply(transmit)) for transmit in transmits]
+
+
+def data_from(pair, source):
+    pair.to_other(pair.as_mobile.seal_data(PING), source)
+    return pair.other.transmits(pair.now)
+
+
+def told(pair, *kinds):
+    return [event for event in events(pair.other) if isinstance(event, kinds)]
+
+
+def moves(pair):
+    return [(event.new.remote, event.cause) for event in told(pair, BindingMoved)]
+
+
+# the challenge
+
+
+def test_the_reply_is_repeated_with_one_challenge_and_new_numbers(pair):
+    start = pair.now
+    sent = [pair.first]
+    for at in (0.5, 1.0, 2.0):
+        assert later(pair, at - 0.01 - (pair.now - start)) == []
+        sent += later(pair, 0.02)
+    assert len(sent) == 4
+    assert len({transmit.data[4:8] for transmit in sent}) == 4
+    messages = replies(pair, sent)
+    assert len({message.challenge for message in messages}) == 1
+    assert messages[0].challenge is not None
+    assert messages[0] == messages[3]
+    assert told(pair, PathRejected) == []
+    assert later(pair, 0.98) == []
+    later(pair, 0.02)
+    (rejected,) = told(pair, PathRejected)
+    assert (rejected.path, rejected.sent_octets > 0) == (PATH, True)
+
+
+def test_an_answer_validates_and_ends_the_repetition(pair):
+    pair.now += 0.1
+    assert pair.confirm(pair.first) == []
+    (validated,) = events(pair.other)
+    assert validated == PathValidated(HOME, PATH, pytest.approx(0.1, abs=1e-6))
+    assert later(pair, 60) == []
+    assert pair.other.path(HOME) == PATH
+
+
+def test_a_challenge_is_constant_until_3_seconds_old(pair):
+    first = parse_reply(pair.read_reply(pair.first)).challenge
+    pair.now += 2.9
+    again = replies(pair, pair.request(**with_attempt(5), **BIG))[-1].challenge
+    later(pair, 0.2)
+    new = replies(pair, pair.request(**with_attempt(5), **BIG))[-1].challenge
+    assert first == again
+    assert new not in (first, None)
+
+
+def test_an_answer_counts_only_on_its_path_once_and_in_its_attempt(pair):
+    for changes, source, reason in (
+        ({}, ELSEWHERE, DropReason.WRONG_RESPONSE),
+        ({"response": bytes(8)}, TRANSLATED, DropReason.WRONG_RESPONSE),
+        (with_attempt(4, CONFIRM), TRANSLATED, DropReason.STALE_ATTEMPT),
+        (with_attempt(6, CONFIRM), TRANSLATED, DropReason.STALE_ATTEMPT),
+    ):
+        assert pair.confirm(pair.first, source, **changes) == []
+        assert drops(pair.other) == [reason]
+    pair.confirm(pair.first)
+    assert told(pair, PathValidated)
+    pair.confirm(pair.first)
+    assert drops(pair.other) == [DropReason.WRONG_RESPONSE]
+
+
+def test_a_probe_is_challenged_too_and_moves_nothing(valid):
+    (answer,) = valid.request(ELSEWHERE, **with_attempt(5, PROBE), **BIG)
+    (reply,) = replies(valid, [answer])
+    assert reply.challenge is not None
+    assert reply.attempt.flags == 0
+    valid.confirm(answer, ELSEWHERE)
+    assert [type(event) for event in told(valid, PathValidated, BindingMoved)] == [PathValidated]
+    assert valid.other.path(HOME) == PATH
+
+
+def test_a_validated_path_is_not_challenged(valid):
+    (reply,) = replies(valid, valid.request(**with_attempt(5)))
+    assert reply.challenge is None
+
+
+# the limit
+
+
+def test_data_waits_for_credit_and_replies_have_a_reserve(pair):
+    state = pair.other._homes[HOME].current
+    sent = 0
+    while not pair.other._homes[HOME].waiting:
+        pair.other.send(PONG, pair.now)
+        sent += len(pair.other.transmits(pair.now))
+    assert 3 * state.received_octets - 700 - 100 < state.sent_octets
+    assert state.sent_octets <= 3 * state.received_octets - 700
+    assert len(later(pair, 2.5)) == 3  # replies still go
+    assert state.sent_octets <= 3 * state.received_octets
+    data_from(pair, TRANSLATED)
+    pair.request(**with_attempt(5), **BIG)
+    assert not pair.other._homes[HOME].waiting
+
+
+def test_what_waits_goes_when_the_path_is_validated_and_is_bounded(pair):
+    for _ in range(200):
+        pair.other.send(PONG, pair.now)
+    assert set(drops(pair.other)) == {DropReason.QUEUE_FULL}
+    pair.other.transmits(pair.now)
+    assert len(pair.other._homes[HOME].waiting) == MAX_WAITING
+    assert len(pair.confirm(pair.first)) == MAX_WAITING
+
+
+def test_a_reply_beyond_the_limit_is_dropped_by_name():
+    pair = Pair()
+    for number in range(1, 40):
+        pair.request(**with_attempt(number))
+        later(pair, 2.9)
+    state = pair.other._homes[HOME].state_of(PATH)
+    assert state.sent_octets <= 3 * state.received_octets
+    assert DropReason.NO_CREDIT in drops(pair.other)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("request"), st.integers(1, 4), st.sampled_from([0, 100, 1000])),
+        st.tuples(st.just("probe"), st.integers(1, 4), st.sampled_from([0, 1000])),
+        st.tuples(st.just("stale"), st.just(0), st.just(0)),
+        st.tuples(st.just("data"), st.just(0), st.just(0)),
+        st.tuples(st.just("send"), st.integers(1, 90), st.sampled_from([16, 1200])),
+        st.tuples(st.just("wait"), st.just(0), st.sampled_from([0.3, 1.0, 4.0, 40.0])),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS, st.data())
+def test_never_more_than_3_times_what_came_from_a_place_that_never_answered(steps, data):
+    pair, came, went = Pair(), {}, {}
+    places = (TRANSLATED, ELSEWHERE, OLD)
+    pair_receive = pair.to_other
+
+    def receive(octets, source):
+        came[source] = came.get(source, 0) + len(octets)
+        pair_receive(octets, source)
+
+    pair.to_other = receive
+
+    def collect(transmits):
+        for each in transmits:
+            place = each.path.remote
+            went[place] = went.get(place, 0) + len(each.data)
+            assert went[place] <= 3 * came.get(place, 0)
+
+    for kind, number, size in steps:
+        source = data.draw(st.sampled_from(places))
+        pair.now += 0.001
+        if kind == "wait":
+            collect(later(pair, size))
+        elif kind == "data":
+            collect(data_from(pair, source))
+        elif kind == "send":
+            for _ in range(number):
+                pair.other.send(PONG[:16] + HOME + bytes(size), pair.now)
+            collect(pair.other.transmits(pair.now))
+        else:
+            flags = PROBE if kind == "probe" else 0
+            collect(pair.request(source, **with_attempt(number, flags), pad=size))
+        assert len(pair.other._homes[HOME].waiting) <= MAX_WAITING
+        assert len(pair.other._homes[HOME].paths) <= MAX_ADMITTED
+
+
+# what becomes of the current path
+
+
+def test_a_failed_path_falls_back_to_the_last_validated_one_of_the_attempt(valid):
+    (probed,) = valid.request(ELSEWHERE, **with_attempt(6, PROBE), **BIG)
+    valid.confirm(probed, ELSEWHERE)
+    valid.now += 1
+    (first,) = valid.request(NEW, **with_attempt(6), **BIG)
+    assert moves(valid) == [(NEW, MoveCause.REQUEST)]
+    later(valid, 4)
+    assert moves(valid) == [(ELSEWHERE, MoveCause.FAILURE)]
+    assert first.path.remote == NEW
+
+
+def test_a_failed_path_without_another_suspends_and_data_waits(pair):
+    later(pair, 3.1)
+    assert pair.other.state(HOME) is OtherState.SUSPENDED
+    assert told(pair, Suspended) == [Suspended(HOME, PATH)]
+    assert pair.other.path(HOME) is None
+    pair.other.send(PONG, pair.now)
+    assert pair.other.transmits(pair.now) == []
+    times = []
+    while len(times) < 7:
+        due = pair.other.timer()
+        (answer,) = later(pair, due - pair.now)
+        times.append(due)
+    gaps = [after - before for before, after in pairwise(times)]
+    assert gaps == pytest.approx([2, 4, 8, 16, 30, 30])
+    assert len(pair.confirm(answer)) == 1  # the data
+    assert told(pair, Resumed) == [Resumed(HOME, PATH, 1)]
+    assert pair.other.state(HOME) is OtherState.BOUND
+
+
+def test_suspended_the_newest_packet_from_anywhere_is_challenged(pair):
+    later(pair, 3.1)
+    old = pair.as_mobile.seal_data(PING)
+    (challenge,) = data_from(pair, ELSEWHERE)
+    (reply,) = replies(pair, [challenge])
+    assert (challenge.path.remote, reply.attempt.flags) == (ELSEWHERE, PROBE)
+    assert reply.challenge is not None
+    assert (reply.sent, reply.observed, reply.code) == (None, None, 0)
+    pair.to_other(old, OLD)
+    assert pair.other.transmits(pair.now) == []  # not the newest
+    pair.confirm(challenge, ELSEWHERE)
+    assert moves(pair) == [(ELSEWHERE, MoveCause.RESPONSE)]
+
+
+def test_validated_beats_not_validated(valid):
+    """A copied RREQ that raced the original is undone by the original's answer."""
+    request = valid.as_mobile.seal_message(build_request(_request(valid, 6)))
+    valid.to_other(request, ELSEWHERE)
+    valid.other.transmits(valid.now)
+    assert moves(valid) == [(ELSEWHERE, MoveCause.REQUEST)]
+    (answer,) = valid.request(NEW, identification=ntp_timestamp(valid.now) + 7, **with_attempt(6))
+    valid.confirm(answer, NEW)
+    assert moves(valid) == [(NEW, MoveCause.RESPONSE)]
+
+
+def _request(pair, number):
+    return a_request(pair.now, **with_attempt(number), **BIG)
+
+
+def test_use_moves_only_to_what_was_validated_in_this_attempt(valid):
+    (probed,) = valid.request(ELSEWHERE, **with_attempt(5, PROBE), **BIG)
+    (reply,) = replies(
+        valid,
+        valid.request(
+            ELSEWHERE, identification=ntp_timestamp(valid.now) + 9, **with_attempt(5, USE)
+        ),
+    )
+    assert reply.attempt.flags == 0
+    valid.confirm(probed, ELSEWHERE)
+    valid.now += 1
+    (reply,) = replies(valid, valid.request(ELSEWHERE, **with_attempt(5, USE)))
+    assert reply.attempt.flags == USE
+    assert moves(valid) == [(ELSEWHERE, MoveCause.USE)]
+    # A USE below the last one counts as a PROBE.
+    earlier = {"identification": ntp_timestamp(valid.now - 0.5)}
+    (reply,) = replies(valid, valid.request(**with_attempt(5, USE), **earlier))
+    assert reply.attempt.flags == 0
+    assert moves(valid) == []
+    (reply,) = replies(valid, valid.request(**with_attempt(6, USE)))
+    assert reply.attempt.flags == 0
+
+
+def test_at_most_8_paths_and_neither_current_nor_validated_makes_room(valid):
+    link = valid.other._homes[HOME]
+    for port in range(1, 20):
+        valid.now += 0.01
+        valid.request(Endpoint(ELSEWHERE.address, port), **with_attempt(5, PROBE), **BIG)
+    assert len(link.paths) == MAX_ADMITTED
+    assert link.paths.get(PATH) is link.current
+    assert link.paths.get(path_at_other(Endpoint(ELSEWHERE.address, 1))) is None
+    assert link.paths.get(path_at_other(Endpoint(ELSEWHERE.address, 19)))
+
+
+def test_after_expiry_an_answer_binds_again(valid):
+    valid.other.handle_timer(valid.now + 3700)
+    valid.now += 3800
+    assert valid.other.state(HOME) is OtherState.EXPIRED
+    (answer,) = valid.request(ELSEWHERE, **with_attempt(6, PROBE), **BIG)
+    valid.confirm(answer, ELSEWHERE)
+    assert moves(valid) == [(ELSEWHERE, MoveCause.RESPONSE)]
+    assert valid.other.state(HOME) is OtherState.BOUND
+    later(valid, 3700)
+    assert valid.other.state(HOME) is OtherState.EXPIRED
+
+
+# rule 4
+
+
+def rebinding(pair):
+    """The newest data from another port: return the challenges on the candidate and the current."""
+    there = Endpoint(TRANSLATED.address, 40000)
+    sent = data_from(pair, there)
+    assert [each.path.remote for each in sent] == [there, TRANSLATED]
+    assert all(message.attempt.flags == PROBE for message in replies(pair, sent))
+    return there, *sent
+
+
+def test_a_rebinding_is_proved_by_answer_and_silence(valid):
+    there, candidate, _ = rebinding(valid)
+    valid.now += 0.2
+    valid.confirm(candidate, there)
+    assert valid.other.path(HOME) == PATH
+    later(valid, 0.19)
+    assert moves(valid) == []
+    later(valid, 0.02)
+    (rebound, moved) = told(valid, Rebound, BindingMoved)
+    assert rebound.new == moved.new == path_at_other(there)
+    assert rebound.seconds == pytest.approx(0.2)
+    assert moved.cause is MoveCause.REBINDING
+
+
+@pytest.mark.parametrize("current_first", [True, False])
+def test_both_answer_stay_and_pause(valid, current_first):
+    for pause in (1.0, 2.0, 4.0):
+        there, candidate, current = rebinding(valid)
+        answers = [(candidate, there), (current, TRANSLATED)]
+        for reply, source in reversed(answers) if current_first else answers:
+            valid.now += 0.01
+            valid.confirm(reply, source)
+        (race,) = told(valid, RaceSuspected, Rebound, BindingMoved)
+        assert race == RaceSuspected(HOME, PATH, path_at_other(there), pause)
+        later(valid, pause - 0.01)
+        assert data_from(valid, there) == []
+        later(valid, 0.02)
+
+
+def test_no_rebinding_for_old_data_or_another_carrier(valid):
+    old = valid.as_mobile.seal_data(PING)
+    data_from(valid, TRANSLATED)
+    valid.to_other(old, ELSEWHERE)
+    native = Path(Encapsulation.NATIVE, Endpoint(OTHER.address), Endpoint(ELSEWHERE.address))
+    valid.other.receive(valid.as_mobile.seal_data(PING), native, valid.now)
+    other_endpoint = Path(Encapsulation.UDP, Endpoint(OTHER.address, 4501), ELSEWHERE)
+    valid.other.receive(valid.as_mobile.seal_data(PING), other_endpoint, valid.now)
+    assert valid.other.transmits(valid.now) == []
+    assert len(valid.other.received()) == 4
+
+
+# rule 10
+
+STREAM = Path(Encapsulation.TCP, Endpoint(OTHER.address, 4500), Endpoint(NEW.address, 50000))
+HEADERS = (Ipv4Header(NEW.address, OTHER.address), TcpHeader(50000, 4500))
+
+
+def accept(pair, path=STREAM):
+    pair.other.receive(Established(None, HEADERS), path, pair.now)
+    return pair.other.transmits(pair.now)
+
+
+def frame(pair, message):
+    return wrap_frame(Content.ESP, message)
+
+
+def stream_request(pair, number=5, **changes):
+    request = {
+        "sent": describe(Encapsulation.TCP, STREAM.remote, STREAM.local, TO_OTHER.spi),
+        **with_attempt(number),
+        **changes,
+    }
+    message = build_request(a_request(pair.now, **request))
+    data = STREAM_PREFIX + frame(pair, pair.as_mobile.seal_message(message))
+    for octet in data:
+        pair.other.receive(bytes((octet,)), STREAM, pair.now)
+    return pair.other.transmits(pair.now)
+
+
+def test_a_registration_on_a_stream_lifts_the_limit_but_not_the_challenge():
+    pair = Pair()
+    assert accept(pair) == []
+    (answer,) = stream_request(pair)
+    assert answer.path == STREAM
+    reply = parse_reply(_opened(pair, answer))
+    assert reply.challenge is not None
+    assert reply.observed == (*HEADERS, EspHeader(TO_OTHER.spi))
+    assert reply.translations == ()
+    for _ in range(100):
+        pair.other.send(PONG, pair.now)
+    assert len(pair.other.transmits(pair.now)) == 100
+    pair.other.receive(Closed("reset"), STREAM, pair.now)
+    assert pair.other.state(HOME) is OtherState.SUSPENDED
+    assert later(pair, 100) == []
+
+
+def _opened(pair, transmit):
+    return pair.read_reply(replace(transmit, data=transmit.data[2:]))
+
+
+def test_a_stream_that_shows_nothing_is_closed():
+    pair = Pair()
+    accept(pair)
+    assert later(pair, FIRST_ESP_WITHIN - 0.1) == []
+    assert later(pair, 0.2) == [Close(STREAM)]
+    accept(pair)
+    junk = STREAM_PREFIX + (FIRST_ESP_OCTETS // 100 + 1) * (b"\0\x64" + b"x" * 98)
+    pair.other.receive(junk, STREAM, pair.now)
+    assert Close(STREAM) in pair.other.transmits(pair.now)
+    accept(pair)
+    pair.other.receive(b"\0" * 20, STREAM, pair.now)
+    assert pair.other.transmits(pair.now)[-1] == Close(STREAM)
+
+
+def test_streams_are_limited_by_source():
+    pair = Pair()
+    for port in range(1, MAX_STREAMS_PER_SOURCE + 2):
+        path = Path(Encapsulation.TCP, STREAM.local, Endpoint(NEW.address, port))
+        sent = accept(pair, path)
+        pair.other.receive(Closed("never open"), STREAM, pair.now)
+    assert sent == [Close(path)]
+    assert drops(pair.other) == [DropReason.STREAM_LIMIT]
+    first = Path(Encapsulation.TCP, STREAM.local, Endpoint(NEW.address, 1))
+    pair.other.receive(Closed("done"), first, pair.now)
+    assert accept(pair, path) == []
+
+
+def test_flags_and_selected(valid):
+    item = EncapsulationCode.UDP
+    (reply,) = replies(valid, valid.request(**with_attempt(5)))
+    assert [each.code for each in reply.selected] == [item]

@@ -26,6 +26,7 @@ from scapy_mobsec.drivers.memory import (
     Napt,
     Segment,
     Tap,
+    draw,
     random_ports,
 )
 from scapy_mobsec.esp.sa import SaParameters
@@ -40,7 +41,9 @@ from scapy_mobsec.terminal.config import (
 )
 from scapy_mobsec.terminal.events import Event
 from scapy_mobsec.terminal.mobile import MobileTerminal
+from scapy_mobsec.terminal.modes.tunnel import Tunnel
 from scapy_mobsec.terminal.other import OtherTerminal
+from scapy_mobsec.terminal.signalling import ModeSettings
 
 HOME = ip_address("10.10.1.1").packed
 SIGNALLING = ip_address("10.10.0.1").packed
@@ -66,7 +69,7 @@ class SimulationResult:
 
     `captures`: IP packets by tap, "mobile" (as X sends and receives them) and "other" (as Y does).
     `inner_mobile`, `inner_other`: inner packets that arrived at X, and behind Y. `sas`: for a key
-    table; `moves`: when X moved.
+    table; `moves`: when X moved; `picture`: the network, with who was where.
     """
 
     mobile_events: list[tuple[int, Event]]
@@ -76,6 +79,7 @@ class SimulationResult:
     captures: Mapping[str, list[tuple[int, bytes]]]
     sas: tuple[SaParameters, ...]
     moves: tuple[int, ...]
+    picture: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,33 +122,37 @@ def run_handover(seed: int = 1, round_trip: float = 0.05) -> SimulationResult:
         captures={name: tap.capture() for name, tap in topology.taps.items()},
         sas=topology.sas,
         moves=tuple(moves),
+        picture=draw(network),
     )
 
 
 def build_topology(
-    seed: int = 1, round_trip: float = 0.05, near_other: Sequence[Element] = ()
+    seed: int = 1,
+    round_trip: float = 0.05,
+    near_other: Sequence[Element] = (),
+    mode: ModeSettings | None = None,
 ) -> Topology:
     """Build the network of the picture; nothing has happened on it.
 
     `near_other`: more elements between Y's tap and the rest, from the inside to the outside.
+    `mode`: of the link, None for tunnel mode.
     """
     random = Random(seed)
+    mode = mode or Tunnel()
     to_other, to_mobile = (_sa(random) for _ in range(2))
     mobile = MobileTerminal(
         MobileConfiguration(
-            LinkParameters(HOME, SIGNALLING, inbound=(to_mobile,), outbound=to_other),
+            LinkParameters(HOME, SIGNALLING, (to_mobile,), to_other, mode),
             other_terminal=OTHER_TERMINAL,
         ),
         random_bytes=Random(random.getrandbits(64)).randbytes,
     )
     other = OtherTerminal(
-        OtherConfiguration(
-            (LinkParameters(HOME, SIGNALLING, inbound=(to_other,), outbound=to_mobile),)
-        ),
+        OtherConfiguration((LinkParameters(HOME, SIGNALLING, (to_other,), to_mobile, mode),)),
         random_bytes=Random(random.getrandbits(64)).randbytes,
     )
     network = MemoryNetwork()
-    taps = {"mobile": Tap(), "other": Tap()}
+    taps = {name: Tap(name) for name in ("mobile", "other")}
     access = [taps["mobile"], Delay(round_trip / 2)]
     nat, other_nat = (
         Napt(external, random_ports(random.getrandbits(32)))
@@ -155,11 +163,11 @@ def build_topology(
         BEHIND_NAT: network.core.segment([*access, nat], ["192.0.2.1"]),
         BEHIND_OTHER_NAT: network.core.segment([*access, other_nat], ["192.0.2.129"]),
     }
-    other_host = Host(network, other)
+    other_host = Host(network, other, name="Y")
     other_host.on_inner = partial(_answer_pings, other_host)
     other_access = network.core.segment([taps["other"], *near_other], ["203.0.113.2"])
     other_host.attach(other_access, OTHER_TERMINAL)
-    mobile_host = MobileHost(network, mobile)
+    mobile_host = MobileHost(network, mobile, name="X")
     return Topology(network, mobile_host, other_host, segments, taps, (to_other, to_mobile))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contrib_layers.numbers import HeaderType
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import (
+    AhHeader,
     Description,
     EspHeader,
     HttpHeader,
@@ -38,8 +39,7 @@ def describe(
 
     `headers`: of a stream, what lies between TCP and ESP (TLS, HTTP).
     """
-    header = Ipv4Header if len(source.address) == 4 else Ipv6Header
-    ip, esp = header(source.address, destination.address), EspHeader(spi)
+    ip, esp = _ip_header(source, destination), EspHeader(spi)
     if encapsulation is Encapsulation.UDP:
         return (ip, UdpHeader(source.port, destination.port), esp)
     if encapsulation is Encapsulation.NATIVE:
@@ -47,11 +47,23 @@ def describe(
     return (ip, TcpHeader(source.port, destination.port), *headers, esp)
 
 
+def describe_ah(source: Endpoint, destination: Endpoint, spi: int) -> Description:
+    """Return the headers of an AH packet: AH goes in no other encapsulation."""
+    return (_ip_header(source, destination), AhHeader(spi))
+
+
+def _ip_header(source: Endpoint, destination: Endpoint) -> Ipv4Header | Ipv6Header:
+    header = Ipv4Header if len(source.address) == 4 else Ipv6Header
+    return header(source.address, destination.address)
+
+
 def carrier_of(description: Description) -> Encapsulation | None:
     """Return the encapsulation that a description shows, whatever its IP family (NAT64).
 
-    The CONNECT to a forward proxy is no carrier; TLS may lie around HTTP.
+    The CONNECT to a forward proxy is no carrier; TLS may lie around HTTP. AH has no carrier.
     """
+    if description and isinstance(description[-1], AhHeader):
+        return None
     kinds = tuple(
         [
             header.type

@@ -1,5 +1,6 @@
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import (
+    AhHeader,
     EspHeader,
     HttpHeader,
     Ipv4Header,
@@ -8,7 +9,7 @@ from scapy_mobsec.registration.description import (
     TlsHeader,
     UdpHeader,
 )
-from scapy_mobsec.registration.outer import carrier_of, describe
+from scapy_mobsec.registration.outer import carrier_of, describe, describe_ah
 
 A, B = Endpoint.of("10.0.0.2", 4500), Endpoint.of("203.0.113.2", 4501)
 A6, B6 = Endpoint.of("2001:db8::1", 5), Endpoint.of("2001:db8::2", 6)
@@ -50,3 +51,10 @@ def test_carrier_of():
         assert carrier_of((ip, UdpHeader(1, 2), EspHeader(3))) is Encapsulation.UDP
         assert carrier_of((ip, EspHeader(3))) is Encapsulation.NATIVE
     assert carrier_of((four, UdpHeader(1, 2), UdpHeader(1, 2), EspHeader(3))) is None
+
+
+def test_ah_is_no_carrier_of_esp():
+    four = describe_ah(A, B, 7)
+    assert four == (Ipv4Header(A.address, B.address), AhHeader(7))
+    assert describe_ah(A6, B6, 7) == (Ipv6Header(A6.address, B6.address), AhHeader(7))
+    assert carrier_of(four) is None

@@ -193,6 +193,13 @@ class OutboundSa:
         iv = sequence.to_bytes(length) if suite.counter_iv else self._random_bytes(length)
         return header + iv + self._protection.encrypt(header, high, iv, plaintext)
 
+    def skip(self, count: int) -> bool:
+        """Leave out the next `count` numbers; False, and none is, if the last one would be."""
+        if self._next_sequence + count > self._last_sequence:
+            return False
+        self._next_sequence += count
+        return True
+
     def sealed_length(self, payload_length: int) -> int:
         """Octets of the ESP packet that a payload of so many octets becomes."""
         suite = self.parameters.suite

@@ -1,192 +1,185 @@
-"""The mobile terminal X: registers from every new local endpoint and sends without waiting.
+"""The mobile terminal X: registers from every new place, and sends without waiting.
 
-Rules that live here:
-- Data follows the RREQ at once, in the same encapsulation, without waiting for the RREP.
-- An RREQ is repeated at the times of `Exchange`; without reply the attempt has failed, and
-  another one follows. The lifetime is renewed at half, within the same attempt.
-- Code 133 is acted on only for an outstanding RREQ of the current attempt, once per attempt: X goes
-  on above both counters of Y, so a lost counter or a clock set back costs one round trip.
-- X compares the RREP as Y wrote it with the RREP as it arrived, whatever Y found in the RREQ.
-Not built yet: choice of another encapsulation than udp, several at once, dropping traversal,
-probes and keepalives.
+This file: the five calls, what begins and ends an attempt, and what X does with each RREP.
+The current path, and better ones: `keeper`; RREQs under way, streams, data out: `requester`.
+
+- Parallel RREQs start staggered. Among them native goes as PROBE, unless it is alone.
+- Without RREP for 32 s an attempt has failed, and another one follows with all that is allowed.
+- Code 133 is acted on only for an outstanding RREQ of the current attempt, once per attempt.
+- X answers every challenge, on the path it came by, whether an RREQ asked for it or not.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from contrib_layers.numbers import (
-    LIFETIME_INFINITE,
-    AttemptFlag,
-    EncapsulationCode,
-    ReplyCode,
-)
+from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.registration.description import Description, EncapsulationItem
-from scapy_mobsec.registration.messages import (
-    Attempt,
-    RegistrationReply,
-    RegistrationRequest,
-    build_request,
-    missing_required,
-    pad_request,
-    parse_reply,
-)
-from scapy_mobsec.registration.outer import describe
-from scapy_mobsec.registration.serial import is_newer_attempt
+from scapy_mobsec.registration.messages import RegistrationReply, missing_required, parse_reply
 from scapy_mobsec.registration.transitions import MOBILE, Machine, MobileEvent, MobileState
-from scapy_mobsec.terminal.base import Arrival, Terminal
+from scapy_mobsec.terminal.base import Arrival
 from scapy_mobsec.terminal.config import MobileConfiguration
+from scapy_mobsec.terminal.counters import MobileSnapshot
 from scapy_mobsec.terminal.events import (
+    ChallengeAnswered,
     CountersCorrected,
     Deregistered,
+    Event,
     FailureReason,
+    FallBackReason,
+    KeepaliveLost,
     Moved,
     Registered,
     RegistrationFailed,
     Renewed,
+    StreamLost,
 )
-from scapy_mobsec.terminal.exchange import GIVE_UP_AFTER, Exchange, IdentificationSource
-from scapy_mobsec.terminal.link import Link, PathState
-from scapy_mobsec.terminal.signalling import if_ipv4
-from scapy_mobsec.translation import compare, from_items
-
-SUPPORTED = (EncapsulationItem(EncapsulationCode.UDP),)
+from scapy_mobsec.terminal.exchange import GIVE_UP_AFTER, Exchange, Purpose
+from scapy_mobsec.terminal.keeper import PathKeeper
+from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.paths import PathState
+from scapy_mobsec.terminal.routes import allowed, beginning, path_from, paths
+from scapy_mobsec.translation import Translation, compare, from_items
 
 SHORTEST_RENEWAL = 1.0
 """Seconds before a renewal, however short the lifetime that Y grants."""
 
 
-class MobileTerminal(Terminal[Link]):
+class MobileTerminal(PathKeeper):
     """X, the end that moves."""
 
     def __init__(
-        self, configuration: MobileConfiguration, *, random_bytes: Callable[[int], bytes]
+        self,
+        configuration: MobileConfiguration,
+        *,
+        random_bytes: Callable[[int], bytes],
+        snapshot: MobileSnapshot | None = None,
     ) -> None:
-        """`random_bytes` has the shape and strength of os.urandom."""
-        super().__init__(max_sas=len(configuration.link.inbound))
-        self._configuration = configuration
-        self._random_bytes = random_bytes
-        self._link = Link(configuration.link, at_mobile=True, random_bytes=random_bytes)
-        self._add_link(self._link)
+        super().__init__(configuration, random_bytes=random_bytes, snapshot=snapshot)
         self._machine = Machine(MOBILE, MobileState.DETACHED)
-        self._identifications = IdentificationSource()
-        self._exchange: Exchange | None = None
+        self._encapsulations: Collection[Encapsulation] = ()
         self._pause_ends: float | None = None
-        self.attempt = configuration.last_attempt
-        """Number of the present attempt."""
 
     @property
     def state(self) -> MobileState:
         """Where it stands."""
         return self._machine.state
 
-    @property
-    def path(self) -> Path | None:
-        """The path that data is sent on."""
-        return self._link.path
-
     def move(self, local_endpoints: Sequence[Endpoint], now: float) -> None:
-        """Go on from new local endpoints: the first one of Y's family is used.
+        """Go on from new local endpoints: all from where Y is reached are used, the first first.
 
         An endpoint that looks like the old one may be in another network: it starts an attempt too.
         """
-        remote = self._configuration.other_terminal
-        local = next(
-            (one for one in local_endpoints if len(one.address) == len(remote.address)), None
-        )
-        self._machine.fire(MobileEvent.MOVE if local else MobileEvent.LOSE)
+        usable = (one for one in local_endpoints if self._leads_to_other(one))
+        self._locals = tuple(dict.fromkeys(usable))
+        self._machine.fire(MobileEvent.MOVE if self._locals else MobileEvent.LOSE)
         old = self.path
-        if local is None:
+        if not self._locals:
             self._leave()
-        else:
-            self._link.current = PathState(Path(Encapsulation.UDP, local, remote))
-            self._start_attempt()
+            self._tell(Moved(self.attempt, old, None))
+            return
+        found = self._next_attempt(beginning(self._configuration))
         self._tell(Moved(self.attempt, old, self.path))
-        if local is not None:
-            self._start_exchange(now)
+        self._send_requests(found, now)
 
     def deregister(self, now: float) -> None:
         """End the registration. Raises LocalProtocolError if there is none."""
         self._machine.fire(MobileEvent.DEREGISTER)
-        self._start_exchange(now)
-
-    def send(self, packet: bytes, now: float) -> None:
-        try:
-            self._send_data(self._link, packet)
-        except Drop as drop:
-            self._dropped(drop, None)
+        self._exchanges.clear()
+        self._stop_care()
+        self._pause_ends = None
+        if self.path:
+            self._begin(Purpose.DEREGISTER, self.path, now)
 
     def timer(self) -> float | None:
-        return self._exchange.deadline if self._exchange else self._pause_ends
+        times = (self._exchanges.deadline, self._pause_ends, self._care_due())
+        return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
-        exchange = self._exchange
-        if exchange:
-            if now >= exchange.gives_up:
-                self._give_up(now)
-            elif now >= exchange.next_transmission:
-                self._transmit(exchange, now)
-        elif self._pause_ends is not None and now >= self._pause_ends:
-            if self.state is MobileState.REFUSED:
-                self._machine.fire(MobileEvent.RETRY)
-                self._start_attempt()
-            else:
-                self._machine.fire(MobileEvent.REFRESH)
-            self._start_exchange(now)
+        self._run_exchanges(now)
+        if self._pause_ends is not None and now >= self._pause_ends:
+            self._pause_over(now)
+        self._take_care(now)
 
-    # RREQ out
+    # attempts
 
-    def _start_attempt(self) -> None:
-        self.attempt = (self.attempt + 1) % (1 << 32)
+    def _leads_to_other(self, local: Endpoint) -> bool:
+        return path_from(self._configuration, local, allowed(self._configuration)[0]) is not None
 
-    def _start_exchange(self, now: float) -> None:
-        path = self._link.path
-        if path is None:
-            return
-        ends = self.state is MobileState.DEREGISTERING
-        lifetime = 0 if ends else self._configuration.lifetime
+    def _next_attempt(self, encapsulations: Collection[Encapsulation]) -> list[Path]:
+        self._requests.next_attempt()
+        return self._new_paths(encapsulations)
+
+    def _new_paths(self, encapsulations: Collection[Encapsulation]) -> list[Path]:
+        self._forget()
         self._pause_ends = None
-        self._exchange = Exchange(path, lifetime, started=now, next_transmission=now)
-        self._transmit(self._exchange, now)
+        self._encapsulations = encapsulations
+        found = paths(self._configuration, self._locals, encapsulations)
+        first = next((path for path in found if not _only_tried(path, found)), found[0])
+        self._link.current = PathState(first)
+        return found
 
-    def _transmit(self, exchange: Exchange, now: float) -> None:
-        request = self._request(exchange, now)
-        request = pad_request(request, self._link.message_length(exchange.padded_length))
-        exchange.transmitted(request.identification, now, self._random_bytes)
-        try:
-            self._send_message(self._link, build_request(request), exchange.path)
-        except Drop as drop:
-            self._dropped(drop, None)
+    def _send_requests(self, found: list[Path], now: float) -> None:
+        kinds = list(dict.fromkeys(path.encapsulation for path in found))
+        for index, path in enumerate(found):
+            purpose = Purpose.TRY if _only_tried(path, found) else Purpose.REGISTER
+            at = now + self._configuration.stagger * kinds.index(path.encapsulation)
+            self._begin(purpose, path, now, at=at, index=index, count=len(found))
+        self._send_waiting(now)
 
-    def _request(self, exchange: Exchange, now: float) -> RegistrationRequest:
-        path = exchange.path
-        return RegistrationRequest(
-            identification=self._identifications.next(now),
-            lifetime=exchange.lifetime,
-            home_address=if_ipv4(self._link.home_address),
-            home_agent=if_ipv4(path.remote.address),
-            care_of_address=if_ipv4(path.local.address),
-            attempt=Attempt(self.attempt),
-            sent=self._describe_sent(path),
-            supported=SUPPORTED,
-        )
+    def _attempt_again(self, encapsulations: Collection[Encapsulation], now: float) -> None:
+        self._send_requests(self._next_attempt(encapsulations), now)
 
-    def _describe_sent(self, path: Path) -> Description:
-        return describe(path.encapsulation, path.local, path.remote, self._link.outbound_spi)
+    def _restart(self, why: Event, now: float) -> None:
+        self._machine.fire(MobileEvent.RESTART)
+        self._tell(why)
+        self._attempt_again(beginning(self._configuration), now)
 
-    def _give_up(self, now: float) -> None:
-        deregistering = self.state is MobileState.DEREGISTERING
+    def _failed(self, now: float) -> None:
         self._machine.fire(MobileEvent.TIMEOUT)
-        if deregistering:
-            self._leave()
-            self._tell(Deregistered(self.attempt, confirmed=False))
-            return
         self._tell(RegistrationFailed(self.attempt, FailureReason.NO_REPLY))
-        self._start_attempt()
-        self._start_exchange(now)
+        self._attempt_again(allowed(self._configuration), now)
 
     def _leave(self) -> None:
-        self._link.current = self._exchange = self._pause_ends = None
+        self._forget()
+        self._pause_ends = None
+        self._waiting.take()
+        self._link.current = None
+
+    def _pause_over(self, now: float) -> None:
+        self._pause_ends = None
+        if self.state is MobileState.REFUSED:
+            self._machine.fire(MobileEvent.RETRY)
+            self._attempt_again(self._encapsulations, now)
+        elif self.path:
+            self._machine.fire(MobileEvent.REFRESH)
+            self._begin(Purpose.REFRESH, self.path, now)
+
+    def _gave_up(self, exchange: Exchange, now: float) -> None:
+        purpose, path = exchange.purpose, exchange.path
+        if purpose is Purpose.DEREGISTER:
+            self._machine.fire(MobileEvent.TIMEOUT)
+            self._leave()
+            self._tell(Deregistered(self.attempt, confirmed=False))
+        elif purpose is Purpose.KEEPALIVE:
+            self._restart(KeepaliveLost(self.attempt, path), now)
+        elif purpose is Purpose.WATCH:
+            self._fall_back(path, FallBackReason.NO_ANSWER, now)
+        elif purpose is Purpose.REFRESH or (purpose is Purpose.USE and path == self.path):
+            self._failed(now)
+        elif purpose is Purpose.REGISTER and not self._confirmed:
+            if not self._exchanges.of(Purpose.REGISTER, Purpose.USE):
+                self._failed(now)
+        else:
+            self._give_up_path(path, now)
+
+    def _stream_closed(self, path: Path, reason: str, now: float) -> None:
+        if path == self._confirmed:
+            if self.state in (MobileState.REGISTERED, MobileState.REFRESHING):
+                self._restart(StreamLost(self.attempt, path, reason), now)
+            return
+        for exchange in self._exchanges:
+            if exchange.path == path:
+                self._open_later(exchange, now)
 
     # RREP in
 
@@ -195,75 +188,145 @@ class MobileTerminal(Terminal[Link]):
         attempt = reply.attempt
         if attempt is None:
             raise Drop(DropReason.POORLY_FORMED, f"no {missing_required(reply)}")
-        exchange = self._exchange
-        if exchange is None:
-            raise Drop(DropReason.UNSOLICITED_REPLY, "no request is outstanding")
         if reply.code == ReplyCode.IDENTIFICATION_MISMATCH:
-            self._correct_counters(exchange, reply.identification, attempt.number, now)
+            self._correct_counters(reply.identification, attempt.number, now)
             return
-        requested_at = exchange.outstanding.get(reply.identification)
-        if requested_at is None:
-            raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{reply.identification:016x}")
-        if reply.code != ReplyCode.ACCEPTED:
-            self._refused(reply.code, now)
-        elif attempt.number != self.attempt:
+        exchange = self._exchanges.find(reply.identification)
+        if exchange and reply.code != ReplyCode.ACCEPTED:
+            self._refused(exchange, reply.code, now)
+            return
+        if reply.code or attempt.number != self.attempt or self.state is MobileState.DETACHED:
             raise Drop(DropReason.UNSOLICITED_REPLY, f"attempt {attempt.number}")
-        elif exchange.lifetime == 0:
+        again = self._answered.get(reply.identification)
+        if reply.challenge is not None:
+            self._say(self._requests.confirm(reply, arrival.path, now), arrival.path)
+            solicited = bool(exchange or again)
+            self._tell(ChallengeAnswered(self.attempt, arrival.path, solicited))
+        elif not exchange:
+            raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{reply.identification:016x}")
+        if exchange:
+            self._answer(exchange, reply, arrival, now)
+        elif again:
+            self._learn(again, reply, arrival)
+            self._decide(now)
+
+    def _learn(
+        self, exchange: Exchange, reply: RegistrationReply, arrival: Arrival
+    ) -> tuple[tuple[Translation, ...], tuple[Translation, ...]]:
+        """Return the translations that Y saw in the RREQ, and those that X sees in the RREP."""
+        seen = from_items(
+            reply.translations or (), self._describe_sent(exchange.path), reply.observed or ()
+        )
+        own = compare(reply.sent, arrival.observed) if reply.sent else ()
+        if exchange.purpose is not Purpose.DEREGISTER:
+            self._findings.learn(reply, exchange.path, (*seen, *own), self._sequence)
+        return seen, own
+
+    def _answer(
+        self, exchange: Exchange, reply: RegistrationReply, arrival: Arrival, now: float
+    ) -> None:
+        """Handle the RREP, code 0, of an RREQ that is under way. Raises Drop."""
+        seen, own = self._learn(exchange, reply, arrival)
+        purpose, path = exchange.purpose, exchange.path
+        used = bool(reply.attempt and reply.attempt.flags & AttemptFlag.USE)
+        rtt = now - exchange.outstanding[reply.identification]
+        if purpose is not Purpose.USE or used:
+            self._done(exchange)
+        if purpose is Purpose.DEREGISTER:
             self._machine.fire(MobileEvent.ACCEPTED)
             self._leave()
             self._tell(Deregistered(self.attempt, confirmed=True))
-        elif attempt.flags & AttemptFlag.USE:
-            self._accepted(reply, exchange.path, arrival, now - requested_at, now)
-        else:  # Y knows another path by this attempt: a translator has changed its mapping
-            self._machine.fire(MobileEvent.ELSEWHERE)
-            self._start_attempt()
-            self._start_exchange(now)
+            return
+        if purpose in (Purpose.REGISTER, Purpose.REFRESH) and not used:
+            self._elsewhere(exchange, reply, now)
+        elif self.state is MobileState.REGISTERING and used:
+            self._accepted(reply, path, rtt, (seen, own), now)
+        elif purpose is Purpose.REFRESH:
+            self._machine.fire(MobileEvent.ACCEPTED)
+            self._tell(Renewed(self.attempt, rtt, self._granted(reply, now)))
+        elif used and purpose in (Purpose.REGISTER, Purpose.USE):
+            self._chosen(path, rtt, now)
+        if self._is_well(exchange, reply, now):
+            self._decide(now)
+
+    def _granted(self, reply: RegistrationReply, now: float) -> int:
+        lifetime = min(reply.lifetime, self._configuration.lifetime)
+        if lifetime != LIFETIME_INFINITE:
+            self._pause_ends = now + max(lifetime / 2, SHORTEST_RENEWAL)
+        return lifetime
 
     def _accepted(
-        self, reply: RegistrationReply, path: Path, arrival: Arrival, rtt: float, now: float
+        self,
+        reply: RegistrationReply,
+        path: Path,
+        rtt: float,
+        translations: tuple[tuple[Translation, ...], tuple[Translation, ...]],
+        now: float,
     ) -> None:
-        lifetime = min(reply.lifetime, self._configuration.lifetime)
-        sent, observed = self._describe_sent(path), reply.observed or ()
+        """Y uses one of the paths of this attempt."""
+        self._machine.fire(MobileEvent.ACCEPTED)
         registered = Registered(
             attempt=self.attempt,
             path=path,
             rtt=rtt,
-            lifetime=lifetime,
-            sent=sent,
-            observed=observed,
-            translations=from_items(reply.translations or (), sent, observed),
-            reply_translations=compare(reply.sent, arrival.observed) if reply.sent else (),
+            lifetime=self._granted(reply, now),
+            sent=self._describe_sent(path),
+            observed=reply.observed or (),
+            translations=translations[0],
+            reply_translations=translations[1],
             supported=reply.supported or (),
             selected=reply.selected or (),
         )
-        renewed = self.state is MobileState.REFRESHING
-        self._machine.fire(MobileEvent.ACCEPTED)
-        self._exchange = None
-        if lifetime != LIFETIME_INFINITE:
-            self._pause_ends = now + max(lifetime / 2, SHORTEST_RENEWAL)
-        self._tell(Renewed(self.attempt, rtt, lifetime) if renewed else registered)
+        self._tell(registered)
+        self._settle(path, now)
+        self._begin_care(now)
 
-    def _refused(self, code: int, now: float) -> None:
-        deregistering = self.state is MobileState.DEREGISTERING
-        self._machine.fire(MobileEvent.REFUSED)
-        if deregistering:
+    def _elsewhere(self, exchange: Exchange, reply: RegistrationReply, now: float) -> None:
+        """Y uses another path than the one that this RREQ came by."""
+        if exchange.purpose is Purpose.REFRESH:
+            self._machine.fire(MobileEvent.ELSEWHERE)
+            self._attempt_again(self._encapsulations, now)
+        elif self._confirmed:
+            return  # one of the parallel RREQs was faster
+        elif reply.challenge is not None:  # a copy may have been faster; this path is proven
+            self._use(exchange.path, now)
+        elif not self._exchanges.of(Purpose.REGISTER):
+            self._machine.fire(MobileEvent.ELSEWHERE)
+            self._attempt_again(self._encapsulations, now)
+
+    def _refused(self, exchange: Exchange, code: int, now: float) -> None:
+        self._exchanges.remove(exchange)
+        purpose = exchange.purpose
+        if purpose is Purpose.DEREGISTER:
+            self._machine.fire(MobileEvent.REFUSED)
             self._leave()
             self._tell(Deregistered(self.attempt, confirmed=False))
-            return
-        self._exchange = None
-        self._pause_ends = now + GIVE_UP_AFTER
-        self._tell(RegistrationFailed(self.attempt, FailureReason.REFUSED, code))
+        elif purpose is Purpose.REFRESH or (purpose is Purpose.REGISTER and not self._confirmed):
+            self._machine.fire(MobileEvent.REFUSED)
+            self._exchanges.clear()
+            self._stop_care()
+            self._pause_ends = now + GIVE_UP_AFTER
+            self._tell(RegistrationFailed(self.attempt, FailureReason.REFUSED, code))
+        else:
+            self._gave_up(exchange, now)
 
-    def _correct_counters(
-        self, exchange: Exchange, identification: int, attempt: int, now: float
-    ) -> None:
+    def _correct_counters(self, identification: int, attempt: int, now: float) -> None:
         """Act on code 133; only the low word of its Identification is ours (RFC 5944, 5.7.1)."""
-        if all((identification ^ ours) & 0xFFFF_FFFF for ours in exchange.outstanding):
+        if self._exchanges.find_low_word(identification) is None:
             raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{identification:016x}")
+        ends = self.state is MobileState.DEREGISTERING
         self._machine.fire(MobileEvent.STALE)
-        self._identifications.skip(identification)
-        if is_newer_attempt(attempt, self.attempt):
-            self.attempt = attempt
-        self._start_attempt()
+        self._requests.correct(identification, attempt)
         self._tell(CountersCorrected(self.attempt))
-        self._start_exchange(now)
+        path = self.path
+        if ends and path:
+            self._exchanges.clear()
+            self._begin(Purpose.DEREGISTER, path, now)
+        else:
+            self._send_requests(self._new_paths(self._encapsulations), now)
+
+
+def _only_tried(path: Path, found: Collection[Path]) -> bool:
+    """Tell whether a path of an attempt is only probed: native beside another encapsulation."""
+    native = Encapsulation.NATIVE
+    return path.encapsulation is native and any(one.encapsulation is not native for one in found)

@@ -94,6 +94,7 @@ def test_handover_behind_a_nat(play):
            0 ms  10.0.0.2:4500 > 203.0.113.2:4500  ping 0
           50 ms  203.0.113.2:4500 > 10.0.0.2:4500  RREP #2 code 0 USE 2 translations
           50 ms  203.0.113.2:4500 > 10.0.0.2:4500  pong 0
+          50 ms  10.0.0.2:4500 > 203.0.113.2:4500  RREQ #2 CONFIRM
         """,
     )
     play.passed(
@@ -103,6 +104,7 @@ def test_handover_behind_a_nat(play):
           25 ms  NAT1 > 203.0.113.2:4500  ping 0
           25 ms  203.0.113.2:4500 > NAT1  RREP #2 code 0 USE 2 translations
           25 ms  203.0.113.2:4500 > NAT1  pong 0
+          75 ms  NAT1 > 203.0.113.2:4500  RREQ #2 CONFIRM
         """,
     )
 
@@ -123,6 +125,7 @@ def test_data_of_the_server_follows_its_reply(play):
           25 ms  NAT1 > 203.0.113.2:4500  RREQ #2
           25 ms  203.0.113.2:4500 > NAT1  RREP #2 code 0 USE 2 translations
           25 ms  203.0.113.2:4500 > NAT1  pong 0
+          75 ms  NAT1 > 203.0.113.2:4500  RREQ #2 CONFIRM
         """,
     )
     assert [(at - play.start) / 1e6 for at, _ in play.mobile.inner] == [50]
@@ -142,6 +145,7 @@ def test_a_lost_request_is_repeated(play):
         f"""
          {repeated + 25:.0f} ms  NAT1 > 203.0.113.2:4500  RREQ #2
          {repeated + 25:.0f} ms  203.0.113.2:4500 > NAT1  RREP #2 code 0 USE 2 translations
+         {repeated + 75:.0f} ms  NAT1 > 203.0.113.2:4500  RREQ #2 CONFIRM
         """,
     )
 

@@ -24,6 +24,10 @@ def chart(packets, sas, start_ns):
     return lines
 
 
+def _flags(message):
+    return "".join(f" {flag.name}" for flag in AttemptFlag if message.attempt.flags & flag)
+
+
 def _meaning(inner, octets):
     if inner is Inner.DATA:
         icmp = parse_ip(octets).payload
@@ -31,7 +35,7 @@ def _meaning(inner, octets):
     message = parse_message(octets)
     if isinstance(message, RegistrationRequest):
         end = " lifetime 0" if not message.lifetime else ""
-        return f"RREQ #{message.attempt.number}{end}"
-    use = " USE" if message.attempt.flags & AttemptFlag.USE else ""
+        return f"RREQ #{message.attempt.number}{_flags(message)}{end}"
+    use = _flags(message)
     found = f" {len(message.translations)} translations" if message.translations else ""
     return f"RREP #{message.attempt.number} code {message.code}{use}{found}"

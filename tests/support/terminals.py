@@ -137,6 +137,7 @@ class Pair:
         reply = self.from_other()
         self.now += 0.025
         self.to_mobile(reply.data)
+        self.to_other(self.from_mobile().data, source or endpoint)  # its CONFIRM
 
     def request(self, source=TRANSLATED, **changes):
         """Give Y a request that X did not write; return the datagrams that answer it."""

@@ -5,12 +5,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from terminals import HOME, OLD, PING, PONG, TRANSLATED, Pair, drops, events, path_at_other
+from terminals import OLD, PING, PONG, TRANSLATED, Pair, drops, events, path_at_other
 
-from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation
-from scapy_mobsec.registration.messages import Attempt
 from scapy_mobsec.terminal.base import MAX_EVENTS, MAX_RECEIVED, MAX_TRANSMITS
 from scapy_mobsec.terminal.events import PacketDropped
 
@@ -19,10 +17,6 @@ from scapy_mobsec.terminal.events import PacketDropped
 def pair():
     pair = Pair()
     pair.register()
-    pair.mobile.transmits(pair.now)
-    challenge = pair.other._homes[HOME].current.challenge
-    attempt = Attempt(pair.mobile.attempt, AttemptFlag.CONFIRM)
-    pair.request(OLD, attempt=attempt, response=challenge.octets)
     events(pair.mobile)
     events(pair.other)
     return pair

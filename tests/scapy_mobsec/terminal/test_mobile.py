@@ -36,10 +36,12 @@ from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import LocalProtocolError, MobileState
 from scapy_mobsec.terminal.config import LinkParameters, MobileConfiguration
 from scapy_mobsec.terminal.events import (
+    ChallengeAnswered,
     CountersCorrected,
     Deregistered,
     FailureReason,
     Moved,
+    NumbersSkipped,
     Registered,
     RegistrationFailed,
     Renewed,
@@ -207,7 +209,9 @@ def test_after_32_seconds_the_attempt_has_failed_and_another_one_follows(pair):
     pair.move(NEW)
     events(pair.mobile)
     sent = run_timers(pair, 32.0)
-    assert events(pair.mobile) == [RegistrationFailed(1, FailureReason.NO_REPLY)]
+    skipped, failed = events(pair.mobile)
+    assert skipped == NumbersSkipped(131_072)
+    assert failed == RegistrationFailed(1, FailureReason.NO_REPLY)
     when, last = sent[-1]
     assert when == START + 32
     assert requested(pair, last).attempt == Attempt(2)
@@ -280,7 +284,12 @@ def test_lost_counters_cost_one_round_trip():
     pair.to_mobile(pair.from_other().data)
     pair.to_other(pair.from_mobile().data)
     pair.to_mobile(pair.from_other().data)
-    assert [type(event) for event in events(pair.mobile)] == [Moved, CountersCorrected, Registered]
+    assert [type(event) for event in events(pair.mobile)] == [
+        Moved,
+        CountersCorrected,
+        ChallengeAnswered,
+        Registered,
+    ]
     assert drops(pair.other) == [DropReason.STALE_ATTEMPT]
     assert pair.other.path(HOME).remote == TRANSLATED
 
@@ -318,7 +327,7 @@ def test_a_renewal_that_came_through_another_mapping_starts_an_attempt(registere
     ((_, transmit),) = run_timers(pair, 1800.1)
     pair.to_other(transmit.data, TRANSLATED)
     pair.to_mobile(pair.from_other().data)
-    again = pair.from_mobile()
+    _, again = pair.mobile.transmits(pair.now)  # after its CONFIRM
     assert requested(pair, again).attempt == Attempt(2)
     pair.to_other(again.data, TRANSLATED)
     pair.to_mobile(pair.from_other().data)

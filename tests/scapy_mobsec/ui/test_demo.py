@@ -4,21 +4,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from contrib_layers.numbers import ReplyCode
-from scapy_mobsec.drops import DropReason
-from scapy_mobsec.packet.path import Encapsulation, Endpoint
-from scapy_mobsec.packet.path import Path as NetworkPath
-from scapy_mobsec.terminal.events import (
-    BindingEnded,
-    CountersCorrected,
-    Deregistered,
-    EndReason,
-    FailureReason,
-    PacketDropped,
-    RegistrationFailed,
-    Renewed,
-)
-from scapy_mobsec.ui.demo import DemoError, event_text, run_demo
+from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.ui.demo import DemoError, run_demo
 
 PCAPS = Path(__file__).parents[3] / "pcaps"
 END = Endpoint.of("192.0.2.1", 4500)
@@ -52,25 +39,3 @@ def test_an_unknown_scenario_names_those_there_are():
 def test_a_file_that_cannot_be_written(tmp_path):
     with pytest.raises(DemoError, match="No such file"):
         shown(write=tmp_path / "missing" / "x.pcap")
-
-
-@pytest.mark.parametrize(
-    ("event", "text"),
-    [
-        (Renewed(1, 0.05, 300), "renewed for 300 s"),
-        (CountersCorrected(7), "counters corrected, attempt 7"),
-        (RegistrationFailed(1, FailureReason.NO_REPLY), "attempt 1 failed: no reply"),
-        (
-            RegistrationFailed(1, FailureReason.REFUSED, ReplyCode.INSUFFICIENT_RESOURCES),
-            "attempt 1 failed: refused by the other terminal (insufficient resources (130))",
-        ),
-        (Deregistered(1, True), "de-registered"),
-        (BindingEnded(bytes(4), EndReason.EXPIRED), "binding ended: lifetime over"),
-        (
-            PacketDropped(DropReason.BAD_ICV, "", NetworkPath(Encapsulation.UDP, END, END)),
-            "dropped: integrity check failed",
-        ),
-    ],
-)
-def test_event_text(event, text):
-    assert event_text(event) == text

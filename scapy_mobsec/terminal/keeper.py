@@ -1,0 +1,238 @@
+"""The part of X that cares for its registration: keeps the current path alive, looks for better
+ones, changes to them, watches, and goes back (rules 2, 5, 6 and 9 at work).
+
+- A better path becomes the current one by USE, repeated until Y says so; data stays where it works
+  until then. Which path is better: `deciding`.
+- After a change X watches whether data passes (`watch`). If not, X goes back at once to the path
+  that it came from, with USE, and tries again with back-off.
+- Signs of life: `keepalive`. What else Y observes than before shows a translator that changed its
+  mapping: a new attempt.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection
+
+from scapy_mobsec.drops import Drop
+from scapy_mobsec.encap import udp
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.registration.description import Description
+from scapy_mobsec.registration.messages import RegistrationReply
+from scapy_mobsec.terminal.config import MobileConfiguration
+from scapy_mobsec.terminal.counters import MobileSnapshot
+from scapy_mobsec.terminal.deciding import BackOff, Findings
+from scapy_mobsec.terminal.events import (
+    Event,
+    FallBackReason,
+    FellBack,
+    MappingChanged,
+    PathChosen,
+    TraversalDropped,
+)
+from scapy_mobsec.terminal.exchange import Exchange, Purpose
+from scapy_mobsec.terminal.keepalive import Keepalive, Sign
+from scapy_mobsec.terminal.paths import PathState
+from scapy_mobsec.terminal.requester import Requester
+from scapy_mobsec.terminal.routes import path_from
+from scapy_mobsec.terminal.signalling import DUMMY
+from scapy_mobsec.terminal.watch import DataWatch
+
+MAX_ANSWERED = 64
+"""RREQs of an attempt whose RREP may come again, with a challenge."""
+
+_ORDER = list(Encapsulation)
+
+
+class PathKeeper(Requester):
+    """Knows the paths of one attempt, and which of them is the current one."""
+
+    def __init__(
+        self,
+        configuration: MobileConfiguration,
+        *,
+        random_bytes: Callable[[int], bytes],
+        snapshot: MobileSnapshot | None = None,
+    ) -> None:
+        super().__init__(configuration, random_bytes=random_bytes, snapshot=snapshot)
+        self._locals: tuple[Endpoint, ...] = ()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing is known of any path: so it is at the start of each attempt."""
+        self._exchanges.clear()
+        self._close_streams()
+        self._counters.clear()
+        self._findings = Findings(self._configuration)
+        self._answered: dict[int, Exchange] = {}
+        self._confirmed: Path | None = None  # what Y said that it uses
+        self._observed: Description | None = None  # how Y sees the current path
+        self._known_good: Path | None = None
+        self._stop_care()
+
+    def _stop_care(self) -> None:
+        self._keepalive: Keepalive | None = None
+        self._watch: DataWatch | None = None
+        self._back_off: BackOff | None = None
+
+    @abstractmethod
+    def _restart(self, why: Event, now: float) -> None:
+        """Begin another attempt."""
+
+    def _care_due(self) -> float | None:
+        """When `take_care` has something to do."""
+        times = [self._keepalive.due] if self._keepalive else []
+        if self._watch and self._watch.due is not None:
+            times.append(self._watch.due)
+        if self._back_off and self._better():
+            times.append(self._back_off.due)
+        return min(times, default=None)
+
+    def _take_care(self, now: float) -> None:
+        if self._keepalive and now >= self._keepalive.due:
+            self._keep_alive(self._keepalive.sign(now), now)
+        if self._watch and self._watch.due is not None and now >= self._watch.due:
+            self._watch.probed()
+            self._probe_current(Purpose.WATCH, now)
+        if self._back_off and now >= self._back_off.due and (better := self._better()):
+            self._improve(better, now)
+
+    def _done(self, exchange: Exchange) -> None:
+        """Wait no longer for an answer, but know it if it comes."""
+        self._exchanges.remove(exchange)
+        for identification in exchange.outstanding:
+            self._answered[identification] = exchange
+        while len(self._answered) > MAX_ANSWERED:
+            del self._answered[next(iter(self._answered))]
+
+    # the current path
+
+    def _settle(self, path: Path, now: float) -> None:
+        """From now on the path is the current one at both ends."""
+        if self._link.path != path:
+            self._link.current = PathState(path)
+        self._confirmed, self._observed, self._watch = path, None, None
+        interval = self._configuration.keepalive
+        self._keepalive = Keepalive(path.encapsulation, now, interval) if interval else None
+        self._send_waiting(now)
+        rank = _ORDER.index(path.encapsulation)
+        for exchange in self._exchanges.of(Purpose.REGISTER, Purpose.TRY):
+            if _ORDER.index(exchange.path.encapsulation) >= rank:
+                self._done(exchange)
+                self._close_unused(exchange.path)
+
+    def _begin_care(self, now: float) -> None:
+        """After registration: native is probed at once, other better paths later."""
+        self._back_off = BackOff(now)
+        if Encapsulation.NATIVE in self._better() and not self._exchanges.of(Purpose.TRY):
+            self._improve((Encapsulation.NATIVE,), now)
+
+    def _keep_alive(self, sign: Sign, now: float) -> None:
+        path = self.path
+        if path is None:
+            return
+        if sign is Sign.PROBE:
+            self._probe_current(Purpose.KEEPALIVE, now)
+        elif sign is Sign.OCTET:
+            self._send_octets(udp.wrap(udp.Content.KEEPALIVE), path)
+        else:
+            try:
+                self._check_room()
+                self._send_esp(self._link, self._link.outbound.seal(b"", DUMMY), path)
+            except Drop as drop:
+                self._dropped(drop, None)
+
+    def _probe_current(self, purpose: Purpose, now: float) -> None:
+        if self.path and not self._exchanges.of(purpose):
+            self._begin(purpose, self.path, now)
+
+    def _is_well(self, exchange: Exchange, reply: RegistrationReply, now: float) -> bool:
+        """Tell from an RREP whether the current path is as it was; if not, do what helps."""
+        path = exchange.path
+        counters = self._counters.get(path)
+        lost = (
+            counters is not None
+            and reply.report is not None
+            and counters.shows_loss(reply.identification, reply.report)
+        )
+        if path != self._confirmed:
+            return True
+        before, observed = self._observed, reply.observed
+        self._observed = observed or before
+        if observed and before and observed != before:
+            self._restart(MappingChanged(self.attempt, path, before, observed), now)
+            return False
+        if lost and self._watch:
+            self._fall_back(path, FallBackReason.DATA_LOST, now)
+            return False
+        return True
+
+    # better paths
+
+    def _better(self) -> tuple[Encapsulation, ...]:
+        """Return the encapsulations that may be probed now."""
+        if self._confirmed is None:
+            return ()
+        busy = {one.path.encapsulation for one in self._exchanges}
+        better = self._findings.better(self._confirmed.encapsulation)
+        return tuple(each for each in better if each not in busy)
+
+    def _improve(self, encapsulations: Collection[Encapsulation], now: float) -> None:
+        if self._confirmed is None or self._back_off is None:
+            return
+        self._back_off.succeeded(now)  # the next round waits as long, if this one has no result
+        local = self._locals[0]
+        for one in self._locals:
+            if one.address == self._confirmed.local.address:
+                local = one
+        for encapsulation in encapsulations:
+            path = path_from(self._configuration, local, encapsulation)
+            if path:
+                self._begin(Purpose.IMPROVE, path, now)
+
+    def _give_up_path(self, path: Path, now: float) -> None:
+        """A path other than the current one does not pass."""
+        self._findings.forget(path)
+        self._close_unused(path)
+        if self._back_off and not self._exchanges.of(Purpose.IMPROVE, Purpose.USE):
+            self._back_off.failed(now)
+
+    def _decide(self, now: float) -> None:
+        """Change to a better path, if one is known."""
+        target, current = self._findings.choice(), self._confirmed
+        if target is None or current is None or target.encapsulation is current.encapsulation:
+            return
+        if not any(one.path == target for one in self._exchanges.of(Purpose.USE)):
+            self._use(target, now)
+
+    def _use(self, path: Path, now: float) -> None:
+        for exchange in self._exchanges.of(Purpose.USE):
+            self._exchanges.remove(exchange)
+        self._begin(Purpose.USE, path, now)
+
+    def _chosen(self, path: Path, rtt: float, now: float) -> None:
+        """Y uses this path because X asked it to."""
+        old = self._confirmed
+        if old == path:
+            return
+        self._settle(path, now)
+        dropped = path.encapsulation is Encapsulation.NATIVE
+        self._tell((TraversalDropped if dropped else PathChosen)(self.attempt, old, path, rtt))
+        if old:
+            self._known_good, self._watch = old, DataWatch()
+        if self._back_off:
+            self._back_off.succeeded(now)
+
+    def _fall_back(self, path: Path, reason: FallBackReason, now: float) -> None:
+        good = self._known_good
+        if good is None or path != self._confirmed:
+            return
+        self._findings.forget(path)
+        self._known_good = None
+        self._settle(good, now)
+        self._tell(FellBack(self.attempt, path, good, reason))
+        if self._back_off:
+            self._back_off.failed(now)
+        self._use(good, now)
+
+    def _close_unused(self, path: Path) -> None:
+        if path not in (self.path, self._known_good):
+            self._close_stream(path)

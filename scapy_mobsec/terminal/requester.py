@@ -1,0 +1,282 @@
+"""The part of X that asks: RREQs under way with their retransmissions, streams, and data out.
+
+When an attempt begins, and what an answer means, is in `mobile`.
+
+- Data goes on the current path at once, without waiting for an RREP; while that is a stream that is
+  not open, it waits as plaintext.
+- A stream is opened when the first RREQ on it is due, again at the times of a retransmission where
+  it could not be, and closed when nobody wants it.
+- At the second unanswered retransmission sequence numbers are skipped (`counters`).
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+
+from contrib_layers.numbers import ITEM_INSIDE_TLS
+from scapy_mobsec.drops import Drop
+from scapy_mobsec.encap.carrier import StreamCarrier
+from scapy_mobsec.encap.stream import client_carrier
+from scapy_mobsec.esp.sa import InboundSa, Opened
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.registration.description import Description
+from scapy_mobsec.registration.outer import describe
+from scapy_mobsec.terminal.base import Close, Established, Open, Terminal, Transmit
+from scapy_mobsec.terminal.config import MobileConfiguration
+from scapy_mobsec.terminal.counters import (
+    CEILING_AHEAD,
+    SKIPPED_NUMBERS,
+    MobileSnapshot,
+    SkipLimit,
+)
+from scapy_mobsec.terminal.events import NumbersSkipped
+from scapy_mobsec.terminal.exchange import Exchange, Exchanges, Purpose
+from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.paths import DATAGRAM, PathState
+from scapy_mobsec.terminal.requests import OUTER_MTU, Requests, inner_mtu
+from scapy_mobsec.terminal.routes import item_of
+from scapy_mobsec.terminal.signalling import Inner
+from scapy_mobsec.terminal.streams import WaitingData
+from scapy_mobsec.terminal.watch import DataWatch, PathCounters
+
+MAX_COUNTED_PATHS = 32
+
+
+class Requester(Terminal[Link]):
+    """Sends RREQs and data on the paths that it is told."""
+
+    asks = True
+
+    def __init__(
+        self,
+        configuration: MobileConfiguration,
+        *,
+        random_bytes: Callable[[int], bytes],
+        snapshot: MobileSnapshot | None = None,
+    ) -> None:
+        """`random_bytes` has the shape and strength of os.urandom. `snapshot`: of an earlier
+        terminal with the same SAs, to go on above its counters.
+        """
+        super().__init__(max_sas=len(configuration.link.inbound))
+        self._configuration = configuration
+        self._random_bytes = random_bytes
+        self._link = Link(configuration.link, at_mobile=True, random_bytes=random_bytes)
+        last = snapshot.identification if snapshot else None
+        self._requests = Requests(configuration, self._link, self._describe_sent, last)
+        if snapshot:
+            self._resume(snapshot)
+        self._add_link(self._link)
+        self._exchanges = Exchanges()
+        self._counters: dict[Path, PathCounters] = {}
+        self._watch: DataWatch | None = None
+        self._waiting = WaitingData()
+        self._skips = SkipLimit()
+        self._sequence = 0
+        self._outer_mtu = OUTER_MTU
+
+    @property
+    def attempt(self) -> int:
+        """Number of the present attempt."""
+        return self._requests.attempt
+
+    @property
+    def path(self) -> Path | None:
+        """The path that data is sent on."""
+        return self._link.path
+
+    @property
+    def inner_mtu(self) -> int:
+        """Octets of the longest inner packet that no way allowed fragments."""
+        return inner_mtu(self._link, self._outer_mtu)
+
+    def packet_too_big(self, outer_mtu: int) -> None:
+        """The network said that an outer packet must not be longer: never raised in an attempt."""
+        self._outer_mtu = min(self._outer_mtu, max(outer_mtu, 0))
+
+    def snapshot(self) -> MobileSnapshot:
+        """Return the counters, for a terminal that goes on after this one."""
+        ceilings = tuple(
+            (sa.parameters.spi, sa.replay.highest + CEILING_AHEAD) for sa in self._link.inbound
+        )
+        last = self._requests.identifications.last
+        return MobileSnapshot(self.attempt, last, self._link.outbound.next_sequence, ceilings)
+
+    def _resume(self, snapshot: MobileSnapshot) -> None:
+        self._requests.attempt = snapshot.attempt
+        outbound, ceilings = self._link.outbound, dict(snapshot.ceilings)
+        if not outbound.skip(snapshot.next_sequence - outbound.next_sequence):
+            raise ValueError("no sequence number left")
+        self._link.inbound = tuple(
+            InboundSa(sa.parameters, ceiling=ceilings.get(sa.parameters.spi, 0))
+            for sa in self._link.inbound
+        )
+
+    @abstractmethod
+    def _gave_up(self, exchange: Exchange, now: float) -> None:
+        """Go on after an RREQ had no answer."""
+
+    # data
+
+    def send(self, packet: bytes, now: float) -> None:
+        try:
+            path = self._link.path
+            if path and not self._is_open(path):
+                self._waiting.add(packet)
+                return
+            self._send_data(self._link, packet)
+            if path in self._counters:
+                self._counters[path].sent += 1
+            if self._watch:
+                self._watch.data_sent(now)
+        except Drop as drop:
+            self._dropped(drop, None)
+
+    def _send_waiting(self, now: float) -> None:
+        if self._link.path and self._is_open(self._link.path):
+            for packet in self._waiting.take():
+                self.send(packet, now)
+
+    def _authentic(
+        self, link: Link, inner: Inner, opened: Opened, octets: int, path: Path, now: float
+    ) -> None:
+        super()._authentic(link, inner, opened, octets, path, now)
+        self._sequence = opened.sequence
+        self._skips.hear(now)
+        if inner is not Inner.DATA:
+            return
+        if counters := self._counters.get(path):
+            counters.received += 1
+            counters.largest_received = max(counters.largest_received, octets)
+        if self._watch and path == self._link.path:
+            self._watch.data_received()
+
+    # RREQs
+
+    def _begin(
+        self,
+        purpose: Purpose,
+        path: Path,
+        now: float,
+        *,
+        at: float | None = None,
+        index: int = 0,
+        count: int = 1,
+    ) -> None:
+        """Begin an exchange, and send its first RREQ unless it is for later."""
+        start = now if at is None else at
+        lifetime = 0 if purpose is Purpose.DEREGISTER else self._configuration.lifetime
+        exchange = Exchange(path, lifetime, start, start, purpose, index, count)
+        self._exchanges.add(exchange)
+        if path not in self._counters and len(self._counters) < MAX_COUNTED_PATHS:
+            self._counters[path] = PathCounters()
+        if start <= now:
+            self._transmit(exchange, now)
+
+    def _run_exchanges(self, now: float) -> None:
+        for exchange in self._exchanges:
+            if exchange not in self._exchanges:  # an earlier one has begun another attempt
+                continue
+            if now >= exchange.gives_up:
+                self._exchanges.remove(exchange)
+                self._gave_up(exchange, now)
+            elif now >= exchange.next_transmission:
+                self._transmit(exchange, now)
+
+    def _transmit(self, exchange: Exchange, now: float) -> None:
+        path = exchange.path
+        if not self._is_open(path):
+            exchange.next_transmission = exchange.gives_up  # until the stream is open
+            if path not in self._streams:
+                self._transmits.append(Open(path))
+            return
+        identification = self._requests.identifications.next(now)
+        counters = self._counters.get(path)
+        report = None
+        if counters and exchange.purpose is not Purpose.REGISTER:
+            report = counters.report(identification)
+        length = self._padded_length(exchange)
+        exchange.transmitted(identification, now, self._random_bytes)
+        if self._skips.may_skip(exchange.transmissions, exchange.started, now) and (
+            self._link.outbound.skip(SKIPPED_NUMBERS)
+        ):
+            self._tell(NumbersSkipped(SKIPPED_NUMBERS))
+        self._say(self._requests.write(exchange, identification, report, length), path)
+
+    def _padded_length(self, exchange: Exchange) -> int:
+        if exchange.path.encapsulation is not Encapsulation.NATIVE:
+            return exchange.padded_length if exchange.path.encapsulation in DATAGRAM else 0
+        if exchange.purpose in (Purpose.TRY, Purpose.IMPROVE):
+            return self._link.outbound.sealed_length(self.inner_mtu)
+        return exchange.padded_length
+
+    def _say(self, message: bytes, path: Path) -> None:
+        try:
+            self._send_message(self._link, message, path)
+        except Drop as drop:
+            self._dropped(drop, None)
+
+    def _describe_sent(self, path: Path) -> Description:
+        spi, headers = self._link.outbound_spi, self._headers(path, arrived=False)
+        return describe(path.encapsulation, path.local, path.remote, spi, headers)
+
+    # streams
+
+    def _is_open(self, path: Path) -> bool:
+        if path.encapsulation in DATAGRAM:
+            return True
+        stream = self._streams.get(path)
+        return stream is not None and stream.carrier.ready
+
+    def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
+        item = item_of(self._configuration, path.encapsulation)
+        return client_carrier(
+            path.encapsulation,
+            path.remote,
+            host=item.host,
+            path=item.path,
+            tls=bool(item.flags & ITEM_INSIDE_TLS),
+            target_port=self._configuration.other_terminal.port,
+        )
+
+    def _stream_opened(self, established: Established, path: Path, now: float) -> None:
+        wanted = [one for one in self._exchanges if one.path == established.wanted]
+        if not wanted:
+            self._close_stream(path)
+            return
+        for exchange in wanted:
+            exchange.path = path
+            self._counters.setdefault(path, PathCounters())
+        if self._link.path == established.wanted:
+            self._link.current = PathState(path)
+        self._stream_ready(path, now)
+
+    def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
+        super()._receive_stream(data, path, now)
+        self._stream_ready(path, now)
+
+    def _stream_ready(self, path: Path, now: float) -> None:
+        if not self._is_open(path):
+            return
+        for exchange in self._exchanges:
+            if exchange.path == path and not exchange.transmissions:
+                self._transmit(exchange, now)
+        if self._link.path == path:
+            self._send_waiting(now)
+
+    def _open_later(self, exchange: Exchange, now: float) -> None:
+        """Open the stream of an exchange again: it could not be, or was closed before its use."""
+        path = exchange.path
+        exchange.path = replace(path, local=Endpoint(path.local.address))
+        exchange.postpone(now)
+
+    def _close_stream(self, path: Path) -> None:
+        """Close a stream that nobody wants."""
+        if self._streams.pop(path, None):
+            self._transmits.append(Close(path))
+
+    def _close_streams(self) -> None:
+        for path in tuple(self._streams):
+            self._close_stream(path)
+
+    def _send_octets(self, octets: bytes, path: Path) -> None:
+        self._transmits.append(Transmit(octets, path))

@@ -1,0 +1,104 @@
+"""How X writes its RREQs (docs/wire-format.md)."""
+
+from collections.abc import Callable
+
+from contrib_layers.numbers import AttemptFlag
+from scapy_mobsec.packet.path import Path
+from scapy_mobsec.registration.description import Description, EncapsulationItem
+from scapy_mobsec.registration.messages import (
+    Attempt,
+    RegistrationReply,
+    RegistrationRequest,
+    Report,
+    build_request,
+    pad_request,
+)
+from scapy_mobsec.registration.serial import is_newer_attempt
+from scapy_mobsec.terminal.config import MobileConfiguration
+from scapy_mobsec.terminal.exchange import Exchange, IdentificationSource
+from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.signalling import if_ipv4
+
+OUTER_MTU = 1500
+OUTER_HEADERS = 48
+"""IPv6 and UDP, which NAT64 can make of any datagram carrier."""
+
+DEFAULT_INNER_MTU = 1380
+
+
+class Requests:
+    """The RREQs of one link, with the counters that they take: attempt and Identification."""
+
+    def __init__(
+        self,
+        configuration: MobileConfiguration,
+        link: Link,
+        describe_sent: Callable[[Path], Description],
+        last_identification: int | None,
+    ) -> None:
+        self._configuration = configuration
+        self._link = link
+        self._describe_sent = describe_sent
+        self.identifications = IdentificationSource(last_identification)
+        self.attempt = configuration.last_attempt
+        items = sorted(configuration.allow, key=lambda item: item.code)
+        self.supported = tuple(EncapsulationItem(item.code, item.flags) for item in items)
+
+    def next_attempt(self) -> None:
+        """Begin another attempt."""
+        self.attempt = (self.attempt + 1) % (1 << 32)
+
+    def correct(self, identification: int, attempt: int) -> None:
+        """Go on above both of Y's counters, with another attempt (code 133)."""
+        self.identifications.skip(identification)
+        if is_newer_attempt(attempt, self.attempt):
+            self.attempt = attempt
+        self.next_attempt()
+
+    def write(
+        self, exchange: Exchange, identification: int, report: Report | None, length: int
+    ) -> bytes:
+        """Return an RREQ that makes an ESP packet of at least `length` octets."""
+        path = exchange.path
+        flags = exchange.plan.flags
+        if self._configuration.forced:
+            flags |= AttemptFlag.FORCED
+        request = RegistrationRequest(
+            identification=identification,
+            lifetime=exchange.lifetime,
+            home_address=if_ipv4(self._link.home_address),
+            home_agent=if_ipv4(path.remote.address),
+            care_of_address=if_ipv4(path.local.address),
+            attempt=Attempt(self.attempt, int(flags), exchange.index, exchange.count),
+            sent=self._describe_sent(path),
+            supported=self.supported,
+            report=report,
+        )
+        return build_request(pad_request(request, self._link.message_length(length)))
+
+    def confirm(self, reply: RegistrationReply, path: Path, now: float) -> bytes:
+        """Return the CONFIRM that answers the challenge of an RREP, on the path it came by."""
+        request = RegistrationRequest(
+            identification=self.identifications.next(now),
+            lifetime=self._configuration.lifetime,
+            home_address=if_ipv4(self._link.home_address),
+            home_agent=if_ipv4(path.remote.address),
+            care_of_address=if_ipv4(path.local.address),
+            attempt=Attempt(self.attempt, int(AttemptFlag.CONFIRM)),
+            sent=self._describe_sent(path),
+            response=reply.challenge,
+        )
+        return build_request(request)
+
+
+def esp_room(outer_mtu: int = OUTER_MTU) -> int:
+    """Return the octets of the longest ESP packet that is not fragmented on any way allowed."""
+    return outer_mtu - OUTER_HEADERS
+
+
+def inner_mtu(link: Link, outer_mtu: int = OUTER_MTU) -> int:
+    """Return the longest inner packet of a link (rule 13): the smallest over datagram carriers."""
+    length = min(DEFAULT_INNER_MTU, esp_room(outer_mtu))
+    while length and link.outbound.sealed_length(length) > esp_room(outer_mtu):
+        length -= 1
+    return length

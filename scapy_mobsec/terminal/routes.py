@@ -1,0 +1,73 @@
+"""Which paths lead from X's local endpoints to Y: one for each encapsulation and endpoint.
+
+IPv4 and IPv6 reach Y's address of their family. From IPv6 alone, Y's IPv4 address is reached behind
+the prefix of a NAT64 (RFC 6052 section 2.2).
+"""
+
+from collections.abc import Collection, Sequence
+
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.terminal.config import MobileConfiguration
+
+MAX_PATHS = 8
+"""RREQs of one attempt: Y admits as many paths."""
+
+
+def allowed(configuration: MobileConfiguration) -> tuple[Encapsulation, ...]:
+    """Return the encapsulations that X may use, cheapest first."""
+    codes = {item.code for item in configuration.allow}
+    return tuple(each for each in Encapsulation if each.code in codes)
+
+
+def beginning(configuration: MobileConfiguration) -> tuple[Encapsulation, ...]:
+    """Return the encapsulations that an attempt begins with."""
+    if configuration.start:
+        return configuration.start
+    every = allowed(configuration)
+    return (Encapsulation.UDP,) if Encapsulation.UDP in every else every
+
+
+def item_of(configuration: MobileConfiguration, encapsulation: Encapsulation) -> EncapsulationItem:
+    """Return Y's parameters for an allowed encapsulation."""
+    return next(item for item in configuration.allow if item.code == encapsulation.code)
+
+
+def paths(
+    configuration: MobileConfiguration,
+    local_endpoints: Sequence[Endpoint],
+    encapsulations: Collection[Encapsulation],
+) -> list[Path]:
+    """Return the paths to register on, udp first; a stream has local port 0 until it is open."""
+    order = [Encapsulation.UDP, *(each for each in Encapsulation if each is not Encapsulation.UDP)]
+    found = (
+        path_from(configuration, local, each)
+        for each in order
+        if each in encapsulations
+        for local in local_endpoints
+    )
+    return list(dict.fromkeys(path for path in found if path))[:MAX_PATHS]
+
+
+def path_from(
+    configuration: MobileConfiguration, local: Endpoint, encapsulation: Encapsulation
+) -> Path | None:
+    """Return the path in one encapsulation from one local endpoint, None if Y is not reached."""
+    address = _address(configuration, local)
+    if address is None:
+        return None
+    if encapsulation is Encapsulation.NATIVE:
+        return Path(encapsulation, Endpoint(local.address), Endpoint(address))
+    port = item_of(configuration, encapsulation).port or configuration.other_terminal.port
+    local_port = local.port if encapsulation is Encapsulation.UDP else 0
+    return Path(encapsulation, Endpoint(local.address, local_port), Endpoint(address, port))
+
+
+def _address(configuration: MobileConfiguration, local: Endpoint) -> bytes | None:
+    addresses = (configuration.other_terminal.address, *configuration.other_addresses)
+    for address in addresses:
+        if len(address) == len(local.address):
+            return address
+    if configuration.nat64_prefix is None or len(local.address) == 4:
+        return None
+    return configuration.nat64_prefix + addresses[0]

@@ -5,6 +5,7 @@ of elements (`links`, `nat`, `firewall`, `tap`, ...); a `Host` runs a terminal.
 """
 
 from scapy_mobsec.drivers.memory.attacker import Attacker
+from scapy_mobsec.drivers.memory.drawing import draw
 from scapy_mobsec.drivers.memory.firewall import (
     NO_NATIVE,
     NO_NATIVE_IN,
@@ -15,6 +16,7 @@ from scapy_mobsec.drivers.memory.firewall import (
     Firewall,
 )
 from scapy_mobsec.drivers.memory.host import Host, MobileHost
+from scapy_mobsec.drivers.memory.http_relay import Rewriting, Upgrade
 from scapy_mobsec.drivers.memory.links import Delay, Duplication, Loss, Mtu, Reordering
 from scapy_mobsec.drivers.memory.nat import (
     Dependence,
@@ -34,6 +36,7 @@ from scapy_mobsec.drivers.memory.network import (
     Segment,
 )
 from scapy_mobsec.drivers.memory.packet import Packet
+from scapy_mobsec.drivers.memory.proxies import ForwardProxy, Interceptor, ReverseProxy
 from scapy_mobsec.drivers.memory.tap import Tap
 
 __all__ = [
@@ -52,7 +55,9 @@ __all__ = [
     "Duplication",
     "Element",
     "Firewall",
+    "ForwardProxy",
     "Host",
+    "Interceptor",
     "Loss",
     "MemoryNetwork",
     "MobileHost",
@@ -62,8 +67,12 @@ __all__ = [
     "Packet",
     "Ports",
     "Reordering",
+    "ReverseProxy",
+    "Rewriting",
     "Segment",
     "Tap",
+    "Upgrade",
+    "draw",
     "nat64_address",
     "port_forwarding",
     "random_ports",

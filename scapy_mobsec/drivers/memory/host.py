@@ -49,6 +49,10 @@ class Host(Generic[T]):
         """Accept streams on a TCP port, inside TLS if there is a certificate."""
         self._streams.listen(port, certificate)
 
+    def use_proxy(self, proxy: Endpoint | None) -> None:
+        """Open streams through a forward proxy from now on, or directly."""
+        self._streams.proxy = proxy
+
     def attach(self, segment: Segment, endpoint: Endpoint) -> None:
         """Take an address in a segment, instead of all earlier ones."""
         self.attach_all([(segment, endpoint)])

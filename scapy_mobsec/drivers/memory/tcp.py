@@ -4,7 +4,7 @@ What there is: cumulative acknowledgment, repetition by timeout (RFC 6298) and b
 acknowledgments, path MTU discovery with and without notices (RFC 1191; RFC 4821 in its simplest
 form: a smaller segment after two timeouts). What is simpler: a fixed window, no congestion control,
 no half-close (who gets FIN sends its own), a RST counts only with the number that is next (RFC
-5961), the time between repetitions is at most 8 s so that runs stay short, 60 s without progress
+5961), the time between repetitions is at most 8 s so that runs stay short, 120 s without progress
 end it.
 """
 
@@ -20,7 +20,7 @@ from scapy_mobsec.packet.path import Endpoint
 FIRST_TIMEOUT = SECOND
 SHORTEST_TIMEOUT = SECOND // 5
 LONGEST_TIMEOUT = 8 * SECOND
-GIVE_UP_AFTER = 60 * SECOND
+GIVE_UP_AFTER = 120 * SECOND
 
 WINDOW = 65_535
 SAFE_SEGMENT = 536

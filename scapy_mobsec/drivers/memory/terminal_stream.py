@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from scapy_mobsec.drivers.memory.proxies import ThroughProxy
 from scapy_mobsec.drivers.memory.streams import Stream, StreamUser
 from scapy_mobsec.drivers.memory.tcp import TcpStack
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
@@ -16,11 +17,15 @@ TLS_PORTS = frozenset({443})
 
 
 class TerminalStreams:
-    """All streams of one terminal; `receive` is told what happens on them."""
+    """All streams of one terminal; `receive` is told what happens on them.
+
+    `proxy`: the forward proxy that streams are opened through, if there is one.
+    """
 
     def __init__(self, receive: Receive) -> None:
         self.open: dict[Path, Stream] = {}
         self.pending: dict[Path, Stream] = {}
+        self.proxy: Endpoint | None = None
         self._receive = receive
         self._certificates: dict[int, bytes] = {}
 
@@ -43,7 +48,9 @@ class TerminalStreams:
         http = path.encapsulation in (Encapsulation.HTTP, Encapsulation.HTTP_POST)
         if path.encapsulation is Encapsulation.TLS or (http and path.remote.port in TLS_PORTS):
             user = TlsClient(user)
-        self.pending[path] = tcp.connect(path.local, path.remote, user)
+        if self.proxy:
+            user = ThroughProxy(user, path.remote)
+        self.pending[path] = tcp.connect(path.local, self.proxy or path.remote, user)
 
     def write(self, path: Path, data: bytes) -> None:
         """Write to a stream; what is for one that has ended is lost."""

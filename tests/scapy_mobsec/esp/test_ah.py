@@ -280,3 +280,28 @@ def test_only_drop_escapes(octets, first, data):
         for call in (InboundAh(make()).open, spi_of):
             with suppress(Drop):
                 call(candidate)
+
+
+def test_another_protocol_in_the_place_of_ah(sa, drops):
+    packet = bytearray(sealed(sa))
+    packet[9] = 50
+    for call in (InboundAh(sa).open, spi_of):
+        with drops(DropReason.MALFORMED_AH):
+            call(bytes(packet))
+
+
+def test_longer_than_its_packet(sa, drops):
+    packet = bytearray(sealed(sa, payload=b""))
+    packet[2:4] = (len(packet) - 1).to_bytes(2)
+    with drops(DropReason.MALFORMED_AH):
+        InboundAh(sa).open(bytes(packet))
+
+
+@pytest.mark.parametrize("options", ["07000000", "07010000", "01010107", "07050000"])
+def test_malformed_ipv4_options(sa, drops, options):
+    packet = bytearray(sealed(sa))
+    packet[0] = 0x46
+    packet[2:4] = (len(packet) + 4).to_bytes(2)
+    packet[20:20] = bytes.fromhex(options)
+    with drops(DropReason.MALFORMED_IP):
+        InboundAh(sa).open(bytes(packet))

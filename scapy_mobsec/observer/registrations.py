@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from contrib_layers.numbers import MOBILE_IP_PORT, ReplyCode
+from contrib_layers.numbers import MOBILE_IP_PORT, AttemptFlag, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.observer.outer import PROTOCOL_UDP
@@ -98,8 +98,13 @@ class Registrations:
         self._waiting: OrderedDict[tuple[int, bytes], Registration] = OrderedDict()
 
     def note(self, message: Message, sighting: Sighting) -> None:
-        """Take an RREQ or RREP that was seen for the first time (no replay)."""
+        """Take an RREQ or RREP that was seen for the first time (no replay).
+
+        A CONFIRM only answers a challenge: it registers nothing.
+        """
         if isinstance(message, RegistrationRequest):
+            if message.attempt and message.attempt.flags & AttemptFlag.CONFIRM:
+                return
             self._note_request(Registration(message, sighting))
         else:
             self._note_reply(message, sighting)

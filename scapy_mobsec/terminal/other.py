@@ -172,7 +172,7 @@ class OtherTerminal(ProvingTerminal):
         suspended = link.binding.state is OtherState.SUSPENDED
         proven = link.proven(path, attempt)
         if attempt.number != link.binding.last_attempt:
-            self._start_attempt(link)
+            link.paths.clear()
         event = link.binding.accept(request, attempt, proven=proven)
         lifetime = min(request.lifetime, self._configuration.max_lifetime)
         sent = request.sent or ()
@@ -286,6 +286,7 @@ class OtherTerminal(ProvingTerminal):
         link = self._stream_links.pop(path, None)
         if link:
             self._lost(link, path, now, closed=True)
+            self._forget(link, path)
 
     def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
         super()._receive_stream(data, path, now)

@@ -131,9 +131,6 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     # admission and challenges
 
-    def _start_attempt(self, link: BoundLink) -> None:
-        link.paths.clear()
-
     def _admit(self, link: BoundLink, path: Path) -> PathState:
         state = link.paths.get(path)
         if state is None:
@@ -282,11 +279,11 @@ class ProvingTerminal(Terminal[BoundLink]):
         if current is None or current.path != path:
             return
         fallback = None if closed else link.paths.last_validated(but=current)
+        home = link.home_address
         if fallback:
             self._choose(link, fallback, MoveCause.FAILURE, now)
             self._flush(link)
             return
-        home = link.home_address
         link.binding.suspend()
         link.rebinding.end()
         link.current, link.suspended, link.retry = None, current, FIRST_RETRY
@@ -294,6 +291,14 @@ class ProvingTerminal(Terminal[BoundLink]):
         if not closed:
             self._timers.set((Timer.SUSPENDED, home), now + link.retry)
         self._tell(Suspended(home, path))
+
+    def _forget(self, link: BoundLink, path: Path) -> None:
+        """A stream is gone: nothing is sent there any more, and nothing moved to it."""
+        state = link.state_of(path)
+        if state:
+            state.challenge = None
+            link.paths.remove(path)
+            self._timers.remove((Timer.CHALLENGE, link.home_address, path))
 
     def _retry_suspended(self, link: BoundLink, now: float) -> None:
         state = link.suspended

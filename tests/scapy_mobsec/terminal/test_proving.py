@@ -12,8 +12,10 @@ from terminals import (
     NEW,
     OLD,
     OTHER,
+    OTHER_LINK,
     PING,
     PONG,
+    TO_MOBILE,
     TO_OTHER,
     TRANSLATED,
     Pair,
@@ -29,12 +31,20 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.registration.description import EspHeader, Ipv4Header, TcpHeader
+from scapy_mobsec.registration.description import (
+    EncapsulationItem,
+    EspHeader,
+    Ipv4Header,
+    TcpHeader,
+    TlsHeader,
+)
 from scapy_mobsec.registration.messages import build_request, parse_reply
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.base import Close, Closed, Established
+from scapy_mobsec.terminal.choice import Decider
+from scapy_mobsec.terminal.config import OtherConfiguration
 from scapy_mobsec.terminal.events import (
     BindingMoved,
     MoveCause,
@@ -47,8 +57,8 @@ from scapy_mobsec.terminal.events import (
 )
 from scapy_mobsec.terminal.other import (
     FIRST_ESP_OCTETS,
-    FIRST_ESP_WITHIN,
     MAX_STREAMS_PER_SOURCE,
+    OtherTerminal,
 )
 from scapy_mobsec.terminal.paths import MAX_ADMITTED
 from scapy_mobsec.terminal.proving import MAX_WAITING
@@ -475,7 +485,7 @@ def _opened(pair, transmit):
 def test_a_stream_that_shows_nothing_is_closed():
     pair = Pair()
     accept(pair)
-    assert later(pair, FIRST_ESP_WITHIN - 0.1) == []
+    assert later(pair, 4.9) == []
     assert later(pair, 0.2) == [Close(STREAM)]
     accept(pair)
     junk = STREAM_PREFIX + (FIRST_ESP_OCTETS // 100 + 1) * (b"\0\x64" + b"x" * 98)
@@ -499,7 +509,193 @@ def test_streams_are_limited_by_source():
     assert accept(pair, path) == []
 
 
-def test_flags_and_selected(valid):
-    item = EncapsulationCode.UDP
+def test_streams_are_limited_in_all(monkeypatch):
+    monkeypatch.setattr("scapy_mobsec.terminal.other.MAX_STREAMS", 1)
+    pair = Pair()
+    accept(pair)
+    path = Path(Encapsulation.TCP, STREAM.local, Endpoint(ELSEWHERE.address, 1))
+    assert accept(pair, path) == [Close(path)]
+    assert drops(pair.other) == [DropReason.STREAM_LIMIT]
+
+
+def test_a_closed_stream_is_not_challenged(pair):
+    accept(pair)
+    pair.now += 1
+    stream_request(pair, 6)
+    assert pair.other.path(HOME) == STREAM
+    pair.other.receive(Closed("reset"), STREAM, pair.now)
+    events(pair.other)
+    assert later(pair, 100) == []
+    assert drops(pair.other) == []
+
+
+def test_a_reverse_proxy_may_end_tls():
+    pair = Pair()
+    accept(pair)
+    sent = (*HEADERS, TlsHeader(bytes(32), "y"), EspHeader(TO_OTHER.spi))
+    (answer,) = stream_request(pair, sent=sent)
+    assert parse_reply(_opened(pair, answer)).code == 0
+    assert pair.other.path(HOME) == STREAM
+
+
+@pytest.mark.parametrize(("host", "own"), [("203.0.113.2", True), ("192.0.2.9", False)])
+def test_http_reaches_y_and_nobody_else(host, own):
+    pair = Pair()
+    accept(pair)
+    request = (
+        f"GET /.well-known/masque/udp/{host}/4500/ HTTP/1.1\r\nHost: y\r\n"
+        "Connection: Upgrade\r\nUpgrade: connect-udp\r\nCapsule-Protocol: ?1\r\n\r\n"
+    )
+    pair.other.receive(request.encode(), STREAM, pair.now)
+    answer, *rest = pair.other.transmits(pair.now)
+    assert answer.data.startswith(b"HTTP/1.1 101" if own else b"HTTP/1.1 403")
+    assert rest == ([] if own else [Close(STREAM)])
+
+
+# more of rules 2 to 4
+
+
+def test_a_validated_path_is_evicted_last_and_the_current_one_never(pair):
+    link = pair.other._homes[HOME]
+    first = Endpoint(ELSEWHERE.address, 1)
+    pair.now += 0.01
+    (probed,) = pair.request(first, **with_attempt(5, PROBE), **BIG)
+    pair.confirm(probed, first)  # moves there, because the current path is not validated
+    pair.now += 0.01
+    (again,) = pair.request(NEW, **with_attempt(5, PROBE), **BIG)
+    pair.confirm(again, NEW)
+    for port in range(2, 20):
+        pair.now += 0.01
+        pair.request(Endpoint(ELSEWHERE.address, port), **with_attempt(5, PROBE), **BIG)
+    assert link.paths.get(path_at_other(first)) is link.current
+    assert link.paths.get(path_at_other(NEW)).validated
+
+
+def test_the_current_path_stays_even_if_it_is_not_validated(pair):
+    link = pair.other._homes[HOME]
+    for port in range(1, 20):
+        pair.now += 0.01
+        pair.request(Endpoint(ELSEWHERE.address, port), **with_attempt(5, PROBE), **BIG)
+    assert link.paths.get(PATH) is link.current
+    assert not link.current.validated
+
+
+def test_a_response_sets_the_attempt_of_the_current_path(pair):
+    pair.now += 0.01
+    (probed,) = pair.request(ELSEWHERE, **with_attempt(6, PROBE), **BIG)
+    pair.confirm(probed, ELSEWHERE)
+    assert moves(pair) == [(ELSEWHERE, MoveCause.RESPONSE)]
+    pair.now += 1
+    pair.request(NEW, **with_attempt(6), **BIG)
+    assert moves(pair) == []
+    assert pair.other.path(HOME).remote == ELSEWHERE
+
+
+def test_what_an_older_attempt_validated_is_not_moved_to(valid):
+    (probed,) = valid.request(ELSEWHERE, **with_attempt(5, PROBE), **BIG)
+    valid.confirm(probed, ELSEWHERE)
+    for flags, source in ((PROBE, NEW), (USE, ELSEWHERE)):
+        valid.now += 1
+        valid.request(source, **with_attempt(6, flags), **BIG)
+    assert moves(valid) == []
+    assert valid.other.path(HOME) == PATH
+
+
+def test_old_data_from_an_admitted_path_is_no_rebinding(valid):
+    valid.request(ELSEWHERE, **with_attempt(5, PROBE), **BIG)
+    later(valid, 4)
+    old = valid.as_mobile.seal_data(PING)
+    data_from(valid, TRANSLATED)
+    valid.to_other(old, ELSEWHERE)
+    assert valid.other.transmits(valid.now) == []
+
+
+def test_nobody_answers_nothing_changes(valid):
+    rebinding(valid)
+    later(valid, 3.1)
+    rejected = told(valid, PathRejected, Suspended, BindingMoved)
+    assert [event.path.remote.port for event in rejected] == [40000]
+    assert valid.other.path(HOME) == PATH
+
+
+def test_data_by_udp_beside_a_stream_is_no_rebinding():
+    pair = Pair()
+    accept(pair)
+    (answer,) = stream_request(pair)
+    challenge = parse_reply(_opened(pair, answer)).challenge
+    pair.now += 0.1
+    confirm = build_request(
+        a_request(
+            pair.now,
+            sent=describe(Encapsulation.TCP, STREAM.remote, STREAM.local, TO_OTHER.spi),
+            response=challenge,
+            **with_attempt(5, CONFIRM),
+        )
+    )
+    pair.other.receive(frame(pair, pair.as_mobile.seal_message(confirm)), STREAM, pair.now)
+    assert told(pair, PathValidated)
+    assert data_from(pair, TRANSLATED) == []
+
+
+# what an RREP says besides
+
+
+def test_counters_of_the_path_are_reported(valid):
+    data_from(valid, TRANSLATED)
+    data_from(valid, TRANSLATED)
+    valid.other.send(PONG, valid.now)
+    valid.other.transmits(valid.now)
     (reply,) = replies(valid, valid.request(**with_attempt(5)))
-    assert [each.code for each in reply.selected] == [item]
+    assert (reply.report.received, reply.report.sent) == (2, 1)
+    assert reply.report.largest_received == len(valid.as_mobile.seal_data(PING))
+
+
+def configured(**changes):
+    pair = Pair()
+    native = EncapsulationItem(EncapsulationCode.NATIVE)
+    udp = EncapsulationItem(EncapsulationCode.UDP, port=4500)
+    configuration = OtherConfiguration((OTHER_LINK,), **{"supported": (native, udp), **changes})
+    pair.other = OtherTerminal(configuration, random_bytes=pair.random.randbytes)
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("changes", "flags", "codes"),
+    [
+        ({}, 0, [0]),
+        ({}, AttemptFlag.FORCED, []),
+        ({"forced": True}, 0, []),
+        ({"decider": Decider.FIXED}, 0, None),
+        ({"decider": Decider.MOBILE}, 0, [0]),
+    ],
+)
+def test_selected_by_decider_and_force(changes, flags, codes):
+    pair = configured(**changes)
+    native = Path(Encapsulation.NATIVE, Endpoint(OTHER.address), Endpoint(NEW.address))
+    sent = describe(Encapsulation.NATIVE, native.remote, native.local, TO_OTHER.spi)
+    message = build_request(a_request(pair.now, sent=sent, **with_attempt(1, flags)))
+    pair.other.receive(pair.as_mobile.seal_message(message), native, pair.now)
+    (reply,) = replies(pair, pair.other.transmits(pair.now))
+    assert codes == (None if reply.selected is None else [item.code for item in reply.selected])
+
+
+def test_other_addresses_are_told():
+    (reply,) = replies(*(lambda p: (p, p.request()))(configured(addresses=(OLD.address,))))
+    assert reply.addresses == (OLD.address,)
+
+
+@pytest.mark.parametrize(
+    ("flag", "source"),
+    [
+        (AttemptFlag.OTHER_PORT, Endpoint(OTHER.address, 4501)),
+        (AttemptFlag.OTHER_ADDRESS, Endpoint(OLD.address, 4500)),
+        (0, OTHER),
+    ],
+)
+def test_answers_from_another_port_or_address(flag, source):
+    alternates = (Endpoint(OTHER.address, 4501), Endpoint(OLD.address, 4500))
+    pair = configured(alternates=alternates)
+    (answer,) = pair.request(**with_attempt(1, PROBE | flag), **BIG)
+    assert (answer.path.local, answer.path.remote) == (source, TRANSLATED)
+    (reply,) = replies(pair, [answer])
+    assert reply.sent == describe(Encapsulation.UDP, source, TRANSLATED, TO_MOBILE.spi)

@@ -5,6 +5,7 @@ of elements (`links`, `nat`, `firewall`, `tap`, ...); a `Host` runs a terminal.
 """
 
 from scapy_mobsec.drivers.memory.attacker import Attacker
+from scapy_mobsec.drivers.memory.chart import chart, explained
 from scapy_mobsec.drivers.memory.drawing import draw
 from scapy_mobsec.drivers.memory.firewall import (
     NO_NATIVE,
@@ -72,7 +73,9 @@ __all__ = [
     "Segment",
     "Tap",
     "Upgrade",
+    "chart",
     "draw",
+    "explained",
     "nat64_address",
     "port_forwarding",
     "random_ports",

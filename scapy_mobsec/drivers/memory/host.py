@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from scapy_mobsec.drivers.memory.network import MemoryNetwork, Segment
-from scapy_mobsec.drivers.memory.packet import ESP, TCP, Packet
+from scapy_mobsec.drivers.memory.packet import ESP, TCP, Packet, TooBig
 from scapy_mobsec.drivers.memory.tcp import TcpStack
 from scapy_mobsec.drivers.memory.terminal_stream import TerminalStreams
 from scapy_mobsec.packet.ip import UDP
@@ -116,8 +116,13 @@ class Host(Generic[T]):
         elif packet.protocol == ESP:
             path = Path(Encapsulation.NATIVE, packet.destination, packet.source)
             self._deliver(packet.payload, path)
+        elif packet.too_big and packet.too_big.original.protocol != TCP:
+            self._notice(packet.too_big)
         elif packet.protocol == TCP or packet.too_big:
             self._tcp.receive(packet)
+
+    def _notice(self, notice: TooBig) -> None:
+        """Take a notice about a datagram; Y has no use for it."""
 
     def _deliver(self, data: Input, path: Path) -> None:
         self.terminal.receive(data, path, self._network.now)
@@ -145,4 +150,8 @@ class MobileHost(Host[MobileTerminal]):
         """Leave the old addresses and go on from others, the preferred one first."""
         self.attach_all(places)
         self.terminal.move([endpoint for _, endpoint in places], self._network.now)
+        self.pump()
+
+    def _notice(self, notice: TooBig) -> None:
+        self.terminal.packet_too_big(notice.mtu)
         self.pump()

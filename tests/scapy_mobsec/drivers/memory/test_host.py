@@ -1,11 +1,14 @@
 """Hosts: what a terminal says goes out, what comes is told, at the right time and address."""
 
+from dataclasses import replace
+
 import pytest
-from scripted import Scripted
+from puppet import Puppet
 from wires import CLIENT, SERVER, Receiver, a_packet
 
-from scapy_mobsec.drivers.memory import EPOCH, Delay, Host, MemoryNetwork, MobileHost
-from scapy_mobsec.drivers.memory.packet import ESP
+from scapy_mobsec.drivers.memory import EPOCH, Delay, Host, MemoryNetwork, MobileHost, Mtu
+from scapy_mobsec.drivers.memory.links import too_big
+from scapy_mobsec.drivers.memory.packet import ESP, TCP
 from scapy_mobsec.packet.ip import UDP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal.base import Transmit
@@ -18,7 +21,7 @@ class Play:
     def __init__(self):
         self.network = MemoryNetwork()
         self.segment = self.network.core.segment([Delay(0.01)], ["10.0.0.2", "10.0.0.3"])
-        self.host = MobileHost(self.network, Scripted(), name="X")
+        self.host = MobileHost(self.network, Puppet(), name="X")
         self.terminal = self.host.terminal
         self.server = Receiver(self.network, self.network.core, SERVER)
 
@@ -95,8 +98,20 @@ def test_a_deadline_that_moves_away_is_not_missed(play):
 
 def test_inner_packets_and_who_lives_behind():
     network, behind = MemoryNetwork(), []
-    host = Host(network, Scripted(), behind.append)
+    host = Host(network, Puppet(), behind.append)
     network.run_for(1)
-    host.send(b"inner")  # the scripted terminal echoes it
+    host.send(b"inner")  # the puppet echoes it
     assert host.inner == [(network.time_ns, b"inner")]
     assert behind == [b"inner"]
+
+
+def test_notices_about_datagrams_are_told_to_the_mobile_terminal(play):
+    path = Path(Encapsulation.UDP, CLIENT, SERVER)
+    narrow = play.network.core.segment([Mtu(1000, notify=True)], ["203.0.113.9"])
+    narrow.attach(bytes((203, 0, 113, 9)), print)
+    far = Endpoint.of("203.0.113.9", 4500)
+    play.say(Transmit(bytes(1200), replace(path, remote=far)))
+    assert play.terminal.mtus == [1000]
+    play.network.core.send(too_big(a_packet(CLIENT, far, protocol=TCP), 900))
+    play.network.run_for(1)
+    assert play.terminal.mtus == [1000]  # that one was for TCP

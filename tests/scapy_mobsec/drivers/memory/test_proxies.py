@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 from http_samples import OK, POST, UPGRADE, heads
-from scripted import Scripted
+from puppet import Puppet
 from wires import CLIENT, EXTERNAL, SERVER, Streams
 
 from scapy_mobsec.drivers.memory import (
@@ -154,8 +154,8 @@ class Tunnelled:
         segment = self.network.core.segment([Delay(0.02)], ["10.0.0.2"])
         ForwardProxy(self.network, self.network.core, PROXY)
         self.mobile, self.other = (
-            MobileHost(self.network, Scripted()),
-            Host(self.network, Scripted()),
+            MobileHost(self.network, Puppet()),
+            Host(self.network, Puppet()),
         )
         self.mobile.attach(segment, CLIENT)
         self.mobile.use_proxy(PROXY)

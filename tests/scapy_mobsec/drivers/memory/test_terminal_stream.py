@@ -4,7 +4,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from scripted import Scripted
+from puppet import Puppet
 from wires import CLIENT, EXTERNAL, SERVER
 
 from scapy_mobsec.drivers.memory import Delay, Host, MemoryNetwork, MobileHost, Napt
@@ -22,8 +22,8 @@ class Play:
         self.network = MemoryNetwork()
         self.segment = self.network.core.segment([Delay(0.025), Napt(EXTERNAL)], [EXTERNAL])
         self.mobile, self.other = (
-            MobileHost(self.network, Scripted()),
-            Host(self.network, Scripted()),
+            MobileHost(self.network, Puppet()),
+            Host(self.network, Puppet()),
         )
         self.mobile.attach(self.segment, CLIENT)
         self.other.attach(self.network.core, SERVER)

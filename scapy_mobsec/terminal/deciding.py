@@ -95,11 +95,11 @@ class BackOff:
 
     def failed(self, now: float) -> None:
         """What was tried does not carry data."""
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
         self.due = now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
-    def succeeded(self, now: float) -> None:
-        """Something better is in use; what is better still is tried later."""
+    def postpone(self, now: float) -> None:
+        """A round begins, or something better came into use: what is better still can wait."""
         self.due = now + self._pause
 
 

@@ -178,7 +178,7 @@ class PathKeeper(Requester):
     def _improve(self, encapsulations: Collection[Encapsulation], now: float) -> None:
         if self._confirmed is None or self._back_off is None:
             return
-        self._back_off.succeeded(now)  # the next round waits as long, if this one has no result
+        self._back_off.postpone(now)
         local = self._locals[0]
         for one in self._locals:
             if one.address == self._confirmed.local.address:
@@ -219,7 +219,7 @@ class PathKeeper(Requester):
         if old:
             self._known_good, self._watch = old, DataWatch()
         if self._back_off:
-            self._back_off.succeeded(now)
+            self._back_off.postpone(now)
 
     def _fall_back(self, path: Path, reason: FallBackReason, now: float) -> None:
         good = self._known_good

@@ -204,6 +204,8 @@ class MobileTerminal(PathKeeper):
             self._tell(ChallengeAnswered(self.attempt, arrival.path, solicited))
         elif not exchange:
             raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{reply.identification:016x}")
+        if reply.challenge is not None and reply.sent is None and not _is_used(reply):
+            return  # no answer to an RREQ, but a challenge alone (rule 4)
         if exchange:
             self._answer(exchange, reply, arrival, now)
         elif again:
@@ -228,23 +230,23 @@ class MobileTerminal(PathKeeper):
         """Handle the RREP, code 0, of an RREQ that is under way. Raises Drop."""
         seen, own = self._learn(exchange, reply, arrival)
         purpose, path = exchange.purpose, exchange.path
-        used = bool(reply.attempt and reply.attempt.flags & AttemptFlag.USE)
+        is_current = _is_used(reply)
         rtt = now - exchange.outstanding[reply.identification]
-        if purpose is not Purpose.USE or used:
+        if purpose is not Purpose.USE or is_current:
             self._done(exchange)
         if purpose is Purpose.DEREGISTER:
             self._machine.fire(MobileEvent.ACCEPTED)
             self._leave()
             self._tell(Deregistered(self.attempt, confirmed=True))
             return
-        if purpose in (Purpose.REGISTER, Purpose.REFRESH) and not used:
+        if purpose in (Purpose.REGISTER, Purpose.REFRESH) and not is_current:
             self._elsewhere(exchange, reply, now)
-        elif self.state is MobileState.REGISTERING and used:
+        elif self.state is MobileState.REGISTERING and is_current:
             self._accepted(reply, path, rtt, (seen, own), now)
         elif purpose is Purpose.REFRESH:
             self._machine.fire(MobileEvent.ACCEPTED)
             self._tell(Renewed(self.attempt, rtt, self._granted(reply, now)))
-        elif used and purpose in (Purpose.REGISTER, Purpose.USE):
+        elif is_current and purpose in (Purpose.REGISTER, Purpose.USE):
             self._chosen(path, rtt, now)
         if self._is_well(exchange, reply, now):
             self._decide(now)
@@ -324,6 +326,11 @@ class MobileTerminal(PathKeeper):
             self._begin(Purpose.DEREGISTER, path, now)
         else:
             self._send_requests(self._new_paths(self._encapsulations), now)
+
+
+def _is_used(reply: RegistrationReply) -> bool:
+    """Tell whether Y says that the path of its RREP is the current one."""
+    return bool(reply.attempt and reply.attempt.flags & AttemptFlag.USE)
 
 
 def _only_tried(path: Path, found: Collection[Path]) -> bool:

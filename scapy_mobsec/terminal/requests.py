@@ -98,7 +98,7 @@ def esp_room(outer_mtu: int = OUTER_MTU) -> int:
 
 def inner_mtu(link: Link, outer_mtu: int = OUTER_MTU) -> int:
     """Return the longest inner packet of a link (rule 13): the smallest over datagram carriers."""
-    length = min(DEFAULT_INNER_MTU, esp_room(outer_mtu))
+    length = max(0, min(DEFAULT_INNER_MTU, esp_room(outer_mtu)))
     while length and link.outbound.sealed_length(length) > esp_room(outer_mtu):
         length -= 1
     return length

@@ -1,0 +1,263 @@
+"""X and Y with the network between them: traversal dropped, blocked, watched, kept alive."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from contrib_layers.numbers import EncapsulationCode
+from scapy_mobsec.drivers.memory import (
+    NO_NATIVE,
+    NO_NATIVE_IN,
+    NO_NATIVE_OUT,
+    NO_UDP,
+    Delay,
+    Firewall,
+    Host,
+    Loss,
+    MemoryNetwork,
+    MobileHost,
+    Napt,
+)
+from scapy_mobsec.drivers.simulation import (
+    HOME,
+    INNER_HOST,
+    OTHER_TERMINAL,
+    SIGNALLING,
+    UNTRANSLATED,
+    echo_reply,
+    echo_request,
+)
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.registration.transitions import MobileState
+from scapy_mobsec.terminal.config import LinkParameters, MobileConfiguration, OtherConfiguration
+from scapy_mobsec.terminal.events import (
+    FellBack,
+    KeepaliveLost,
+    Moved,
+    PathChosen,
+    Registered,
+    RegistrationFailed,
+    TraversalDropped,
+)
+from scapy_mobsec.terminal.mobile import MobileTerminal
+from scapy_mobsec.terminal.other import OtherTerminal
+
+from terminals import TO_MOBILE, TO_OTHER  # isort: skip
+
+NATIVE, UDP, TCP = Encapsulation.NATIVE, Encapsulation.UDP, Encapsulation.TCP
+SUPPORTED = tuple(EncapsulationItem(code, port=4500) for code in EncapsulationCode)[:3]
+INSIDE = Endpoint.of("10.0.0.2", 4500)
+ROUND_TRIP = 0.05
+
+
+class Play:
+    """X at a place with `elements` between it and the rest: the first is the nearest to X."""
+
+    def __init__(self, *elements, allow=(NATIVE, UDP), start=(), seed=1, **changes):
+        self.network = MemoryNetwork(seed)
+        random = self.network.new_random()
+        mobile = LinkParameters(HOME, SIGNALLING, (TO_MOBILE,), TO_OTHER)
+        items = tuple(EncapsulationItem(each.code) for each in allow)
+        configuration = MobileConfiguration(
+            mobile, OTHER_TERMINAL, allow=items, start=start, **changes
+        )
+        other = OtherConfiguration(
+            (replace(mobile, inbound=(TO_OTHER,), outbound=TO_MOBILE),), supported=SUPPORTED
+        )
+        self.mobile = MobileHost(
+            self.network, MobileTerminal(configuration, random_bytes=random.randbytes)
+        )
+        self.other = Host(self.network, OtherTerminal(other, random_bytes=random.randbytes))
+        self.other.listen(4500)
+        self.other.on_inner = self.answer
+        self.other.attach(self.network.core.segment([], ["203.0.113.2"]), OTHER_TERMINAL)
+        self.firewall = Firewall()
+        chain = [Delay(ROUND_TRIP / 2), self.firewall, *elements]
+        nat = any(isinstance(each, Napt) for each in elements)
+        self.place = INSIDE if nat else UNTRANSLATED
+        outside = "192.0.2.1" if nat else "198.51.100.2"
+        self.segment = self.network.core.segment(chain, [outside])
+        self.sent = 0
+
+    def answer(self, packet):
+        if answer := echo_reply(packet):
+            self.other.send(answer)
+
+    def move(self):
+        self.mobile.move(self.segment, self.place)
+        return self
+
+    def ping(self, seconds, pause=0.1):
+        """Ping for a while; return how many came back."""
+        before = len(self.mobile.inner)
+        for _ in range(round(seconds / pause)):
+            self.sent += 1
+            self.mobile.send(echo_request(HOME, INNER_HOST, self.sent % 65_536))
+            self.network.run_for(pause)
+        return len(self.mobile.inner) - before
+
+    def wait(self, seconds):
+        self.network.run_for(seconds)
+
+    def told(self, *kinds):
+        return [event for _, event in self.mobile.log if isinstance(event, kinds)]
+
+    @property
+    def encapsulation(self):
+        """What both ends use; they agree."""
+        mobile, other = self.mobile.terminal.path, self.other.terminal.path(HOME)
+        assert mobile.encapsulation is other.encapsulation
+        return mobile.encapsulation
+
+    @property
+    def agreed(self):
+        path, other = self.mobile.terminal.path, self.other.terminal.path(HOME)
+        return bool(path and other and path.encapsulation is other.encapsulation)
+
+
+def test_behind_a_nat_traversal_stays():
+    play = Play(Napt("192.0.2.1")).move()
+    assert play.ping(5) == 50
+    assert play.encapsulation is UDP
+    assert play.told(TraversalDropped) == []
+
+
+def test_without_a_translator_it_is_dropped_after_two_round_trips():
+    play = Play().move()
+    assert play.ping(5) == 50
+    (event,) = play.told(TraversalDropped)
+    assert event.rtt == pytest.approx(ROUND_TRIP, abs=1e-5)
+    assert play.encapsulation is NATIVE
+    when = next(at for at, each in play.mobile.log if each is event)
+    assert (when - play.mobile.log[0][0]) / 1e9 == pytest.approx(3 * ROUND_TRIP, abs=1e-5)
+
+
+@pytest.mark.parametrize("block", [NO_NATIVE, NO_NATIVE_IN, NO_NATIVE_OUT], ids=lambda b: b.name)
+@pytest.mark.parametrize("start", [(), (NATIVE, UDP)], ids=["probe", "parallel"])
+def test_a_firewall_that_drops_native_is_found_by_the_probe(block, start):
+    play = Play(Firewall(block), start=start).move()
+    assert play.ping(10) == 100
+    assert play.encapsulation is UDP
+    assert play.told(TraversalDropped) == []
+
+
+@pytest.mark.parametrize("block", [NO_NATIVE, NO_NATIVE_IN, NO_NATIVE_OUT], ids=lambda b: b.name)
+def test_a_filter_that_appears_later(block):
+    play = Play().move()
+    play.ping(2)
+    assert play.encapsulation is NATIVE
+    play.firewall.blocks = (block,)
+    play.ping(4)
+    (event,) = play.told(FellBack)
+    assert event.new.encapsulation is UDP
+    assert play.ping(3) == 30
+    assert play.encapsulation is UDP
+    play.firewall.blocks = ()
+    play.wait(60)
+    assert play.encapsulation is NATIVE  # probed again
+    assert play.ping(1) == 10
+
+
+def test_udp_blocked_and_tcp_passes():
+    play = Play(Firewall(NO_UDP), allow=(UDP, TCP), start=(UDP, TCP)).move()
+    play.wait(2)
+    assert play.encapsulation is TCP
+    assert play.ping(2) == 20
+
+
+def test_udp_only_at_first_then_all_that_is_allowed():
+    play = Play(Firewall(NO_UDP), allow=(UDP, TCP)).move()
+    play.wait(34)
+    assert len(play.told(RegistrationFailed)) == 1
+    assert play.encapsulation is TCP
+    assert play.ping(2) == 20
+
+
+def test_from_tcp_back_to_udp_when_the_filter_is_gone():
+    play = Play(allow=(UDP, TCP), start=(TCP,))
+    play.firewall.blocks = (NO_UDP,)
+    play.move()
+    play.wait(5)
+    play.firewall.blocks = ()
+    play.wait(60)
+    assert play.encapsulation is UDP
+    assert play.ping(1) == 10
+
+
+def test_keepalives_hold_a_mapping_of_30_seconds():
+    play = Play(Napt("192.0.2.1", timeout=30)).move()
+    play.ping(1)
+    play.wait(600)
+    assert [type(event) for event in play.told(KeepaliveLost, Moved)] == [Moved]
+    play.other.send(echo_request(INNER_HOST, HOME, 1))
+    play.wait(0.1)
+    assert len(play.mobile.inner) == 11
+
+
+def test_a_dead_path_is_noticed_and_left():
+    play = Play(allow=(UDP, TCP)).move()
+    play.ping(1)
+    play.firewall.blocks = (NO_UDP,)
+    play.wait(110)
+    assert len(play.told(KeepaliveLost)) == 1
+    assert play.encapsulation is TCP
+
+
+def test_a_reboot_of_the_nat_is_survived():
+    nat = Napt("192.0.2.1")
+    play = Play(nat).move()
+    play.ping(1)
+    nat.reboot()
+    play.ping(3)
+    play.wait(70)
+    assert play.ping(1) == 10
+    assert play.mobile.terminal.state is MobileState.REGISTERED
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("allow", [(UDP,), (NATIVE, UDP), (NATIVE, UDP, TCP)], ids=len)
+def test_losses(seed, allow):
+    loss = Loss(0.3, in_a_row=8)
+    play = Play(loss, allow=allow, start=allow, seed=seed).move()
+    play.ping(20)
+    loss.probability = 0.0
+    play.wait(100)
+    assert play.mobile.terminal.state is MobileState.REGISTERED
+    assert play.agreed
+    assert play.ping(1) == 10
+
+
+@pytest.mark.parametrize("pause", [0.01, 0.06, 0.12, 0.3])
+def test_flapping(pause):
+    play = Play()
+    for _ in range(10):
+        play.move()
+        play.ping(pause, pause)
+    play.wait(5)
+    assert play.encapsulation is NATIVE
+    assert play.ping(1) == 10
+    assert play.told(Registered, PathChosen)[-1].attempt == 10
+
+
+def test_two_interfaces_one_of_them_dead():
+    play = Play(allow=(UDP,))
+    dead = play.network.core.segment([Firewall(NO_UDP)], ["198.51.100.9"])
+    gone = Endpoint.of("198.51.100.9", 4500)
+    play.mobile.move_all([(dead, gone), (play.segment, play.place)])
+    play.ping(1)
+    assert play.mobile.terminal.path.local == play.place
+    assert play.other.terminal.path(HOME).remote == play.place
+    assert play.ping(1) == 10
+
+
+def test_a_stream_that_is_cut_starts_an_attempt():
+    play = Play(allow=(TCP,)).move()
+    play.ping(1)
+    other = play.other.terminal
+    play.network.after(0, partial(other._close, other.path(HOME), "test", play.network.now))
+    play.network.after(1, play.other.pump)
+    play.wait(2)
+    assert play.ping(1) == 10
+    assert play.mobile.terminal.attempt == 2

@@ -1,0 +1,185 @@
+"""How X asks: streams, data without waiting, data that waits, reports, MTU."""
+
+import pytest
+from scripted import HTTP_POST, NATIVE, PROBE, TCP, UDP, Script, items
+from terminals import NEW, OLD, PING, PONG
+
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.path import Endpoint, Path
+from scapy_mobsec.registration.description import TcpHeader
+from scapy_mobsec.registration.messages import Report
+from scapy_mobsec.registration.transitions import MobileState
+from scapy_mobsec.terminal.base import Closed, Established
+from scapy_mobsec.terminal.events import PacketDropped, Registered, RegistrationFailed, StreamLost
+from scapy_mobsec.terminal.requester import MAX_COUNTED_PATHS
+from scapy_mobsec.terminal.streams import MAX_WAITING
+
+
+def real(wanted, port=50_000):
+    return Path(wanted.encapsulation, Endpoint(wanted.local.address, port), wanted.remote)
+
+
+def opened(script, port=50_000):
+    """The stream that X asked for last is open; return its path."""
+    wanted = next(out.path for out in reversed((*script.open, *script.outs)) if out.what == "open")
+    path = real(wanted, port)
+    script.tell(Established(wanted, ()), path)
+    return path
+
+
+def test_a_stream_is_opened_then_registered_on():
+    script = Script(TCP)
+    script.move()
+    script.send(PING)
+    assert script.took() == ["0 tcp open"]
+    script.now += 0.05
+    path = opened(script)
+    assert script.took() == ["50 tcp prefix", "50 tcp RREQ #1 1/1", "50 tcp data"]
+    assert script.last().path == path
+    assert script.last().request.sent[1] == TcpHeader(50_000, 4500)
+    script.reply(script.last())
+    (event,) = script.events(Registered)
+    assert (event.path, event.rtt) == (path, pytest.approx(0))
+
+
+def test_rreqs_on_streams_are_not_padded():
+    script = Script(TCP)
+    script.move()
+    opened(script)
+    assert len(script.last().data) < 400
+
+
+def test_data_that_waits_is_sealed_when_written_and_goes_by_the_path_of_then():
+    script = Script(UDP, TCP, start=(TCP,))
+    script.move()
+    script.send(PING)
+    before = script.mobile._link.outbound.next_sequence
+    assert before == 1  # nothing is sealed for a stream that is not open
+    script.move(OLD)
+    script.took()
+    opened(script)
+    assert script.took()[1:] == ["0 tcp RREQ #2 1/1", "0 tcp data"]
+
+
+def test_waiting_data_is_bounded():
+    script = Script(TCP)
+    script.move()
+    for _ in range(MAX_WAITING + 1):
+        script.send(PING)
+    assert [event.reason for event in script.events(PacketDropped)] == [DropReason.QUEUE_FULL]
+    opened(script)
+    assert [out.what for out in script.outs].count("data") == MAX_WAITING
+
+
+def test_what_waits_is_gone_without_any_path():
+    script = Script(TCP)
+    script.move()
+    script.send(PING)
+    script.mobile.move([], script.now)
+    script.move()
+    opened(script)
+    assert "data" not in [out.what for out in script.outs]
+
+
+def test_a_stream_that_cannot_be_opened_is_tried_again():
+    script = Script(TCP)
+    script.move()
+    for _ in range(3):
+        wanted = script.outs[-1].path
+        script.tell(Closed("refused"), wanted)
+        script.wait(0.5 * 2 ** (len(script.outs) - 1))
+    assert script.took() == [f"{at} tcp open" for at in (0, 500, 1500, 3500)]
+    script.wait(28.5)
+    assert [event.attempt for event in script.events(RegistrationFailed)] == [1]
+    assert script.took() == ["32000 tcp open"]
+
+
+def test_a_stream_that_is_never_open_is_given_up_with_its_attempt():
+    script = Script(TCP)
+    script.move()
+    script.wait(32)
+    assert script.took() == ["0 tcp open", "32000 tcp open"]
+    assert script.mobile.state is MobileState.REGISTERING
+
+
+def test_a_stream_nobody_wants_is_closed():
+    script = Script(TCP)
+    script.move()
+    wanted = script.outs[-1].path
+    script.mobile.move([], script.now)
+    script.tell(Established(wanted, ()), real(wanted))
+    assert script.took() == ["0 tcp open", "0 tcp prefix", "0 tcp close"]
+    assert not script.mobile._streams
+
+
+def test_the_end_of_the_current_stream_starts_an_attempt():
+    script = Script(TCP)
+    script.move()
+    path = opened(script)
+    script.reply(script.last())
+    script.took()
+    script.tell(Closed("reset"), path)
+    assert script.events(StreamLost) == [StreamLost(1, path, "reset")]
+    assert script.took() == ["0 tcp open"]
+    assert script.mobile.attempt == 2
+
+
+def test_a_move_closes_the_streams_of_before():
+    script = Script(TCP)
+    script.move()
+    opened(script)
+    script.took()
+    script.move(OLD)
+    assert script.took() == ["0 tcp close", "0 tcp open"]
+
+
+def test_an_encapsulation_without_codec_is_a_named_drop():
+    script = Script(HTTP_POST)
+    script.move()
+    opened(script)
+    reasons = [event.reason for event in script.events(PacketDropped)]
+    assert reasons == [DropReason.UNKNOWN_CARRIER]
+    assert script.took() == ["0 http-post open", "0 http-post close"]
+
+
+def test_reports_count_data_alone():
+    script = Script(NATIVE, UDP)
+    script.move()
+    script.send(PING)
+    script.give_data(PONG, script.mobile.path)
+    assert script.last().request.report is None
+    script.reply(script.last(), supported=items(UDP))
+    script.wait(1800)
+    report = script.last().request.report
+    assert (report.received, report.sent) == (1, 1)
+    assert report.largest_received > len(PONG)
+
+
+def test_a_probe_carries_the_report_of_its_own_path():
+    script = Script(NATIVE, UDP)
+    script.move()
+    script.send(PING)
+    script.reply(script.last())
+    assert script.last(NATIVE, PROBE).request.report == Report(0, 0, 0)
+
+
+def test_counted_paths_are_bounded():
+    script = Script()
+    script.move()
+    for port in range(1, 200):
+        path = Path(UDP, NEW, Endpoint(NEW.address, port))
+        script.mobile._begin(script.mobile._exchanges.of.__self__._exchanges[0].purpose, path, 0.0)
+    assert len(script.mobile._counters) == MAX_COUNTED_PATHS
+
+
+def test_inner_mtu():
+    script = Script(NATIVE, UDP)
+    assert script.mobile.inner_mtu == 1380
+    script.mobile.packet_too_big(1400)
+    lowered = script.mobile.inner_mtu
+    assert script.mobile._link.outbound.sealed_length(lowered) + 48 <= 1400
+    assert script.mobile._link.outbound.sealed_length(lowered + 4) + 48 > 1400
+    script.mobile.packet_too_big(1500)
+    assert script.mobile.inner_mtu == lowered
+    script.mobile.packet_too_big(-5)
+    assert script.mobile.inner_mtu == 0

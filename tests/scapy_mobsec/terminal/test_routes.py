@@ -1,0 +1,81 @@
+"""Which paths there are, by family, NAT64 and encapsulation."""
+
+from ipaddress import ip_address
+
+import pytest
+from scripted import HTTP, NATIVE, TCP, TLS, UDP, items
+from terminals import MOBILE_LINK, NEW, OLD, OTHER
+
+from contrib_layers.numbers import EncapsulationCode
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.terminal.config import MobileConfiguration
+from scapy_mobsec.terminal.routes import MAX_PATHS, allowed, beginning, path_from, paths
+
+V6 = Endpoint.of("2001:db8::2", 4500)
+OTHER_V6 = ip_address("2001:db8:ffff::1").packed
+PREFIX = ip_address("64:ff9b::").packed[:12]
+
+
+def configured(*encapsulations, **changes):
+    return MobileConfiguration(MOBILE_LINK, OTHER, allow=items(*encapsulations), **changes)
+
+
+def test_udp_comes_first_then_the_cheapest():
+    found = paths(configured(TLS, NATIVE, UDP), [NEW, OLD], (NATIVE, TLS, UDP))
+    assert [(path.encapsulation, path.local.address) for path in found] == [
+        (each, local.address) for each in (UDP, NATIVE, TLS) for local in (NEW, OLD)
+    ]
+
+
+def test_ports():
+    configuration = MobileConfiguration(
+        MOBILE_LINK,
+        OTHER,
+        allow=(
+            EncapsulationItem(EncapsulationCode.NATIVE),
+            EncapsulationItem(EncapsulationCode.UDP),
+            EncapsulationItem(EncapsulationCode.TLS, port=443),
+        ),
+    )
+    native, udp, tls = (path_from(configuration, NEW, each) for each in (NATIVE, UDP, TLS))
+    assert native == Path(NATIVE, Endpoint(NEW.address), Endpoint(OTHER.address))
+    assert udp == Path(UDP, NEW, OTHER)
+    assert tls == Path(TLS, Endpoint(NEW.address), Endpoint(OTHER.address, 443))
+
+
+def test_families():
+    assert path_from(configured(UDP), V6, UDP) is None
+    both = configured(UDP, other_addresses=(OTHER_V6,), nat64_prefix=PREFIX)
+    assert path_from(both, V6, UDP).remote == Endpoint(OTHER_V6, OTHER.port)
+    behind = configured(UDP, nat64_prefix=PREFIX)
+    assert str(path_from(behind, V6, UDP).remote) == "[64:ff9b::cb00:7102]:4500"
+    only_v6 = MobileConfiguration(MOBILE_LINK, Endpoint(OTHER_V6, 4500), nat64_prefix=PREFIX)
+    assert path_from(only_v6, NEW, UDP) is None
+
+
+def test_not_more_paths_than_y_admits():
+    locals_ = [Endpoint.of(f"10.0.0.{n}", 4500) for n in range(1, 8)]
+    assert len(paths(configured(*Encapsulation), locals_, tuple(Encapsulation))) == MAX_PATHS == 8
+
+
+def test_what_an_attempt_begins_with():
+    assert beginning(configured(NATIVE, UDP, TCP)) == (UDP,)
+    assert beginning(configured(TLS, NATIVE, HTTP)) == (NATIVE, TLS, HTTP)
+    assert beginning(configured(UDP, TCP, start=(TCP,))) == (TCP,)
+    assert allowed(configured(TLS, UDP)) == (UDP, TLS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"allow": ()},
+        {"allow": items(UDP, UDP)},
+        {"start": (TCP,)},
+        {"nat64_prefix": bytes(16)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_configurations_that_cannot_be(changes):
+    with pytest.raises(ValueError, match=r"allow|start|prefix"):
+        MobileConfiguration(MOBILE_LINK, OTHER, **changes)

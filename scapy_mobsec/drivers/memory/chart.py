@@ -168,7 +168,6 @@ class _Way:
         self._expected: int | None = None
         self._early: dict[int, bytes] = {}
         self._head = b""
-        self._tunnelled = False
         self._tls: Records | None = None
         self._readable = True
 
@@ -207,7 +206,7 @@ class _Way:
 
     def _without_tunnel(self, data: bytes) -> bytes:
         """Take off the request or answer that makes a tunnel through a forward proxy."""
-        if self._tunnelled or self._tls or self._carrier:
+        if self._tls or self._carrier:
             return data
         data, self._head = self._head + data, b""
         beginning = b"CONNECT " if self._from_client else b"HTTP/1.1 200"
@@ -217,7 +216,6 @@ class _Way:
         if not end:
             self._head = data
             return b""
-        self._tunnelled = True
         return rest
 
     def _without_tls(self, data: bytes) -> bytes:

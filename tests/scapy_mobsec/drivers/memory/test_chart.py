@@ -9,8 +9,11 @@ from scapy_mobsec.drivers.memory import (
     EPOCH,
     SECOND,
     Delay,
+    Duplication,
     ForwardProxy,
+    Loss,
     MemoryNetwork,
+    Reordering,
     Tap,
     chart,
     explained,
@@ -90,11 +93,13 @@ def test_requests_that_end_or_probe():
     assert message_text(request) == "RREQ #3 PROBE lifetime 0"
 
 
-def on_a_stream(encapsulation, *, tls=False, proxy=False, cut=10_000):
+def on_a_stream(
+    encapsulation, *, tls=False, proxy=False, cut=10_000, before=(), after=(), seed=1, patience=1
+):
     """Carry an RREQ and data on a stream, each way; return the chart's words of octets."""
     tap = Tap()
     layer = (lambda user: TlsServer(user, b"certificate")) if tls else (lambda user: user)
-    play = Streams(tap, Delay(0.025), layer=layer)
+    play = Streams(*before, tap, *after, Delay(0.025), layer=layer, seed=seed)
     user = User(play.network)
     remote = Endpoint(SERVER.address, 443)
     stream = TlsClient(user) if tls else user
@@ -102,21 +107,21 @@ def on_a_stream(encapsulation, *, tls=False, proxy=False, cut=10_000):
         stream, remote = ThroughProxy(stream, remote), Endpoint.of("198.51.100.80", 8080)
         ForwardProxy(play.network, play.network.core, remote)
     play.client.connect(Endpoint(CLIENT.address), remote, stream)
-    play.network.run_for(1)
+    play.network.run_for(patience)
     (accepted,) = play.accepted
     mine = client_carrier(encapsulation, SERVER)
     theirs = server_carrier(is_own=lambda host, port: True)
     user.stream.write(mine.start())
-    play.network.run_for(1)
+    play.network.run_for(patience)
     theirs.receive(accepted.data)
     accepted.stream.write(theirs.take_output())
-    play.network.run_for(1)
+    play.network.run_for(patience)
     mine.receive(user.data)
     for carrier, writer in ((mine, user.stream), (theirs, accepted.stream)):
         octets = b"".join(carrier.wrap(udp.Content.ESP, packet) for packet in esp_packets())
         for start in range(0, len(octets), cut):
             writer.write(octets[start : start + cut])
-            play.network.run_for(1)
+            play.network.run_for(patience)
     lines = chart(tap.packets, SAS)
     return [line.split("octets, ")[1] for line in lines if "octets, " in line]
 
@@ -135,6 +140,14 @@ def on_a_stream(encapsulation, *, tls=False, proxy=False, cut=10_000):
 def test_streams(encapsulation, options):
     found = ", ".join(on_a_stream(encapsulation, **options))
     assert found == ", ".join(["RREQ #1", f"data {len(PING)}"] * 2)
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_octets_that_were_lost_and_repeated_are_read_once(where):
+    for seed in range(5):
+        loss = [Loss(0.3, 4), Duplication(0.5), Reordering(0.3, 0.1)]
+        found = on_a_stream(Encapsulation.TCP, cut=50, **{where: loss}, seed=seed, patience=60)
+        assert ", ".join(found) == ", ".join(["RREQ #1", f"data {len(PING)}"] * 2)
 
 
 def test_a_stream_whose_begin_was_not_seen_and_nonsense_on_one():

@@ -29,12 +29,12 @@ def test_udp(ends):
 
 @FAMILIES
 def test_tcp(ends):
-    fields = TcpFields(PSH | ACK, (1 << 32) + 5, 7)
+    fields = TcpFields(PSH | ACK, (1 << 32) + 0x80000005, 7)
     packet = Packet(TCP, *ends, b"octets", fields)
     ip = parse_ip(packet.octets())
     assert pseudo_sum(ip) == 0
     assert ip.payload[:2] == ends[0].port.to_bytes(2, "big")
-    assert ip.payload[4:14] == b"\0\0\0\5\0\0\0\7\x50\x18"
+    assert ip.payload[4:14] == b"\x80\0\0\5\0\0\0\7\x50\x18"
     assert ip.payload[20:] == b"octets"
     assert packet.length == len(packet.octets())
 

@@ -177,6 +177,14 @@ def test_abort_resets_the_peer():
     assert user.story[-1][1] == "established"  # who aborts is not told
 
 
+def test_a_reset_behind_lost_octets_is_asked_for_again():
+    play, connection, _ = opened(Delay(0.025), Losing(2))
+    connection.write(b"lost")
+    connection.abort()
+    play.network.run_for(1)
+    assert play.accepted[0].story[-1][1] == "reset"
+
+
 def test_half_open_until_somebody_speaks():
     play, _, user = opened(Delay(0.025))
     play.client.forget(CLIENT.address)

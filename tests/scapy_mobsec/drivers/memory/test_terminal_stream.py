@@ -98,6 +98,14 @@ def test_close_is_told_to_the_other_end_only(play):
     assert len(play.came(play.mobile)) == 1
 
 
+def test_what_comes_after_close_is_not_told(play):
+    _, mine, theirs = play.open()
+    play.other.terminal.outputs.append(Transmit(b"on its way", theirs))
+    play.other.pump()
+    play.do(play.mobile, Close(mine))
+    assert len(play.came(play.mobile)) == 1
+
+
 def test_refused(play):
     wanted = Path(Encapsulation.TCP, Endpoint(CLIENT.address), Endpoint(SERVER.address, 81))
     play.do(play.mobile, Open(wanted))
@@ -124,6 +132,7 @@ def test_a_move_leaves_half_open_streams_behind(play):
     play.mobile.move(play.segment, Endpoint.of("10.0.0.3", 4500))
     play.network.run_for(10)
     assert len(play.came(play.mobile)) == len(play.came(play.other)) == 1
+    assert play.mobile._streams.open == {}
     play.mobile.move(play.segment, CLIENT)
     play.do(play.other, Transmit(b"hello?", theirs))
     assert play.came(play.other)[1:] == [Closed("reset")]

@@ -293,9 +293,13 @@ class Terminal(ABC, Generic[L]):
         if len(self._transmits) >= MAX_TRANSMITS:
             raise Drop(DropReason.QUEUE_FULL, "packets to send")
 
-    def _send_esp(self, link: L, packet: bytes, path: Path, *, data: bool = False) -> None:
+    def _sent(self, link: L, octets: int, path: Path, *, data: bool) -> None:
+        """Count an ESP packet that is sent."""
         if link.current and link.current.path == path:
-            link.current.sent(len(packet), data=data)
+            link.current.sent(octets, data=data)
+
+    def _send_esp(self, link: L, packet: bytes, path: Path, *, data: bool = False) -> None:
+        self._sent(link, len(packet), path, data=data)
         stream = self._streams.get(path)
         if stream is None and path.encapsulation not in DATAGRAM:
             raise Drop(DropReason.UNKNOWN_STREAM)

@@ -116,7 +116,7 @@ class OtherTerminal(ProvingTerminal):
             self._dropped(drop, arrival.path)
             reply = refusal(message, drop.reason, link.binding, now)
             if reply:
-                self._send_reply(link, reply, arrival.path)
+                self._send_reply(link, reply, arrival.path, link.state_of(arrival.path))
             return
         if attempt.flags & AttemptFlag.CONFIRM:
             self._confirm(link, request, attempt, arrival.path, now)
@@ -187,10 +187,7 @@ class OtherTerminal(ProvingTerminal):
             translations=compare(sent, arrival.observed),
         )
         self._tell(received)
-        new = link.state_of(path) is None
-        state = self._admit(link, path)
-        if new:
-            state.received(arrival.octets, data=False)
+        state = self._admit(link, path, arrival.octets)
         if event is OtherEvent.DEREGISTER:
             self._timers.remove((Timer.EXPIRY, link.home_address))
             self._end(link, EndReason.DEREGISTERED)
@@ -244,7 +241,7 @@ class OtherTerminal(ProvingTerminal):
             translations=items,
             supported=settings.supported,
             selected=selected,
-            report=state.report() if state.received_data or state.sent_data else None,
+            report=state.report(),
             addresses=settings.addresses or None,
         )
         self._reply(link, state, reply, source, now)

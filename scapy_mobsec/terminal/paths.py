@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.messages import RegistrationReply, Report
@@ -53,41 +53,62 @@ class Challenge:
 
 
 @dataclass(slots=True)
-class PathState:
-    """A path with what passed it: octets of ESP packets, and data packets."""
+class Traffic:
+    """What passed a path: octets of ESP packets, and data packets."""
 
-    path: Path
     received_octets: int = 0
     sent_octets: int = 0
-    validated: bool = False
-    challenge: Challenge | None = None
     received_data: int = 0
     sent_data: int = 0
     largest_data: int = 0
+
+
+@dataclass(slots=True)
+class PathState:
+    """What is known of a path in one attempt."""
+
+    path: Path
+    traffic: Traffic = field(default_factory=Traffic)
+    validated: bool = False
+    challenge: Challenge | None = None
+
+    def in_new_attempt(self) -> "PathState":
+        """Return the state of this path in another attempt, which has to validate it anew.
+
+        What it owes while it never answered stays owed: both states count on the same traffic. A
+        place that did answer owes nothing for that time.
+        """
+        traffic = replace(self.traffic, received_octets=0, sent_octets=0)
+        return PathState(self.path, traffic if self.validated else self.traffic)
 
     def allows(self, octets: int, *, reserve: int = 0) -> bool:
         """Tell whether an ESP packet of so many octets may be sent now, and `reserve` more."""
         if self.validated or self.path.encapsulation not in DATAGRAM:
             return True
-        return self.sent_octets + octets + reserve <= AMPLIFICATION * self.received_octets
+        traffic = self.traffic
+        return traffic.sent_octets + octets + reserve <= AMPLIFICATION * traffic.received_octets
 
     def received(self, octets: int, *, data: bool) -> None:
         """Count an authentic ESP packet."""
-        self.received_octets += octets
+        traffic = self.traffic
+        traffic.received_octets += octets
         if data:
-            self.received_data += 1
-            self.largest_data = max(self.largest_data, octets)
+            traffic.received_data += 1
+            traffic.largest_data = max(traffic.largest_data, octets)
 
     def sent(self, octets: int, *, data: bool) -> None:
         """Count an ESP packet that is sent."""
-        self.sent_octets += octets
+        self.traffic.sent_octets += octets
         if data:
-            self.sent_data += 1
+            self.traffic.sent_data += 1
 
-    def report(self) -> Report:
-        """Return the counters as REPORT has them."""
-        largest = min(self.largest_data, 0xFFFF)
-        return Report(self.received_data & _MASK, self.sent_data & _MASK, largest)
+    def report(self) -> Report | None:
+        """Return the counters as REPORT has them, None if no data passed."""
+        traffic = self.traffic
+        if not (traffic.received_data or traffic.sent_data):
+            return None
+        largest = min(traffic.largest_data, 0xFFFF)
+        return Report(traffic.received_data & _MASK, traffic.sent_data & _MASK, largest)
 
     def challenged(
         self, reply: RegistrationReply, now: float, random_bytes: Callable[[int], bytes]

@@ -131,14 +131,14 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     # admission and challenges
 
-    def _admit(self, link: BoundLink, path: Path) -> PathState:
+    def _admit(self, link: BoundLink, path: Path, octets: int = 0) -> PathState:
+        """Admit a path; `octets`: of the ESP packet that is the first of a new account."""
         state = link.paths.get(path)
         if state is None:
-            known = link.state_of(path) or PathState(path)
-            # What a path received and got counts on; but each attempt validates anew.
-            state = PathState(path, known.received_octets, known.sent_octets)
-            state.received_data, state.sent_data = known.received_data, known.sent_data
-            state.largest_data = known.largest_data
+            known = link.state_of(path)
+            state = known.in_new_attempt() if known else PathState(path)
+            if known is None or known.validated:
+                state.received(octets, data=False)
             evicted = link.paths.add(state, link.current)
             if evicted:
                 self._timers.remove((Timer.CHALLENGE, link.home_address, evicted.path))
@@ -154,7 +154,7 @@ class ProvingTerminal(Terminal[BoundLink]):
     ) -> None:
         """Send an RREP on a path, with a challenge if it is not validated. Raises Drop."""
         if state.validated:
-            self._send_reply(link, self._with_use(link, state, reply), source)
+            self._send_reply(link, self._with_use(link, state, reply), source, state)
             return
         challenge, new = state.challenged(reply, now, self._random_bytes)
         if new:
@@ -173,7 +173,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         if state.challenge:
             reply = self._with_use(link, state, state.challenge.reply)
             reply = replace(reply, challenge=state.challenge.octets)
-            self._send_reply(link, reply, source)
+            self._send_reply(link, reply, source, state)
 
     def _with_use(
         self, link: BoundLink, state: PathState, reply: RegistrationReply
@@ -183,12 +183,20 @@ class ProvingTerminal(Terminal[BoundLink]):
             return reply
         return replace(reply, attempt=replace(attempt, flags=int(AttemptFlag.USE)))
 
-    def _send_reply(self, link: BoundLink, reply: RegistrationReply, path: Path) -> None:
+    def _send_reply(
+        self, link: BoundLink, reply: RegistrationReply, source: Path, state: PathState | None
+    ) -> None:
+        """Send an RREP, from another endpoint of Y's if `source` says so; `state`: of the path
+        that it answers. Without one it goes to a place that is not admitted, and is no longer than
+        3 times the RREQ that it refuses. Raises Drop.
+        """
         message = build_reply(reply)
-        state = link.state_of(path)
-        if state and not state.allows(link.signalling_length(len(message))):
-            raise Drop(DropReason.NO_CREDIT, f"{state.received_octets} octets received")
-        self._send_message(link, message, path)
+        octets = link.signalling_length(len(message))
+        if state and not state.allows(octets):
+            raise Drop(DropReason.NO_CREDIT, f"{state.traffic.received_octets} octets received")
+        self._send_message(link, message, source)
+        if state and state.path != source:
+            state.sent(octets, data=False)
 
     def _challenge_due(self, link: BoundLink, path: Path, now: float) -> None:
         state = link.state_of(path)
@@ -267,7 +275,8 @@ class ProvingTerminal(Terminal[BoundLink]):
             self._timers.remove((Timer.REBINDING, home))
         if state.validated:
             return
-        self._tell(PathRejected(home, state.path, state.received_octets, state.sent_octets))
+        traffic = state.traffic
+        self._tell(PathRejected(home, state.path, traffic.received_octets, traffic.sent_octets))
         if state is link.current:
             self._lost(link, state.path, now)
 
@@ -377,11 +386,10 @@ class ProvingTerminal(Terminal[BoundLink]):
             link.waiting.popleft()
             self._attempt_send(partial(self._send_data, link, packet), current.path)
 
-    def _send_esp(self, link: BoundLink, packet: bytes, path: Path, *, data: bool = False) -> None:
+    def _sent(self, link: BoundLink, octets: int, path: Path, *, data: bool) -> None:
         state = link.state_of(path)
-        super()._send_esp(link, packet, path, data=data)
-        if state and state is not link.current:
-            state.sent(len(packet), data=data)
+        if state:
+            state.sent(octets, data=data)
 
     # rule 4
 

@@ -63,7 +63,7 @@ def test_keepalives_and_dummies_are_taken_in_silence(pair):
 
 
 def test_octets_of_the_current_path_are_counted(pair):
-    state = pair.other._homes[pair.as_mobile.home_address].current
+    state = pair.other._homes[pair.as_mobile.home_address].current.traffic
     before = state.received_octets, state.sent_octets
     esp = pair.as_mobile.seal_data(PING)
     pair.to_other(esp, OLD)

@@ -189,7 +189,7 @@ def test_a_validated_path_is_not_challenged(valid):
 
 
 def test_data_waits_for_credit_and_replies_have_a_reserve(pair):
-    state = pair.other._homes[HOME].current
+    state = pair.other._homes[HOME].current.traffic
     sent = 0
     while not pair.other._homes[HOME].waiting:
         pair.other.send(PONG, pair.now)
@@ -217,7 +217,7 @@ def test_a_reply_beyond_the_limit_is_dropped_by_name():
     for number in range(1, 40):
         pair.request(**with_attempt(number))
         later(pair, 2.9)
-    state = pair.other._homes[HOME].state_of(PATH)
+    state = pair.other._homes[HOME].state_of(PATH).traffic
     assert state.sent_octets <= 3 * state.received_octets
     assert DropReason.NO_CREDIT in drops(pair.other)
 
@@ -226,6 +226,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("request"), st.integers(1, 4), st.sampled_from([0, 100, 1000])),
         st.tuples(st.just("probe"), st.integers(1, 4), st.sampled_from([0, 1000])),
+        st.tuples(st.just("elsewhere"), st.integers(1, 4), st.sampled_from([0, 1000])),
         st.tuples(st.just("stale"), st.just(0), st.just(0)),
         st.tuples(st.just("data"), st.just(0), st.just(0)),
         st.tuples(st.just("send"), st.integers(1, 90), st.sampled_from([16, 1200])),
@@ -238,7 +239,8 @@ STEPS = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(STEPS, st.data())
 def test_never_more_than_3_times_what_came_from_a_place_that_never_answered(steps, data):
-    pair, came, went = Pair(), {}, {}
+    alternate = Endpoint(OTHER.address, 4501)
+    pair, came, went = configured(alternates=(alternate,)), {}, {}
     places = (TRANSLATED, ELSEWHERE, OLD)
     pair_receive = pair.to_other
 
@@ -266,10 +268,29 @@ def test_never_more_than_3_times_what_came_from_a_place_that_never_answered(step
                 pair.other.send(PONG[:16] + HOME + bytes(size), pair.now)
             collect(pair.other.transmits(pair.now))
         else:
-            flags = PROBE if kind == "probe" else 0
+            flags = {"probe": PROBE, "elsewhere": PROBE | AttemptFlag.OTHER_PORT}.get(kind, 0)
             collect(pair.request(source, **with_attempt(number, flags), pad=size))
         assert len(pair.other._homes[HOME].waiting) <= MAX_WAITING
         assert len(pair.other._homes[HOME].paths) <= MAX_ADMITTED
+
+
+def test_a_place_that_never_answered_stays_in_debt_over_attempts(pair):
+    """It is suspended, probes in one attempt, and asks in another: still one account."""
+    later(pair, 3.1)
+    link = pair.other._homes[HOME]
+    account = link.suspended.traffic
+    for number, flags in ((6, PROBE), (7, PROBE)):
+        pair.now += 0.1
+        pair.request(**with_attempt(number, flags))
+        assert link.paths.get(PATH).traffic is account
+
+
+def test_a_validated_place_owes_nothing_in_the_next_attempt(valid):
+    for _ in range(100):
+        valid.other.send(PONG, valid.now)
+    valid.other.transmits(valid.now)
+    (reply,) = replies(valid, valid.request(**with_attempt(6)))
+    assert reply.challenge is not None
 
 
 # what becomes of the current path
@@ -699,3 +720,5 @@ def test_answers_from_another_port_or_address(flag, source):
     assert (answer.path.local, answer.path.remote) == (source, TRANSLATED)
     (reply,) = replies(pair, [answer])
     assert reply.sent == describe(Encapsulation.UDP, source, TRANSLATED, TO_MOBILE.spi)
+    traffic = pair.other._homes[HOME].state_of(PATH).traffic
+    assert traffic.sent_octets == len(answer.data)  # rule 3 applies

@@ -1,7 +1,7 @@
 """A client and a server on the network in memory, with any elements between them."""
 
 from scapy_mobsec.drivers.memory import MemoryNetwork, Packet
-from scapy_mobsec.drivers.memory.tcp import TcpStack
+from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.packet.ip import UDP
 from scapy_mobsec.packet.path import Endpoint
 

@@ -90,7 +90,9 @@ class _Reader:
 
     def _segment(self, packet: Packet, tcp: TcpFields) -> str:
         ends = packet.source, packet.destination
-        if tcp.flags & (SYN | ACK) == SYN:
+        known = self._streams.get(ends)
+        begins = tcp.flags & (SYN | ACK) == SYN
+        if begins and (known is None or known.first != tcp.sequence):  # not a SYN seen before
             conversation = _Conversation(packet.destination)
             self._streams[ends] = _Way(conversation, from_client=True)
             self._streams[ends[::-1]] = _Way(conversation, from_client=False)
@@ -165,6 +167,7 @@ class _Way:
     def __init__(self, conversation: _Conversation, *, from_client: bool) -> None:
         self._conversation, self._from_client = conversation, from_client
         self._carrier: StreamCarrier | None = None
+        self.first: int | None = None
         self._expected: int | None = None
         self._early: dict[int, bytes] = {}
         self._head = b""
@@ -174,7 +177,9 @@ class _Way:
     def feed(self, tcp: TcpFields, payload: bytes) -> list[tuple[udp.Content, bytes]]:
         """Take a segment; return the messages that are whole with it."""
         if tcp.flags & SYN:
-            self._expected = tcp.sequence + 1
+            if self.first is None:
+                self.first = tcp.sequence
+                self._expected = tcp.sequence + 1
             return []
         if not payload or self._expected is None or not self._readable:
             return []

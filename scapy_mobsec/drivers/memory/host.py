@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from scapy_mobsec.drivers.memory.network import MemoryNetwork, Segment
 from scapy_mobsec.drivers.memory.packet import ESP, TCP, Packet, TooBig
-from scapy_mobsec.drivers.memory.tcp import TcpStack
+from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.terminal_stream import TerminalStreams
 from scapy_mobsec.packet.ip import UDP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path

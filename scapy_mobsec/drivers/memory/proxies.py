@@ -14,7 +14,7 @@ from scapy_mobsec.drivers.memory.http_relay import HttpRelay, Rewriting
 from scapy_mobsec.drivers.memory.network import Direction, MemoryNetwork, PlacedElement, Segment
 from scapy_mobsec.drivers.memory.packet import TCP, Packet
 from scapy_mobsec.drivers.memory.streams import Layer, Stream, StreamUser
-from scapy_mobsec.drivers.memory.tcp import TcpStack
+from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
 from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.registration.description import Description, HttpHeader

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from scapy_mobsec.drivers.memory.proxies import ThroughProxy
 from scapy_mobsec.drivers.memory.streams import Stream, StreamUser
-from scapy_mobsec.drivers.memory.tcp import TcpStack
+from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal.base import Closed, Established, Input

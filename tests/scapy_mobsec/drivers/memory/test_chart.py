@@ -121,7 +121,8 @@ def on_a_stream(
         octets = b"".join(carrier.wrap(udp.Content.ESP, packet) for packet in esp_packets())
         for start in range(0, len(octets), cut):
             writer.write(octets[start : start + cut])
-            play.network.run_for(patience)
+            play.network.run_for(0.01)
+    play.network.run_for(patience)
     lines = chart(tap.packets, SAS)
     return [line.split("octets, ")[1] for line in lines if "octets, " in line]
 
@@ -147,7 +148,7 @@ def test_octets_that_were_lost_and_repeated_are_read_once(where):
     for seed in range(5):
         loss = [Loss(0.3, 4), Duplication(0.5), Reordering(0.3, 0.1)]
         found = on_a_stream(Encapsulation.TCP, cut=50, **{where: loss}, seed=seed, patience=60)
-        assert ", ".join(found) == ", ".join(["RREQ #1", f"data {len(PING)}"] * 2)
+        assert sorted(", ".join(found).split(", ")) == ["RREQ #1"] * 2 + [f"data {len(PING)}"] * 2
 
 
 def test_a_stream_whose_begin_was_not_seen_and_nonsense_on_one():

@@ -161,14 +161,6 @@ def test_the_end_by_fin():
     assert play.server.connections == play.client.connections == {}
 
 
-def test_nobody_listens():
-    play = Streams(Delay(0.025))
-    user = play.user()
-    play.connect(user, port=80)
-    play.network.run_for(1)
-    assert user.story == [(50.0, "refused")]
-
-
 def test_abort_resets_the_peer():
     play, connection, user = opened(Delay(0.025))
     connection.abort()
@@ -260,12 +252,3 @@ def test_a_firewall_that_forgot_swallows_what_comes():
     play.accepted[0].stream.write(b"hello?")
     play.network.run_for(200)
     assert (user.data, play.accepted[0].story[-1][1]) == (b"", "timed out")
-
-
-def test_local_ports():
-    play = Streams()
-    first, second = (play.connect(play.user()) for _ in range(2))
-    assert first.local.port != second.local.port
-    with pytest.raises(ValueError, match="in use"):
-        play.connect(play.user(), local=first.local.port)
-    assert play.connect(play.user(), local=4500).local == CLIENT

@@ -70,13 +70,13 @@ class Findings:
         return self._passed[usable[0]] if usable else None
 
     def better(self, current: Encapsulation) -> tuple[Encapsulation, ...]:
-        """Return what would be preferred to the current encapsulation, if it passed."""
+        """Return what would be preferred to the current encapsulation, but did not pass yet."""
         if self._decider is Decider.FIXED:
             return ()
         usable = self._usable(self._allowed)
-        if current not in usable:
-            return usable
-        return usable[: usable.index(current)]
+        if current in usable:
+            usable = usable[: usable.index(current)]
+        return tuple(each for each in usable if each not in self._passed)
 
     def _usable(self, passed: Collection[Encapsulation]) -> tuple[Encapsulation, ...]:
         supported = self._allowed if self._supported is None else self._supported

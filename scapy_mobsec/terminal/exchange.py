@@ -26,8 +26,8 @@ JITTER = 0.1
 PADDED_LENGTHS = (1200, 1200, 500)
 """Octets of ESP packet that the transmissions have at least; the last one is for all later ones."""
 
-MAX_EXCHANGES = 12
-"""RREQs under way at once: 8 of an attempt, as many paths as Y admits, and probes beside them."""
+MAX_EXCHANGES = 20
+"""RREQs under way at once: 8 of an attempt, as many paths as Y admits, and those beside them."""
 
 
 class Purpose(Enum):

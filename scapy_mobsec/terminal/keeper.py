@@ -12,11 +12,13 @@ ones, changes to them, watches, and goes back (rules 2, 5, 6 and 9 at work).
 from abc import abstractmethod
 from collections.abc import Callable, Collection
 
+from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import Drop
 from scapy_mobsec.encap import udp
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.messages import RegistrationReply
+from scapy_mobsec.terminal.base import Established
 from scapy_mobsec.terminal.config import MobileConfiguration
 from scapy_mobsec.terminal.counters import MobileSnapshot
 from scapy_mobsec.terminal.deciding import BackOff, Findings
@@ -40,6 +42,11 @@ MAX_ANSWERED = 64
 """RREQs of an attempt whose RREP may come again, with a challenge."""
 
 _ORDER = list(Encapsulation)
+
+
+def is_used(reply: RegistrationReply) -> bool:
+    """Tell whether Y says that the path of its RREP is the current one."""
+    return bool(reply.attempt and reply.attempt.flags & AttemptFlag.USE)
 
 
 class PathKeeper(Requester):
@@ -113,11 +120,25 @@ class PathKeeper(Requester):
         interval = self._configuration.keepalive
         self._keepalive = Keepalive(path.encapsulation, now, interval) if interval else None
         self._send_waiting(now)
+        self._leave_behind(path, now)
         rank = _ORDER.index(path.encapsulation)
         for exchange in self._exchanges.of(Purpose.REGISTER, Purpose.TRY):
             if _ORDER.index(exchange.path.encapsulation) >= rank:
                 self._done(exchange)
                 self._close_unused(exchange.path)
+
+    def _leave_behind(self, path: Path, now: float) -> None:
+        """What was asked on the path before is asked on this one, or not at all."""
+        for exchange in self._exchanges.of(Purpose.KEEPALIVE, Purpose.WATCH, Purpose.REFRESH):
+            if exchange.path != path:
+                self._done(exchange)
+                if exchange.purpose is Purpose.REFRESH:
+                    self._begin(Purpose.REFRESH, path, now)
+
+    def _stream_opened(self, established: Established, path: Path, now: float) -> None:
+        if self._confirmed and self._confirmed == established.wanted:
+            self._confirmed = path
+        super()._stream_opened(established, path, now)
 
     def _begin_care(self, now: float) -> None:
         """After registration: native is probed at once, other better paths later."""
@@ -162,6 +183,9 @@ class PathKeeper(Requester):
             return False
         if lost and self._watch:
             self._fall_back(path, FallBackReason.DATA_LOST, now)
+            return False
+        if exchange.purpose in (Purpose.KEEPALIVE, Purpose.WATCH) and not is_used(reply):
+            self._use(path, now)  # Y has left it
             return False
         return True
 

@@ -11,7 +11,7 @@ The current path, and better ones: `keeper`; RREQs under way, streams, data out:
 
 from collections.abc import Callable, Collection, Sequence
 
-from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag, ReplyCode
+from contrib_layers.numbers import LIFETIME_INFINITE, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.messages import RegistrationReply, missing_required, parse_reply
@@ -34,10 +34,10 @@ from scapy_mobsec.terminal.events import (
     StreamLost,
 )
 from scapy_mobsec.terminal.exchange import GIVE_UP_AFTER, Exchange, Purpose
-from scapy_mobsec.terminal.keeper import PathKeeper
+from scapy_mobsec.terminal.keeper import PathKeeper, is_used
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import PathState
-from scapy_mobsec.terminal.routes import allowed, beginning, path_from, paths
+from scapy_mobsec.terminal.routes import allowed, beginning, path_from, paths, unopened
 from scapy_mobsec.translation import Translation, compare, from_items
 
 SHORTEST_RENEWAL = 1.0
@@ -164,7 +164,9 @@ class MobileTerminal(PathKeeper):
             self._restart(KeepaliveLost(self.attempt, path), now)
         elif purpose is Purpose.WATCH:
             self._fall_back(path, FallBackReason.NO_ANSWER, now)
-        elif purpose is Purpose.REFRESH or (purpose is Purpose.USE and path == self.path):
+        elif purpose is Purpose.REFRESH or (
+            purpose is Purpose.USE and (path == self.path or not self._confirmed)
+        ):
             self._failed(now)
         elif purpose is Purpose.REGISTER and not self._confirmed:
             if not self._exchanges.of(Purpose.REGISTER, Purpose.USE):
@@ -177,6 +179,8 @@ class MobileTerminal(PathKeeper):
             if self.state in (MobileState.REGISTERED, MobileState.REFRESHING):
                 self._restart(StreamLost(self.attempt, path, reason), now)
             return
+        if path == self._known_good:
+            self._known_good = unopened(path)
         for exchange in self._exchanges:
             if exchange.path == path:
                 self._open_later(exchange, now)
@@ -204,7 +208,7 @@ class MobileTerminal(PathKeeper):
             self._tell(ChallengeAnswered(self.attempt, arrival.path, solicited))
         elif not exchange:
             raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{reply.identification:016x}")
-        if reply.challenge is not None and reply.sent is None and not _is_used(reply):
+        if reply.challenge is not None and reply.sent is None and not is_used(reply):
             return  # no answer to an RREQ, but a challenge alone (rule 4)
         if exchange:
             self._answer(exchange, reply, arrival, now)
@@ -230,7 +234,7 @@ class MobileTerminal(PathKeeper):
         """Handle the RREP, code 0, of an RREQ that is under way. Raises Drop."""
         seen, own = self._learn(exchange, reply, arrival)
         purpose, path = exchange.purpose, exchange.path
-        is_current = _is_used(reply)
+        is_current = is_used(reply)
         rtt = now - exchange.outstanding[reply.identification]
         if purpose is not Purpose.USE or is_current:
             self._done(exchange)
@@ -326,11 +330,6 @@ class MobileTerminal(PathKeeper):
             self._begin(Purpose.DEREGISTER, path, now)
         else:
             self._send_requests(self._new_paths(self._encapsulations), now)
-
-
-def _is_used(reply: RegistrationReply) -> bool:
-    """Tell whether Y says that the path of its RREP is the current one."""
-    return bool(reply.attempt and reply.attempt.flags & AttemptFlag.USE)
 
 
 def _only_tried(path: Path, found: Collection[Path]) -> bool:

@@ -11,14 +11,13 @@ When an attempt begins, and what an answer means, is in `mobile`.
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
 
 from contrib_layers.numbers import ITEM_INSIDE_TLS
 from scapy_mobsec.drops import Drop
 from scapy_mobsec.encap.carrier import StreamCarrier
 from scapy_mobsec.encap.stream import client_carrier
 from scapy_mobsec.esp.sa import InboundSa, Opened
-from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.terminal.base import Close, Established, Open, Terminal, Transmit
@@ -34,7 +33,7 @@ from scapy_mobsec.terminal.exchange import Exchange, Exchanges, Purpose
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requests import OUTER_MTU, Requests, inner_mtu
-from scapy_mobsec.terminal.routes import item_of
+from scapy_mobsec.terminal.routes import item_of, unopened
 from scapy_mobsec.terminal.signalling import Inner
 from scapy_mobsec.terminal.streams import WaitingData
 from scapy_mobsec.terminal.watch import DataWatch, PathCounters
@@ -265,8 +264,7 @@ class Requester(Terminal[Link]):
 
     def _open_later(self, exchange: Exchange, now: float) -> None:
         """Open the stream of an exchange again: it could not be, or was closed before its use."""
-        path = exchange.path
-        exchange.path = replace(path, local=Endpoint(path.local.address))
+        exchange.path = unopened(exchange.path)
         exchange.postpone(now)
 
     def _close_stream(self, path: Path) -> None:

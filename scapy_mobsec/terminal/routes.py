@@ -5,6 +5,7 @@ the prefix of a NAT64 (RFC 6052 section 2.2).
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import EncapsulationItem
@@ -61,6 +62,11 @@ def path_from(
     port = item_of(configuration, encapsulation).port or configuration.other_terminal.port
     local_port = local.port if encapsulation is Encapsulation.UDP else 0
     return Path(encapsulation, Endpoint(local.address, local_port), Endpoint(address, port))
+
+
+def unopened(path: Path) -> Path:
+    """Return the path that a stream has before it is open: its local port may be any."""
+    return replace(path, local=Endpoint(path.local.address))
 
 
 def _address(configuration: MobileConfiguration, local: Endpoint) -> bytes | None:

@@ -23,7 +23,10 @@ WITHOUT_TEST = {
     Path("scapy_mobsec/drops.py"),
     Path("scapy_mobsec/__main__.py"),
 }
-OF_TWO_SOURCES = {Path("scapy_mobsec/registration/test_equality.py")}
+OF_TWO_SOURCES = {
+    Path("scapy_mobsec/registration/test_equality.py"),
+    Path("scapy_mobsec/terminal/test_parallel.py"),
+}
 
 
 def has_code(path):

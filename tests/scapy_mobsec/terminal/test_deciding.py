@@ -57,9 +57,11 @@ def test_the_newest_selection_counts():
 
 def test_a_floor_that_no_selection_breaks():
     known = findings(TLS, HTTP)
-    known.learn(reply(UDP, TCP), PATHS[TLS], (), 1)
+    known.learn(reply(UDP, TCP), PATHS[HTTP], (), 1)
     assert known.choice() is None
     assert known.better(HTTP) == (TLS,)
+    known.learn(reply(UDP, TCP), PATHS[TLS], (), 2)
+    assert known.better(HTTP) == ()  # it passed, and is not selected
 
 
 def test_a_translation_of_either_view_keeps_traversal():

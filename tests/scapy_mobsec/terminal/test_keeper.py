@@ -1,5 +1,6 @@
 """X's care for its registration, as charts: what comes in, what must go out, and when."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from terminals import OLD, PING, PONG, TRANSLATED
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.messages import Report
 from scapy_mobsec.registration.transitions import MobileState
-from scapy_mobsec.terminal.base import Established
+from scapy_mobsec.terminal.base import Closed, Established
 from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.events import (
     FallBackReason,
@@ -268,3 +269,72 @@ def test_an_attempt_forgets_the_paths_before():
     assert script.mobile.path.encapsulation is UDP
     script.wait(3)
     assert not [line for line in script.took() if "native" in line]
+
+
+def test_a_refresh_goes_on_along_the_new_path():
+    script = registered(NATIVE, UDP, lifetime=2)
+    script.wait(1.0)
+    assert script.took()[-1] == "1000 udp RREQ #1 1/1"
+    refresh = script.open[-1]
+    script.reply(script.last(NATIVE, PROBE), flags=PROBE, **BOTH)
+    script.reply(script.last(NATIVE, USE), **BOTH)
+    assert script.took()[-1] == "1000 native RREQ #1 1/1"
+    script.reply(refresh, flags=0, challenge=CHALLENGE)  # Y uses another path: no surprise
+    assert script.mobile.attempt == 1
+    script.reply(script.last(NATIVE, 0))
+    assert script.mobile.state is MobileState.REGISTERED
+
+
+def test_a_keepalive_of_the_path_before_is_not_missed():
+    script = registered(NATIVE, UDP, keepalive=20)
+    native = script.last(NATIVE)
+    script.wait(60.1)
+    assert script.took()[-1].endswith("udp RREQ #1 1/1 PROBE")
+    script.mobile._use(native.path, script.now)
+    script.collect()
+    script.reply(script.last(NATIVE, USE), **BOTH)
+    script.wait(5)
+    assert script.events(KeepaliveLost) == []
+
+
+def test_y_has_left_the_path_and_is_told_to_use_it():
+    script = registered(UDP, keepalive=20)
+    script.wait(60.1)
+    script.took()
+    script.reply(script.last(), flags=PROBE)
+    assert script.took() == ["60100 udp RREQ #1 1/1 USE"]
+
+
+def test_what_passed_but_was_not_selected_is_not_probed_again():
+    script = registered()
+    script.reply(script.last(NATIVE), flags=PROBE, selected=items(UDP))
+    script.took()
+    script.wait(700)
+    assert script.took() == []
+
+
+def test_a_known_good_stream_that_was_closed_is_opened_again():
+    script = Script(UDP, TCP, start=(TCP,), decider=Decider.MOBILE)
+    script.move()
+    wanted = script.outs[0].path
+    tcp = replace(wanted, local=Endpoint(wanted.local.address, 50_000))
+    script.tell(Established(wanted, ()), tcp)
+    script.reply(script.last(TCP))
+    script.wait(10.1)
+    script.reply(script.last(UDP), flags=PROBE)
+    script.reply(script.last(UDP, USE))
+    script.tell(Closed("idle"), tcp)
+    script.send(PING)
+    script.took()
+    script.wait(3.0)
+    script.send(PING)
+    assert script.took()[-1].endswith("tcp open")
+    again = replace(wanted, local=Endpoint(wanted.local.address, 50_001))
+    script.tell(Established(wanted, ()), again)
+    assert [line.split(" ", 1)[1] for line in script.took()] == [
+        "tcp prefix",
+        "tcp RREQ #1 1/1 USE",
+        "tcp data",
+    ]
+    script.reply(script.last(TCP, USE))
+    assert script.mobile.path == script.mobile._confirmed == again

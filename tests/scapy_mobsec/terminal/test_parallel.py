@@ -220,6 +220,17 @@ def test_a_copy_that_was_faster_is_undone():
     assert len(script.events(Registered)) == 1
 
 
+def test_a_proven_path_that_y_never_takes_ends_the_attempt():
+    script = Script(UDP)
+    script.mobile.move([OLD, NEW], script.now)
+    script.collect()
+    for out in script.outs[1::-1]:
+        script.reply(out, flags=0, challenge=CHALLENGE)
+    script.wait(32)
+    assert len(script.events(RegistrationFailed)) == 1
+    assert script.mobile.attempt == 2
+
+
 # refusals and corrections
 
 

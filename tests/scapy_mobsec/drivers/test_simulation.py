@@ -20,7 +20,14 @@ from scapy_mobsec.drivers.simulation import (
     run_handover,
 )
 from scapy_mobsec.packet.ip import internet_checksum, parse_ip, parse_udp
-from scapy_mobsec.terminal.events import BindingMoved, Moved, Registered, RegistrationReceived
+from scapy_mobsec.terminal.events import (
+    BindingMoved,
+    ChallengeAnswered,
+    Moved,
+    PathValidated,
+    Registered,
+    RegistrationReceived,
+)
 
 PINGS = round(DURATION / PING_INTERVAL) - 1
 
@@ -41,7 +48,8 @@ def test_same_seed_same_octets(result):
 
 
 def test_the_story_at_x(result):
-    assert {type(event) for _, event in result.mobile_events} == {Moved, Registered}
+    kinds = {type(event) for _, event in result.mobile_events}
+    assert kinds == {Moved, Registered, ChallengeAnswered}
     assert [event.new.local for _, event in of_type(result.mobile_events, Moved)] == [
         UNTRANSLATED,
         BEHIND_NAT,
@@ -52,7 +60,8 @@ def test_the_story_at_x(result):
 
 
 def test_the_story_at_y(result):
-    assert {type(event) for _, event in result.other_events} == {RegistrationReceived, BindingMoved}
+    kinds = {type(event) for _, event in result.other_events}
+    assert kinds == {RegistrationReceived, BindingMoved, PathValidated}
     moved = of_type(result.other_events, BindingMoved)
     assert [str(event.new.remote).partition(":")[0] for _, event in moved] == [
         "198.51.100.2",
@@ -109,7 +118,9 @@ def test_the_captures(result):
             ip = parse_ip(octets)
             assert internet_checksum(octets[:20]) == 0
             assert parse_udp(ip, verify=True).payload
-    assert len(result.captures["mobile"]) == len(result.captures["other"]) == 2 * (PINGS + 3)
+    # of each ping both ways; of each move RREQ, RREP and CONFIRM
+    passed = 2 * PINGS + 3 * len(result.moves)
+    assert len(result.captures["mobile"]) == len(result.captures["other"]) == passed
 
 
 def test_no_sequence_number_twice(result):
@@ -119,6 +130,11 @@ def test_no_sequence_number_twice(result):
         assert {payload[:4] for payload in payloads} == {
             sa.spi.to_bytes(4, "big") for sa in result.sas
         }
+
+
+def test_the_picture_shows_who_was_where(result):
+    assert "X 10.0.0.2 (from 1 s until 2 s)" in result.picture
+    assert "Y 203.0.113.2" in result.picture
 
 
 def test_topology_moves_by_hand():

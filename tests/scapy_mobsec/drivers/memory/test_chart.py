@@ -20,7 +20,7 @@ from scapy_mobsec.drivers.memory import (
 )
 from scapy_mobsec.drivers.memory.chart import message_text
 from scapy_mobsec.drivers.memory.links import too_big
-from scapy_mobsec.drivers.memory.packet import ACK, AH, ESP, TCP, Packet, TcpFields
+from scapy_mobsec.drivers.memory.packet import ACK, AH, ESP, SYN, TCP, Packet, TcpFields
 from scapy_mobsec.drivers.memory.proxies import ThroughProxy
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
 from scapy_mobsec.encap import udp
@@ -149,6 +149,34 @@ def test_octets_that_were_lost_and_repeated_are_read_once(where):
         loss = [Loss(0.3, 4), Duplication(0.5), Reordering(0.3, 0.1)]
         found = on_a_stream(Encapsulation.TCP, cut=50, **{where: loss}, seed=seed, patience=60)
         assert sorted(", ".join(found).split(", ")) == ["RREQ #1"] * 2 + [f"data {len(PING)}"] * 2
+
+
+def test_a_repeated_syn_begins_nothing_and_a_gap_is_waited_for():
+    request, _ = esp_packets()
+    frame = b"IKETCP" + (len(request) + 2).to_bytes(2, "big") + request
+
+    def segment(sequence, flags, payload=b""):
+        return START, Packet(TCP, CLIENT, SERVER, payload, TcpFields(flags, sequence))
+
+    lines = chart(
+        [
+            segment(99, SYN),
+            segment(100, ACK, frame[:10]),
+            segment(99, SYN),
+            segment(150, ACK, frame[50:]),
+            segment(105, ACK, frame[5:60]),
+            segment(100, ACK, frame),
+        ],
+        SAS,
+    )
+    assert [line.rpartition("  ")[2] for line in lines] == [
+        "SYN",
+        "10 octets",
+        "SYN",
+        f"{len(frame) - 50} octets",
+        "55 octets, RREQ #1",
+        f"{len(frame)} octets",
+    ]
 
 
 def test_a_stream_whose_begin_was_not_seen_and_nonsense_on_one():

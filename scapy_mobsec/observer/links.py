@@ -43,15 +43,24 @@ class Move:
 
     @property
     def moved(self) -> str:
-        """Which end changed: source, destination or both, seen in the direction of `new`."""
-        if self.old.source_endpoint == self.new.source_endpoint:
-            return "destination"
-        same_peer = self.old.destination_endpoint == self.new.destination_endpoint
-        return "source" if same_peer else "both"
+        """What changed, seen in the direction of `new`: source, destination, both, encapsulation.
+
+        Encapsulation: neither address changed. Where it changed too, ports do not count.
+        """
+        old, new = self.old, self.new
+        if old.encapsulation is new.encapsulation:
+            source = old.source_endpoint != new.source_endpoint
+            destination = old.destination_endpoint != new.destination_endpoint
+        else:
+            source = old.source != new.source
+            destination = old.destination != new.destination
+        if source and destination:
+            return "both"
+        return "source" if source else "destination" if destination else "encapsulation"
 
     @property
     def left(self) -> Endpoint:
-        """The endpoint that was given up; of both, the source."""
+        """The endpoint that was given up; the source, unless the destination alone moved."""
         at_destination = self.moved == "destination"
         return self.old.destination_endpoint if at_destination else self.old.source_endpoint
 

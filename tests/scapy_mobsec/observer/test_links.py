@@ -56,6 +56,20 @@ def test_a_change_of_encapsulation_is_a_move(bench):
     bench.see(bench.up(OLD), bench.native(bench.seal(TO_GATEWAY)))
     (move,) = bench.report.moves
     assert move.new.encapsulation is Encapsulation.NATIVE
+    assert (move.moved, move.peer) == ("encapsulation", Endpoint(GATEWAY.address))
+
+
+def test_ports_that_go_with_the_encapsulation_hide_nothing(bench):
+    bench.see(bench.up(OLD), bench.native(bench.seal(TO_GATEWAY), NEW))
+    (move,) = bench.report.moves
+    assert (move.moved, move.left, move.reached) == ("source", OLD, Endpoint(NEW.address))
+    assert move.peer == Endpoint(GATEWAY.address)
+
+
+def test_both_ends_moved(bench):
+    elsewhere = Endpoint.of("203.0.113.9", 4500)
+    bench.see(bench.up(OLD), bench.udp(bench.seal(TO_GATEWAY), NEW, elsewhere))
+    (move,) = bench.report.moves
     assert (move.moved, move.peer) == ("both", None)
 
 

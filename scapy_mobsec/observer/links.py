@@ -14,8 +14,8 @@ from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.packet.path import Endpoint
 
-MAX_INNER_PAIRS = 262_144
-MAX_MOVES = 100_000
+MAX_INNER_PAIRS = 65_536
+MAX_MOVES = 20_000
 
 InnerPair = frozenset[bytes]
 OuterPair = frozenset[tuple[bytes, int]]

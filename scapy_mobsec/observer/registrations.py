@@ -17,7 +17,7 @@ from scapy_mobsec.registration.messages import (
 )
 from scapy_mobsec.translation import Translation, compare
 
-MAX_REGISTRATIONS = 100_000
+MAX_REGISTRATIONS = 20_000
 MAX_WAITING = 4096
 UNSPECIFIED = bytes(4)
 _PORTS = MOBILE_IP_PORT.to_bytes(2, "big") * 2

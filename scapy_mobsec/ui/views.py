@@ -1,6 +1,7 @@
 """Reports as tables for people. Views only render; nothing is decided here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +15,11 @@ from scapy_mobsec.observer.registrations import Registration, Sighting
 from scapy_mobsec.registration.description import Description, HeaderDescriptor
 from scapy_mobsec.translation import Translation, describe_all, show_header
 
+T = TypeVar("T")
+
 PIPED_WIDTH = 132
+MAX_ROWS = 500
+"""Entries of one table; people do not read more, and JSON has all of them."""
 
 
 def print_report(report: Report, console: Console, *, summary_only: bool = False) -> None:
@@ -74,6 +79,14 @@ def table_of(title: str, *columns: str) -> Table:
     return table
 
 
+def shown(table: Table, entries: Sequence[T]) -> Sequence[T]:
+    """The entries that have room in a table; its caption tells of the others."""
+    if len(entries) > MAX_ROWS:
+        table.caption = f"and {len(entries) - MAX_ROWS} more: -T json shows all"
+        table.caption_justify = "left"
+    return entries[:MAX_ROWS]
+
+
 def add_row(table: Table, *cells: Text | str) -> None:
     """Add a row as it is: brackets, as of IPv6 endpoints, are no markup."""
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
@@ -83,7 +96,7 @@ def _registrations(title: str, entries: list[Registration], start: int) -> Table
     if not entries:
         return None
     table = table_of(title, "Attempt", "What", "Detail")
-    for entry in entries:
+    for entry in shown(table, entries):
         attempt = entry.request.attempt
         assert attempt is not None
         flags = " ".join(flag.name or "" for flag in AttemptFlag if attempt.flags & flag)
@@ -147,7 +160,7 @@ def _moves(moves: list[Move], start: int) -> Table | None:
     if not moves:
         return None
     table = table_of("Moves", "Time", "Endpoints", "How")
-    for move in moves:
+    for move in shown(table, moves):
         peer = "both ends moved" if move.peer is None else f"peer {move.peer}"
         told = "by registration" if move.signalled else "no registration seen"
         old, new = move.old.encapsulation.value, move.new.encapsulation.value
@@ -165,7 +178,7 @@ def _sas(sas: list[ObservedSa], start: int) -> Table | None:
     if not sas:
         return None
     table = table_of("Security associations", "SPI", "Link", "Suite", "Packets", "Outer path")
-    for sa in sas:
+    for sa in shown(table, sas):
         add_row(
             table,
             f"0x{sa.spi:08x}",

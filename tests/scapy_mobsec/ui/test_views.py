@@ -4,6 +4,7 @@ import pytest
 from frames import NEW, OLD, TO_GATEWAY, Bench, reply, request, signalling
 from rich.console import Console
 
+import scapy_mobsec.ui.views as views_module
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import (
     AhHeader,
@@ -107,3 +108,13 @@ def test_brackets_are_no_markup():
     headers = (HttpHeader("GET", "gw", "/[/red]"), AhHeader(1))
     bench.see(bench.up(payload=signalling(request(sent=headers))))
     assert "/[/red]" in printed(bench)
+
+
+def test_tables_end_and_say_so(monkeypatch):
+    monkeypatch.setattr(views_module, "MAX_ROWS", 2)
+    bench = Bench()
+    bench.see(*(bench.up(Endpoint(NEW.address, port)) for port in range(1, 10)))
+    text = printed(bench)
+    assert "and 6 more: -T json shows all" in text
+    assert "frame 3" in text
+    assert "frame 4" not in text

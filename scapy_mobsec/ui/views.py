@@ -115,7 +115,12 @@ def _registration_rows(entry: Registration, start: int) -> Iterable[tuple[str, T
     if entry.observed is not None:
         yield "observed", description_line(entry.observed)
     yield "captured", description_line(asked.captured)
-    yield "translated", _translations(entry.translations)
+    known = entry.observed is not None or entry.told is not None
+    where = "no translator on the way" if known else "no translator before the point of capture"
+    yield "translated", _translations(entry.translations, f"nothing: {where}")
+    if entry.told is not None and entry.told != entry.translations:
+        text = _translations(entry.told, "nothing")
+        yield "RREP tells", Text.assemble(text, "  CONTRADICTS WHAT IT OBSERVED")
     if reply is None or entry.answered is None or entry.round_trip_ns is None:
         yield "RREP", Text("not in this capture", style="yellow")
         return
@@ -150,9 +155,9 @@ def code_text(code: int) -> str:
     return f"{name} ({code})"
 
 
-def _translations(translations: tuple[Translation, ...]) -> Text:
+def _translations(translations: tuple[Translation, ...], nothing: str = "") -> Text:
     if not translations:
-        return Text("nothing: no translator on the way", style="green")
+        return Text(nothing, style="green")
     return Text("\n".join(describe_all(translations)), style="bold yellow")
 
 
@@ -163,6 +168,8 @@ def _moves(moves: list[Move], start: int) -> Table | None:
     for move in shown(table, moves):
         peer = "both ends moved" if move.peer is None else f"peer {move.peer}"
         told = "by registration" if move.signalled else "no registration seen"
+        if move.refused:
+            told = "by registration, REFUSED"
         old, new = move.old.encapsulation.value, move.new.encapsulation.value
         add_row(
             table,

@@ -111,3 +111,13 @@ def test_moves_are_bounded_but_all_counted(bench, monkeypatch):
     assert len(bench.report.moves) == 2
     assert summary.moves == 5
     assert bench.report.not_kept == 3
+
+
+def test_the_same_private_addresses_between_other_hosts_are_another_link():
+    bench = Bench(Keys(gcm(TO_GATEWAY), gcm(0x3003)))
+    elsewhere = Endpoint.of("203.0.113.9", 4500)
+    inner = build_ip(HOME, INNER_HOST, 1, b"ping")
+    for _ in range(3):
+        bench.see(bench.up(OLD), bench.udp(bench.seal(0x3003, inner), NEW, elsewhere))
+    assert [sa.link for sa in bench.report.sas] == [1, 2]
+    assert bench.report.moves == []

@@ -118,3 +118,18 @@ def test_tables_end_and_say_so(monkeypatch):
     assert "and 6 more: -T json shows all" in text
     assert "frame 3" in text
     assert "frame 4" not in text
+
+
+def test_a_reply_that_contradicts_itself_is_shouted_at():
+    bench = Bench()
+    bench.see(bench.up(NEW, payload=signalling(request(source=INSIDE))))
+    sent = request(source=NEW).sent
+    bench.see(bench.down(NEW, payload=signalling(reply(observed=sent, translations=()))))
+    assert "CONTRADICTS" in printed(bench)
+
+
+def test_a_refused_move_says_so():
+    bench = Bench()
+    bench.see(bench.up(OLD), bench.up(NEW, payload=signalling(request())))
+    bench.see(bench.down(NEW, payload=signalling(reply(code=129))))
+    assert "by registration, REFUSED" in printed(bench)

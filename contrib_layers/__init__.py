@@ -38,11 +38,17 @@ def scapy_ext(ext: Any) -> None:
     install()
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__getattr__("__all__")})
+
+
 def __getattr__(name: str) -> Any:
     # Layer names begin with a capital. Anything else (`numbers`) must not cost an import of Scapy.
-    if name[:1].isupper():
+    if name[:1].isupper() or name == "__all__":
         from contrib_layers import shim
 
+        if name == "__all__":
+            return [*shim.__all__, "install"]
         if name in shim.__all__:
             return getattr(shim, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

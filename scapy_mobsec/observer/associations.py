@@ -14,7 +14,7 @@ from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.observer.sequences import SeenSequences
 from scapy_mobsec.packet.ip import parse_ip
 
-MAX_SAS = 65_536
+MAX_SAS = 16_384
 MAX_SPANS = 256
 NEXT_HEADER_IPV4 = 4
 NEXT_HEADER_IPV6 = 41
@@ -102,6 +102,7 @@ class Associations:
     def __init__(self, keys: KeySource) -> None:
         self._keys = keys
         self._opened: dict[int, list[ObservedSa]] = {}
+        self._open_count = 0
         self._closed: dict[tuple[int, bytes], ObservedSa] = {}
         self.overflow = ObservedSa(0)
         """Counts of the packets of SAs beyond the limit."""
@@ -112,7 +113,7 @@ class Associations:
         yield from self._closed.values()
 
     def __len__(self) -> int:
-        return sum(map(len, self._opened.values())) + len(self._closed)
+        return self._open_count + len(self._closed)
 
     def open(self, packet: bytes, outer: Outer) -> tuple[ObservedSa, Opened]:
         """Decrypt an ESP packet of at least 8 octets with the key that fits, count it at its SA.
@@ -171,6 +172,7 @@ class Associations:
             _add_counts(self.overflow, sa)
             raise Drop(DropReason.SA_LIMIT, f"more than {MAX_SAS}")
         self._opened.setdefault(sa.spi, []).append(sa)
+        self._open_count += 1
 
     def _count_failure(self, spi: int, outer: Outer, failure: Drop) -> None:
         sa = self.sa_of(spi, outer)

@@ -1,10 +1,10 @@
 """Links and their moves, told from authentic packets alone.
 
 A link is all SAs that two terminals share. SAs belong together when they run between the same
-two outer endpoints, or when they carry traffic between the same two inner addresses: so a
-re-keyed SA is recognised after a move, too. A link has moved when the newest packet of one of
-its SAs comes by other outer endpoints than before; the reverse SA and re-keyed ones that follow
-to the same endpoints belong to that move.
+two outer endpoints, or when they carry traffic between the same two inner addresses and one outer
+address stayed: so a re-keyed SA is recognised after a move, too. A link has moved when the newest
+packet of one of its SAs comes by other outer endpoints than before; the reverse SA and re-keyed
+ones that follow to the same endpoints belong to that move.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.packet.path import Endpoint
 
-MAX_INNER_PAIRS = 262_144
-MAX_MOVES = 100_000
+MAX_INNER_PAIRS = 65_536
+MAX_MOVES = 20_000
 
 InnerPair = frozenset[bytes]
 OuterPair = frozenset[tuple[bytes, int]]
@@ -40,18 +40,29 @@ class Move:
     evidence: Evidence
     signalled: bool
     spis: list[int]
+    refused: bool = False
+    """The registration that told it was refused."""
 
     @property
     def moved(self) -> str:
-        """Which end changed: source, destination or both, seen in the direction of `new`."""
-        if self.old.source_endpoint == self.new.source_endpoint:
-            return "destination"
-        same_peer = self.old.destination_endpoint == self.new.destination_endpoint
-        return "source" if same_peer else "both"
+        """What changed, seen in the direction of `new`: source, destination, both, encapsulation.
+
+        Encapsulation: neither address changed. Where it changed too, ports do not count.
+        """
+        old, new = self.old, self.new
+        if old.encapsulation is new.encapsulation:
+            source = old.source_endpoint != new.source_endpoint
+            destination = old.destination_endpoint != new.destination_endpoint
+        else:
+            source = old.source != new.source
+            destination = old.destination != new.destination
+        if source and destination:
+            return "both"
+        return "source" if source else "destination" if destination else "encapsulation"
 
     @property
     def left(self) -> Endpoint:
-        """The endpoint that was given up; of both, the source."""
+        """The endpoint that was given up; the source, unless the destination alone moved."""
         at_destination = self.moved == "destination"
         return self.old.destination_endpoint if at_destination else self.old.source_endpoint
 
@@ -100,8 +111,11 @@ class Links:
         evidence: Evidence,
         time_ns: int,
         frame: int,
-    ) -> None:
-        """Take note of the newest authentic packet of an SA. Call it with no other packet."""
+    ) -> Move | None:
+        """Take note of the newest authentic packet of an SA; return the move that it made.
+
+        Call it with no other packet.
+        """
         link = self._link_of(sa, outer, inner)
         if inner is not None and len(self._by_inner) < MAX_INNER_PAIRS:
             self._by_inner.setdefault(inner, link)
@@ -116,13 +130,19 @@ class Links:
             spis = [sa.spi]
             move = Move(link.number, time_ns, frame, old, outer, evidence, signalled, spis)
             self._record(link, move)
+            sa.outer = outer
+            return move
         sa.outer = outer
+        return None
 
     def _link_of(self, sa: ObservedSa, outer: Outer, inner: InnerPair | None) -> ObservedLink:
         if sa.link is not None:
             return self._links[sa.link - 1]
-        link = self._by_inner.get(inner) if inner is not None else None
-        link = link or self._by_pair.get(outer.pair)
+        link = self._by_pair.get(outer.pair)
+        if link is None and inner is not None:
+            known = self._by_inner.get(inner)
+            # Private addresses overlap: the same ones between other hosts are another link.
+            link = known if known and _shares_an_end(known.outer, outer) else None
         if link is None:
             link = ObservedLink(len(self._links) + 1, outer)
             self._links.append(link)
@@ -147,6 +167,10 @@ def _join_move(move: Move, sa: ObservedSa, evidence: Evidence) -> None:
         move.spis.append(sa.spi)
     if evidence is Evidence.REGISTRATION:
         move.signalled = True
+
+
+def _shares_an_end(one: Outer, other: Outer) -> bool:
+    return not {one.source, one.destination}.isdisjoint({other.source, other.destination})
 
 
 def _in_direction_of(old: Outer, new: Outer) -> Outer:

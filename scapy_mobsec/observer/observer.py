@@ -75,10 +75,13 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an observer knows so far. `refused`: registrations answered with another code than 0.
+    """What an observer knows so far.
+
+    refused: RREQs answered with another code than 0, or poorly formed and not answered.
 
     first_time, last_time: of the frames fed, in nanoseconds since the Unix epoch, 0 without any.
-    not_kept: registrations and moves that were counted only.
+    not_kept: registrations and moves that were counted only. replies_without_request: RREPs whose
+    RREQ was not seen.
     """
 
     summary: Summary
@@ -90,6 +93,7 @@ class Report:
     moves: list[Move]
     drops: dict[DropReason, int]
     not_kept: int
+    replies_without_request: int
 
 
 class _Frame(NamedTuple):
@@ -166,6 +170,7 @@ class Observer:
             self._links.moves,
             dict(self._drops),
             not_kept,
+            self._registrations.replies_without_request,
         )
 
     def _observe(self, octets: bytes, link_type: int, frame: _Frame) -> None:
@@ -215,11 +220,12 @@ class Observer:
         self, sa: ObservedSa, opened: Opened, outer: Outer, frame: _Frame, newest: bool
     ) -> None:
         message: Message | None = None
+        move: Move | None = None
         inner: tuple[bytes, bytes] | None = None
         malformed: Drop | None = None
         try:
             inner = _inner_addresses(opened)
-            message = registration_in(opened)
+            message, malformed = registration_in(opened)
         except Drop as drop:
             malformed = drop
         if not _moves_nothing(message):
@@ -227,7 +233,7 @@ class Observer:
             if newest:
                 evidence = Evidence.DATA if message is None else Evidence.REGISTRATION
                 pair = None if inner is None else frozenset(inner)
-                self._links.follow(sa, outer, pair, evidence, frame.time_ns, frame.number)
+                move = self._links.follow(sa, outer, pair, evidence, frame.time_ns, frame.number)
         if message is not None:
             sighting = Sighting(
                 frame.number,
@@ -237,23 +243,19 @@ class Observer:
                 opened.verified,
                 inner[0] if inner else None,
             )
-            self._registrations.note(message, sighting)
+            self._registrations.note(message, sighting, move)
         if malformed is not None:
             raise malformed
 
     def _is_duplicate(self, frame: _Frame) -> bool:
         """Note the frame. Returns whether the same octets were seen within a second."""
         recent = self._recent
-        while recent:
-            oldest, seen_at = next(iter(recent.items()))
-            recently = abs(frame.time_ns - seen_at) <= DUPLICATE_WINDOW_NS
-            if recently and len(recent) < MAX_RECENT_FRAMES:
-                break
-            del recent[oldest]
-        known = frame.digest in recent
+        seen_at = recent.get(frame.digest)
         recent[frame.digest] = frame.time_ns
         recent.move_to_end(frame.digest)
-        return known
+        if len(recent) > MAX_RECENT_FRAMES:
+            recent.popitem(last=False)
+        return seen_at is not None and abs(frame.time_ns - seen_at) <= DUPLICATE_WINDOW_NS
 
     def _knows_flow(self, outer: Outer) -> bool:
         return bool(self._flows) and outer.pair in self._flows

@@ -2,10 +2,12 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from contrib_layers.numbers import MOBILE_IP_PORT, AttemptFlag, ReplyCode
+from contrib_layers.numbers import MOBILE_IP_PORT, AttemptFlag, MessageType, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
+from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.outer import PROTOCOL_UDP
 from scapy_mobsec.packet.ip import parse_ip, parse_udp
 from scapy_mobsec.registration.description import Description
@@ -14,15 +16,17 @@ from scapy_mobsec.registration.messages import (
     RegistrationRequest,
     missing_required,
     parse_message,
+    salvage_request,
 )
-from scapy_mobsec.translation import Translation, compare
+from scapy_mobsec.translation import Translation, compare, from_items
 
-MAX_REGISTRATIONS = 100_000
+MAX_REGISTRATIONS = 20_000
 MAX_WAITING = 4096
 UNSPECIFIED = bytes(4)
 _PORTS = MOBILE_IP_PORT.to_bytes(2, "big") * 2
 
-Message = RegistrationRequest | RegistrationReply
+Message: TypeAlias = RegistrationRequest | RegistrationReply
+_Key: TypeAlias = tuple[int, bytes, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,15 @@ class Registration:
     asked: Sighting
     reply: RegistrationReply | None = None
     answered: Sighting | None = None
+    move: Move | None = None
+    """The move that the RREQ told of."""
 
     @property
     def accepted(self) -> bool:
-        """Not refused: answered with code 0, or not answered in this capture."""
-        return self.reply is None or self.reply.code == ReplyCode.ACCEPTED
+        """Answered with code 0; if not answered in this capture, whether it is well-formed."""
+        if self.reply is None:
+            return missing_required(self.request) is None
+        return self.reply.code == ReplyCode.ACCEPTED
 
     @property
     def home_address(self) -> bytes:
@@ -66,9 +74,25 @@ class Registration:
     def translations(self) -> tuple[Translation, ...]:
         """What changed between the RREQ as written and as the other terminal saw it.
 
-        Where no RREP tells what it saw: as this capture shows it.
+        Where the RREP has no OBSERVED: what it tells; without RREP: as this capture shows it.
         """
-        return compare(self.request.sent or (), self.observed or self.asked.captured)
+        sent = self.request.sent
+        if not sent:
+            return ()
+        if self.observed is None and self.told is not None:
+            return self.told
+        return compare(sent, self.observed or self.asked.captured)
+
+    @property
+    def told(self) -> tuple[Translation, ...] | None:
+        """What the RREP's TRANSLATIONS tell, None where it has none that fit the description."""
+        reply, sent = self.reply, self.request.sent
+        if reply is None or reply.translations is None or not sent:
+            return None
+        try:
+            return from_items(reply.translations, sent, reply.observed or sent)
+        except Drop:
+            return None
 
     @property
     def observed(self) -> Description | None:
@@ -89,69 +113,107 @@ class Registration:
 
 
 class Registrations:
-    """All registrations of a capture, in the order of their RREQs."""
+    """All registrations of a capture, in the order of their RREQs. A CONFIRM registers nothing."""
 
     def __init__(self) -> None:
         self.kept: list[Registration] = []
         self.not_kept = 0
-        self.replies_without_request = 0
-        self._waiting: OrderedDict[tuple[int, bytes], Registration] = OrderedDict()
+        self._waiting: OrderedDict[_Key, Registration] = OrderedDict()
+        self._early: OrderedDict[_Key, tuple[RegistrationReply, Sighting]] = OrderedDict()
 
-    def note(self, message: Message, sighting: Sighting) -> None:
+    @property
+    def replies_without_request(self) -> int:
+        """RREPs whose RREQ is not in the capture; of the last 4096."""
+        return len(self._early)
+
+    def note(self, message: Message, sighting: Sighting, move: Move | None) -> None:
         """Take an RREQ or RREP that was seen for the first time (no replay).
 
-        A CONFIRM only answers a challenge: it registers nothing.
+        `move`: what the message told of, if its link moved by it.
         """
-        if isinstance(message, RegistrationRequest):
-            if message.attempt and message.attempt.flags & AttemptFlag.CONFIRM:
-                return
-            self._note_request(Registration(message, sighting))
-        else:
+        if isinstance(message, RegistrationReply):
             self._note_reply(message, sighting)
+        elif not (message.attempt and message.attempt.flags & AttemptFlag.CONFIRM):
+            self._note_request(Registration(message, sighting, move=move))
 
     def _note_request(self, registration: Registration) -> None:
         if len(self.kept) < MAX_REGISTRATIONS:
             self.kept.append(registration)
         else:
             self.not_kept += 1
-        self._waiting[_pairing_key(registration.request)] = registration
-        if len(self._waiting) > MAX_WAITING:
+        for key in _keys(registration.request):
+            early = self._early.pop(key, None)
+            if early:
+                _answer(registration, *early)
+            self._waiting[key] = registration
+        while len(self._waiting) > 2 * MAX_WAITING:
             self._waiting.popitem(last=False)
 
     def _note_reply(self, reply: RegistrationReply, sighting: Sighting) -> None:
-        registration = self._waiting.get(_pairing_key(reply))
-        if registration is None:
-            self.replies_without_request += 1
-        elif registration.reply is None:
-            registration.reply = reply
-            registration.answered = sighting
+        exact, by_low_word = _keys(reply)
+        stale = reply.code == ReplyCode.IDENTIFICATION_MISMATCH
+        key = by_low_word if stale else exact
+        registration = self._waiting.get(key)
+        if registration is not None:
+            _answer(registration, reply, sighting)
+            return
+        self._early[key] = reply, sighting
+        if len(self._early) > MAX_WAITING:
+            self._early.popitem(last=False)
 
 
-def _pairing_key(message: Message) -> tuple[int, bytes]:
-    """The low word of Identification: code 133 sets the high word anew (RFC 5944 5.7.1)."""
-    return message.identification & 0xFFFF_FFFF, message.home_address
+def _keys(message: Message) -> tuple[_Key, _Key]:
+    """Identification, and its low word: code 133 sets the high one anew (RFC 5944 5.7.1)."""
+    identification, home = message.identification, message.home_address
+    return (identification, home, False), (identification & 0xFFFF_FFFF, home, True)
 
 
-def registration_in(opened: Opened) -> Message | None:
+def _answer(registration: Registration, reply: RegistrationReply, sighting: Sighting) -> None:
+    """Note the first RREP to an RREQ; later ones repeat it."""
+    if registration.reply is not None:
+        return
+    registration.reply = reply
+    registration.answered = sighting
+    if registration.move and reply.code != ReplyCode.ACCEPTED:
+        registration.move.refused = True
+
+
+def registration_in(opened: Opened) -> tuple[Message | None, Drop | None]:
     """The RREQ or RREP in a decrypted packet (tunnel or transport mode), None if it is data.
 
-    Plain Mobile IP messages, which have no ATTEMPT, are data here. Raises Drop where UDP
-    port 434 on both sides carries something that is no well-formed Mobile IP message.
+    Plain Mobile IP messages, which have no ATTEMPT, are data here. Of a poorly formed RREQ: what
+    can be read of it, and the Drop that it is. Raises Drop where nothing can be read.
     """
+    octets = _message_octets(opened)
+    if octets is None:
+        return None, None
+    malformed: Drop | None = None
+    message: Message
+    try:
+        message = parse_message(octets)
+    except Drop as drop:
+        if octets[:1] != bytes((MessageType.RREQ,)):
+            raise
+        malformed, message = drop, salvage_request(octets)
+    if message.attempt is None:
+        if malformed:
+            raise malformed
+        return None, None
+    missing = missing_required(message)
+    if missing and malformed is None:
+        malformed = Drop(DropReason.POORLY_FORMED, f"no {missing}")
+    return message, malformed
+
+
+def _message_octets(opened: Opened) -> bytes | None:
+    """What UDP carries from port 434 to port 434; None where the packet is something else."""
     inner = opened.payload
     if opened.next_header == PROTOCOL_UDP:
-        message = parse_message(inner[8:]) if inner[:4] == _PORTS else None
-    else:
-        offset = (inner[0] & 0x0F) * 4 if inner[0] >> 4 == 4 else 40
-        if inner[offset : offset + 4] != _PORTS:
-            return None
-        ip = parse_ip(inner)
-        if ip.protocol != PROTOCOL_UDP or ip.fragment_offset or ip.more_fragments:
-            return None
-        message = parse_message(parse_udp(ip).payload)
-    if message is None or message.attempt is None:
+        return inner[8:] if inner[:4] == _PORTS else None
+    offset = (inner[0] & 0x0F) * 4 if inner[0] >> 4 == 4 else 40
+    if inner[offset : offset + 4] != _PORTS:
         return None
-    missing = missing_required(message)
-    if missing:
-        raise Drop(DropReason.POORLY_FORMED, missing)
-    return message
+    ip = parse_ip(inner)
+    if ip.protocol != PROTOCOL_UDP or ip.is_fragment:
+        return None
+    return parse_udp(ip).payload

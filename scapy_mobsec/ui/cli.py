@@ -124,4 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Nobody reads on: also the interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        click.echo(f"mobsec: cannot write: {error.strerror}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_BAD_INPUT
     sys.exit(code or 0)

@@ -46,7 +46,8 @@ def run_decode(
 ) -> int:
     """Decode captures in the order given, as one observation. Returns the exit code.
 
-    Raises BadInput for captures and key files that cannot be used.
+    Raises BadInput for captures and key files that cannot be used, after printing what was decoded
+    before.
     """
     messages = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
     observer = Observer(load_keys(keys, messages))
@@ -57,6 +58,10 @@ def run_decode(
     except KeyboardInterrupt:
         interrupted = True
         _warn(f"interrupted after {observer.packets} packets")
+    except BadInput:
+        if observer.packets:
+            _print(observer.report(), as_json=as_json, summary_only=quiet)
+        raise
     _print(observer.report(), as_json=as_json, summary_only=quiet)
     return EXIT_INTERRUPTED if interrupted else 0
 
@@ -71,7 +76,7 @@ def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
             if name == "-":
                 rows = read_keys(sys.stdin, "<stdin>")
             else:
-                with open(name, encoding="utf-8") as stream:
+                with open(name, encoding="utf-8-sig") as stream:
                     rows = read_keys(stream, name)
         except KeyFileError as error:
             raise BadInput(str(error)) from error

@@ -36,6 +36,7 @@ def report_as_json(report: Report) -> Json:
         "moves": [_move(move) for move in report.moves],
         "drops": {reason.name.lower(): count for reason, count in report.drops.items()},
         "not_kept": report.not_kept,
+        "replies_without_request": report.replies_without_request,
     }
 
 
@@ -96,6 +97,7 @@ def _move(move: Move) -> Json:
         "new": _outer(move.new),
         "signalled": move.signalled,
         "evidence": move.evidence.value,
+        "refused": move.refused,
     }
 
 
@@ -116,6 +118,7 @@ def _registration(entry: Registration) -> Json:
         "sent": _description(request.sent or ()),
         "observed": None if entry.observed is None else _description(entry.observed),
         "translations": [as_json(item) for item in entry.translations],
+        "told": None if entry.told is None else [as_json(item) for item in entry.told],
         "supported": _items(request.supported),
         "round_trip_ms": None if entry.round_trip_ns is None else entry.round_trip_ns / 1e6,
         "code": None if reply is None else reply.code,

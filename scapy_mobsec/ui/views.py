@@ -1,6 +1,7 @@
 """Reports as tables for people. Views only render; nothing is decided here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +15,11 @@ from scapy_mobsec.observer.registrations import Registration, Sighting
 from scapy_mobsec.registration.description import Description, HeaderDescriptor
 from scapy_mobsec.translation import Translation, describe_all, show_header
 
+T = TypeVar("T")
+
 PIPED_WIDTH = 132
+MAX_ROWS = 500
+"""Entries of one table; people do not read more, and JSON has all of them."""
 
 
 def print_report(report: Report, console: Console, *, summary_only: bool = False) -> None:
@@ -74,6 +79,14 @@ def table_of(title: str, *columns: str) -> Table:
     return table
 
 
+def shown(table: Table, entries: Sequence[T]) -> Sequence[T]:
+    """The entries that have room in a table; its caption tells of the others."""
+    if len(entries) > MAX_ROWS:
+        table.caption = f"and {len(entries) - MAX_ROWS} more: -T json shows all"
+        table.caption_justify = "left"
+    return entries[:MAX_ROWS]
+
+
 def add_row(table: Table, *cells: Text | str) -> None:
     """Add a row as it is: brackets, as of IPv6 endpoints, are no markup."""
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
@@ -83,7 +96,7 @@ def _registrations(title: str, entries: list[Registration], start: int) -> Table
     if not entries:
         return None
     table = table_of(title, "Attempt", "What", "Detail")
-    for entry in entries:
+    for entry in shown(table, entries):
         attempt = entry.request.attempt
         assert attempt is not None
         flags = " ".join(flag.name or "" for flag in AttemptFlag if attempt.flags & flag)
@@ -102,7 +115,12 @@ def _registration_rows(entry: Registration, start: int) -> Iterable[tuple[str, T
     if entry.observed is not None:
         yield "observed", description_line(entry.observed)
     yield "captured", description_line(asked.captured)
-    yield "translated", _translations(entry.translations)
+    known = entry.observed is not None or entry.told is not None
+    where = "no translator on the way" if known else "no translator before the point of capture"
+    yield "translated", _translations(entry.translations, f"nothing: {where}")
+    if entry.told is not None and entry.told != entry.translations:
+        text = _translations(entry.told, "nothing")
+        yield "RREP tells", Text.assemble(text, "  CONTRADICTS WHAT IT OBSERVED")
     if reply is None or entry.answered is None or entry.round_trip_ns is None:
         yield "RREP", Text("not in this capture", style="yellow")
         return
@@ -137,9 +155,9 @@ def code_text(code: int) -> str:
     return f"{name} ({code})"
 
 
-def _translations(translations: tuple[Translation, ...]) -> Text:
+def _translations(translations: tuple[Translation, ...], nothing: str = "") -> Text:
     if not translations:
-        return Text("nothing: no translator on the way", style="green")
+        return Text(nothing, style="green")
     return Text("\n".join(describe_all(translations)), style="bold yellow")
 
 
@@ -147,9 +165,11 @@ def _moves(moves: list[Move], start: int) -> Table | None:
     if not moves:
         return None
     table = table_of("Moves", "Time", "Endpoints", "How")
-    for move in moves:
+    for move in shown(table, moves):
         peer = "both ends moved" if move.peer is None else f"peer {move.peer}"
         told = "by registration" if move.signalled else "no registration seen"
+        if move.refused:
+            told = "by registration, REFUSED"
         old, new = move.old.encapsulation.value, move.new.encapsulation.value
         add_row(
             table,
@@ -165,7 +185,7 @@ def _sas(sas: list[ObservedSa], start: int) -> Table | None:
     if not sas:
         return None
     table = table_of("Security associations", "SPI", "Link", "Suite", "Packets", "Outer path")
-    for sa in sas:
+    for sa in shown(table, sas):
         add_row(
             table,
             f"0x{sa.spi:08x}",

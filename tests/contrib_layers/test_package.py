@@ -30,3 +30,11 @@ def test_the_classes_are_the_same_by_every_road():
 @pytest.mark.parametrize("name", ["Nothing", "nothing", "__nothing__"])
 def test_other_names_are_missing(name):
     assert not hasattr(contrib_layers, name)
+
+
+def test_a_wildcard_import_brings_the_layers():
+    names = {}
+    exec("from contrib_layers import *", names)
+    assert names["RREQ"] is contrib_layers.RREQ
+    assert "install" in names
+    assert "RREQ" in dir(contrib_layers)

@@ -56,6 +56,20 @@ def test_a_change_of_encapsulation_is_a_move(bench):
     bench.see(bench.up(OLD), bench.native(bench.seal(TO_GATEWAY)))
     (move,) = bench.report.moves
     assert move.new.encapsulation is Encapsulation.NATIVE
+    assert (move.moved, move.peer) == ("encapsulation", Endpoint(GATEWAY.address))
+
+
+def test_ports_that_go_with_the_encapsulation_hide_nothing(bench):
+    bench.see(bench.up(OLD), bench.native(bench.seal(TO_GATEWAY), NEW))
+    (move,) = bench.report.moves
+    assert (move.moved, move.left, move.reached) == ("source", OLD, Endpoint(NEW.address))
+    assert move.peer == Endpoint(GATEWAY.address)
+
+
+def test_both_ends_moved(bench):
+    elsewhere = Endpoint.of("203.0.113.9", 4500)
+    bench.see(bench.up(OLD), bench.udp(bench.seal(TO_GATEWAY), NEW, elsewhere))
+    (move,) = bench.report.moves
     assert (move.moved, move.peer) == ("both", None)
 
 
@@ -97,3 +111,13 @@ def test_moves_are_bounded_but_all_counted(bench, monkeypatch):
     assert len(bench.report.moves) == 2
     assert summary.moves == 5
     assert bench.report.not_kept == 3
+
+
+def test_the_same_private_addresses_between_other_hosts_are_another_link():
+    bench = Bench(Keys(gcm(TO_GATEWAY), gcm(0x3003)))
+    elsewhere = Endpoint.of("203.0.113.9", 4500)
+    inner = build_ip(HOME, INNER_HOST, 1, b"ping")
+    for _ in range(3):
+        bench.see(bench.up(OLD), bench.udp(bench.seal(0x3003, inner), NEW, elsewhere))
+    assert [sa.link for sa in bench.report.sas] == [1, 2]
+    assert bench.report.moves == []

@@ -167,3 +167,11 @@ def test_forged_packets_add_no_path_to_an_sa_whose_key_is_found(bench):
     bench.see(bench.up(OLD), bench.up(NEW, octet=9))
     (sa,) = bench.report.sas
     assert len(sa.spans) == 1
+
+
+def test_the_same_frames_again_from_another_file_are_duplicates(bench):
+    packets = [bench.up() for _ in range(5)]
+    bench.see(*packets, after=1)
+    bench.time_ns = START
+    summary = bench.see(*packets, after=1)
+    assert (summary.duplicates, summary.replayed) == (5, 0)

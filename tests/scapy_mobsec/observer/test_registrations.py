@@ -7,6 +7,7 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.ip import build_ip, build_udp
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EspHeader, Ipv4Header, UdpHeader
+from scapy_mobsec.registration.extensions import TranslationItem
 
 INSIDE = Endpoint.of("10.0.0.2", 4500)
 SEEN = (
@@ -121,9 +122,73 @@ def test_poorly_formed_is_a_named_drop(bench):
     assert (summary.verified, summary.malformed) == (1, 1)
 
 
-def test_required_extensions(bench):
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_poorly_formed_request_is_kept_among_the_refused(bench, answered):
     bench.see(asks(bench, sent=None))
-    assert bench.report.drops == {DropReason.POORLY_FORMED: 1}
+    if answered:
+        bench.see(answers(bench, code=ReplyCode.POORLY_FORMED))
+    report = bench.report
+    assert report.drops == {DropReason.POORLY_FORMED: 1}
+    assert report.registrations == []
+    assert (report.refused[0].reply is not None) == answered
+
+
+def test_what_cannot_be_parsed_is_kept_as_far_as_it_can_be_read(bench):
+    octets = signalling(request(identification=5))[28:] + b"\x05\x02ab"  # an unknown type below 128
+    udp = build_udp(HOME, GATEWAY.address, 434, 434, octets)
+    bench.see(bench.up(payload=build_ip(HOME, GATEWAY.address, 17, udp)))
+    bench.see(answers(bench, identification=5, code=ReplyCode.POORLY_FORMED))
+    (entry,) = bench.report.refused
+    assert (entry.request.attempt.number, entry.reply.code) == (1, 134)
+
+
+def test_a_move_whose_registration_is_refused_is_marked(bench):
+    bench.see(bench.up(OLD), asks(bench), answers(bench, code=129))
+    assert [move.refused for move in bench.report.moves] == [True]
+
+
+def test_a_confirm_is_no_registration(bench):
+    bench.see(asks(bench, flags=AttemptFlag.CONFIRM, response=bytes(8)))
+    assert bench.report.registrations == []
+
+
+def test_a_reply_that_comes_first_is_paired(bench):
+    bench.see(answers(bench))
+    assert bench.report.replies_without_request == 1
+    bench.see(asks(bench))
+    assert bench.report.registrations[0].reply is not None
+    assert bench.report.replies_without_request == 0
+
+
+def test_a_repeated_reply_changes_nothing(bench):
+    bench.see(asks(bench), answers(bench), answers(bench))
+    assert bench.report.registrations[0].round_trip_ns == 10_000_000
+
+
+def test_only_a_133_is_paired_by_the_low_word(bench):
+    bench.see(asks(bench, identification=7), asks(bench, identification=1 << 32 | 7, number=2))
+    bench.see(answers(bench, identification=7))
+    assert [entry.reply is not None for entry in bench.report.registrations] == [True, False]
+
+
+def test_what_the_reply_tells_stands_where_it_shows_no_headers(bench):
+    item = TranslationItem(0, FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS)
+    bench.see(asks(bench), answers(bench, translations=(item,)))
+    (entry,) = bench.report.registrations
+    assert [each.field for each in entry.translations] == [FieldCode.SOURCE_ADDRESS]
+
+
+def test_a_reply_that_contradicts_itself_is_shown(bench):
+    bench.see(written_behind_a_nat(bench), answers(bench, observed=SEEN, translations=()))
+    (entry,) = bench.report.registrations
+    assert len(entry.translations) == 2
+    assert entry.told == ()
+
+
+def test_translations_that_fit_no_header_are_not_told(bench):
+    item = TranslationItem(9, FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS)
+    bench.see(asks(bench), answers(bench, translations=(item,)))
+    assert bench.report.registrations[0].told is None
 
 
 def test_transport_mode(bench):
@@ -151,3 +216,6 @@ def test_what_is_kept_is_bounded_but_all_counted(bench, monkeypatch):
     assert summary.registrations == 5
     bench.see(answers(bench, identification=0))
     assert bench.report.registrations[0].reply is None
+    for number in range(90, 99):
+        bench.see(answers(bench, identification=number))
+    assert bench.report.replies_without_request == 1

@@ -143,6 +143,30 @@ def test_a_truncated_capture_is_decoded_as_far_as_it_goes(run, tmp_path):
     assert done.err.startswith(f"mobsec: warning: {cut}: ")
 
 
+def test_what_came_before_the_damage_is_printed(run, tmp_path):
+    damaged = tmp_path / "damaged.pcap"
+    damaged.write_bytes(GCM.with_suffix(".pcap").read_bytes() + b"\xff" * 64)
+    done = run("-T", "json", damaged, "-k", GCM.with_suffix(".esp_sa"))
+    assert done.code == 2
+    assert json.loads(done.out)["summary"]["verified"] == 20
+    assert done.err.startswith(f"mobsec: {damaged}: ")
+
+
+def test_keys_with_a_byte_order_mark(as_json, tmp_path):
+    keys = tmp_path / "esp_sa"
+    keys.write_bytes(b"\xef\xbb\xbf" + GCM.with_suffix(".esp_sa").read_bytes())
+    assert as_json(GCM.with_suffix(".pcap"), "-k", keys)["summary"]["verified"] == 20
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_a_full_disk_is_one_line(kind):
+    command = [*MOBSEC, "decode", "-T", kind, *map(str, keyed(GCM))]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "mobsec: cannot write: No space left on device\n"
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"", "empty"), (b"plain text, no capture", "not a capture"), (None, "Is a directory")],

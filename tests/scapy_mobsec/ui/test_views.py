@@ -4,6 +4,7 @@ import pytest
 from frames import NEW, OLD, TO_GATEWAY, Bench, reply, request, signalling
 from rich.console import Console
 
+import scapy_mobsec.ui.views as views_module
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import (
     AhHeader,
@@ -107,3 +108,28 @@ def test_brackets_are_no_markup():
     headers = (HttpHeader("GET", "gw", "/[/red]"), AhHeader(1))
     bench.see(bench.up(payload=signalling(request(sent=headers))))
     assert "/[/red]" in printed(bench)
+
+
+def test_tables_end_and_say_so(monkeypatch):
+    monkeypatch.setattr(views_module, "MAX_ROWS", 2)
+    bench = Bench()
+    bench.see(*(bench.up(Endpoint(NEW.address, port)) for port in range(1, 10)))
+    text = printed(bench)
+    assert "and 6 more: -T json shows all" in text
+    assert "frame 3" in text
+    assert "frame 4" not in text
+
+
+def test_a_reply_that_contradicts_itself_is_shouted_at():
+    bench = Bench()
+    bench.see(bench.up(NEW, payload=signalling(request(source=INSIDE))))
+    sent = request(source=NEW).sent
+    bench.see(bench.down(NEW, payload=signalling(reply(observed=sent, translations=()))))
+    assert "CONTRADICTS" in printed(bench)
+
+
+def test_a_refused_move_says_so():
+    bench = Bench()
+    bench.see(bench.up(OLD), bench.up(NEW, payload=signalling(request())))
+    bench.see(bench.down(NEW, payload=signalling(reply(code=129))))
+    assert "by registration, REFUSED" in printed(bench)

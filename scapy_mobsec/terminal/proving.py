@@ -303,11 +303,8 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     def _forget(self, link: BoundLink, path: Path) -> None:
         """A stream is gone: nothing is sent there any more, and nothing moved to it."""
-        state = link.state_of(path)
-        if state:
-            state.challenge = None
-            link.paths.remove(path)
-            self._timers.remove((Timer.CHALLENGE, link.home_address, path))
+        link.paths.remove(path)
+        self._timers.remove((Timer.CHALLENGE, link.home_address, path))
 
     def _retry_suspended(self, link: BoundLink, now: float) -> None:
         state = link.suspended

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 from terminals import NEW, path_at_mobile
 
 from scapy_mobsec.registration.serial import is_newer_identification, ntp_timestamp
-from scapy_mobsec.terminal.exchange import Exchange, IdentificationSource
+from scapy_mobsec.terminal.exchange import (
+    MAX_EXCHANGES,
+    PLANS,
+    Exchange,
+    Exchanges,
+    IdentificationSource,
+    Purpose,
+)
 
 
 def middle(length):
@@ -59,3 +66,68 @@ def test_identification_goes_on_above_what_it_is_told():
     assert source.next(1.8e9) == ntp_timestamp(3e9) + 1
     source.skip(5)
     assert source.next(1.8e9) == ntp_timestamp(3e9) + 2
+
+
+@pytest.mark.parametrize(
+    ("purpose", "times", "over"),
+    [
+        (Purpose.KEEPALIVE, [0, 0.5, 1.0], 3.0),
+        (Purpose.WATCH, [0, 0.5], 1.5),
+        (Purpose.IMPROVE, [0, 0.5, 1.5], 3.5),
+        (Purpose.TRY, [0, 0.5, 1.5], 3.5),
+    ],
+)
+def test_probes_are_few_and_quick(purpose, times, over):
+    exchange = Exchange(path_at_mobile(NEW), 60, 0.0, 0.0, purpose)
+    sent = []
+    while exchange.next_transmission < exchange.gives_up:
+        sent.append(exchange.next_transmission)
+        exchange.transmitted(len(sent), sent[-1], middle)
+    assert (sent, exchange.gives_up) == (times, over)
+
+
+def test_every_purpose_has_its_plan():
+    assert set(PLANS) == set(Purpose)
+
+
+def test_a_stream_is_opened_again_at_the_times_of_a_retransmission():
+    exchange, times = Exchange(path_at_mobile(NEW), 60, 0.0, 0.0), [0.0]
+    for _ in range(6):
+        exchange.postpone(times[-1])
+        times.append(exchange.next_transmission)
+    assert times == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 23.5]
+
+
+def exchanges_with(*identifications):
+    found = Exchanges()
+    for identification in identifications:
+        exchange = Exchange(path_at_mobile(NEW), 60, 0.0, 0.0)
+        exchange.outstanding[identification] = 0.0
+        found.add(exchange)
+    return found
+
+
+def test_exchanges_are_found_by_identification():
+    found = exchanges_with(0x1_0000_0005, 0x1_0000_0006)
+    assert 0x1_0000_0006 in found.find(0x1_0000_0006).outstanding
+    assert found.find(6) is None
+    assert 0x1_0000_0005 in found.find_low_word(0x9_0000_0005).outstanding
+    assert found.find_low_word(7) is None
+
+
+def test_exchanges_are_bounded_the_oldest_goes():
+    found = exchanges_with(*range(MAX_EXCHANGES + 1))
+    assert len(list(found)) == MAX_EXCHANGES
+    assert found.find(0) is None
+    assert found.find(MAX_EXCHANGES)
+
+
+def test_the_next_deadline():
+    found = exchanges_with(1, 2)
+    first, second = found
+    first.next_transmission, second.next_transmission = 5.0, 3.0
+    assert found.deadline == 3.0
+    found.remove(second)
+    assert found.deadline == 5.0
+    found.clear()
+    assert found.deadline is None

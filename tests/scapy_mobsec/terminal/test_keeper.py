@@ -7,8 +7,9 @@ import pytest
 from scripted import NATIVE, PROBE, TCP, UDP, USE, Script, items
 from terminals import OLD, PING, PONG, TRANSLATED
 
+from contrib_layers.numbers import FieldCode, NatureCode
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.registration.messages import Report
+from scapy_mobsec.registration.messages import Report, TranslationItem
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.base import Closed, Established
 from scapy_mobsec.terminal.choice import Decider
@@ -76,6 +77,15 @@ def test_traversal_is_not_dropped(why):
     assert not [line for line in script.took() if "native" in line]
 
 
+def test_a_translation_that_only_y_sees_keeps_traversal():
+    script = Script(NATIVE, UDP)
+    script.move()
+    source_port = TranslationItem(1, FieldCode.SOURCE_PORT, NatureCode.PORT)
+    script.reply(script.last(), translations=(source_port,))
+    script.wait(30)
+    assert not [line for line in script.took() if "native" in line]
+
+
 def test_a_translation_that_only_x_sees_keeps_traversal():
     script = Script(NATIVE, UDP)
     script.move()
@@ -91,8 +101,9 @@ def test_a_translation_that_only_x_sees_keeps_traversal():
 def test_use_is_repeated_until_y_says_so():
     script = registered()
     script.reply(script.last(NATIVE), flags=PROBE, challenge=CHALLENGE, **BOTH)
-    script.reply(script.last(NATIVE, USE), flags=PROBE, **BOTH)
     script.took()
+    script.reply(script.last(NATIVE, USE), flags=PROBE, **BOTH)
+    assert script.took() == []
     script.wait(1.6)
     assert script.took() == ["500 native RREQ #1 1/1 USE", "1500 native RREQ #1 1/1 USE"]
     assert script.mobile.path.encapsulation is UDP

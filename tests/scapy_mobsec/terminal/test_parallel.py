@@ -20,6 +20,7 @@ from scapy_mobsec.terminal.events import (
     RegistrationFailed,
 )
 from scapy_mobsec.terminal.exchange import MAX_EXCHANGES
+from scapy_mobsec.terminal.keeper import MAX_ANSWERED
 
 CHALLENGE = b"\x01" * 8
 CONFIRM = AttemptFlag.CONFIRM
@@ -147,6 +148,18 @@ def test_exchanges_are_bounded():
     for _ in range(50):
         script.mobile._use(script.mobile.path, script.now)
     assert len(list(script.mobile._exchanges)) <= MAX_EXCHANGES
+
+
+def test_answered_requests_are_bounded():
+    script = Script(UDP, keepalive=1)
+    script.move()
+    script.reply(script.last())
+    script.wait(0.1)
+    for _ in range(3 * MAX_ANSWERED):
+        script.wait(3)
+        script.reply(script.last())
+    assert script.mobile.attempt == 1
+    assert len(script.mobile._answered) == MAX_ANSWERED
 
 
 # challenges

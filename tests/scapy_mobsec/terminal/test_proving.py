@@ -550,6 +550,20 @@ def test_a_closed_stream_is_not_challenged(pair):
     assert drops(pair.other) == []
 
 
+def test_nothing_falls_back_to_a_closed_stream():
+    pair = Pair()
+    accept(pair)
+    (answer,) = stream_request(pair)
+    link = pair.other._homes[HOME]
+    link.state_of(STREAM).validated = True
+    (probed,) = pair.request(identification=1 << 62, **with_attempt(5, PROBE), **BIG)
+    link.current = link.state_of(PATH)
+    pair.other.receive(Closed("reset"), STREAM, pair.now)
+    later(pair, 4)
+    assert pair.other.state(HOME) is OtherState.SUSPENDED
+    assert answer.path != probed.path
+
+
 def test_a_reverse_proxy_may_end_tls():
     pair = Pair()
     accept(pair)

@@ -61,6 +61,15 @@ def test_data_that_waits_is_sealed_when_written_and_goes_by_the_path_of_then():
     assert script.took()[1:] == ["0 tcp RREQ #2 1/1", "0 tcp data"]
 
 
+def test_data_that_waited_for_a_stream_goes_by_the_datagram_path_of_the_next_attempt():
+    script = Script(UDP, TCP, start=(TCP,))
+    script.move()
+    script.send(PING)
+    script.took()
+    script.wait(32)
+    assert script.took() == ["32000 udp RREQ #2 1/2", "32000 udp data"]
+
+
 def test_waiting_data_is_bounded():
     script = Script(TCP)
     script.move()

@@ -119,10 +119,12 @@ class _Reader:
             opened = sa.open(packet)
             if opened.next_header == _DUMMY:
                 return "dummy"
-            message = registration_in(opened)
+            message, malformed = registration_in(opened)
         except Drop as drop:
             return f"ESP 0x{spi:08x}: {drop.reason.value}"
-        return message_text(message) if message else f"data {len(opened.payload)}"
+        if message is None:
+            return f"data {len(opened.payload)}"
+        return message_text(message) + (" POORLY FORMED" if malformed else "")
 
 
 def message_text(message: RegistrationRequest | RegistrationReply) -> str:

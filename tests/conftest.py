@@ -1,4 +1,8 @@
-"""Rules for all tests: on CI nothing is skipped; hypothesis has no deadline on noisy machines."""
+"""Rules for all tests.
+
+On CI nothing is skipped, and property tests take the same examples for the same code. Elsewhere they
+take new ones each time. No deadline: machines are noisy.
+"""
 
 import os
 
@@ -6,7 +10,8 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("default", deadline=None)
-settings.load_profile("default")
+settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 @pytest.hookimpl(hookwrapper=True)

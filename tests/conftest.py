@@ -1,7 +1,7 @@
 """Rules for all tests.
 
-On CI nothing is skipped, and property tests take the same examples for the same code. Elsewhere they
-take new ones each time. No deadline: machines are noisy.
+On CI nothing is skipped, and property tests take the same examples for the same code. Elsewhere
+they take new ones each time. No deadline: machines are noisy.
 """
 
 import os

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from functools import partial
+from ipaddress import ip_address
 
 import pytest
 
-from contrib_layers.numbers import EncapsulationCode
+from contrib_layers.numbers import EncapsulationCode, NatureCode
 from scapy_mobsec.drivers.memory import (
     NO_NATIVE,
     NO_NATIVE_IN,
@@ -18,6 +19,7 @@ from scapy_mobsec.drivers.memory import (
     MemoryNetwork,
     MobileHost,
     Napt,
+    Nat64,
 )
 from scapy_mobsec.drivers.simulation import (
     HOME,
@@ -46,8 +48,8 @@ from scapy_mobsec.terminal.other import OtherTerminal
 
 from terminals import TO_MOBILE, TO_OTHER  # isort: skip
 
-NATIVE, UDP, TCP = Encapsulation.NATIVE, Encapsulation.UDP, Encapsulation.TCP
-SUPPORTED = tuple(EncapsulationItem(code, port=4500) for code in EncapsulationCode)[:3]
+NATIVE, UDP, TCP, TLS, HTTP, _ = Encapsulation
+SUPPORTED = tuple(EncapsulationItem(code, port=4500) for code in EncapsulationCode)
 INSIDE = Endpoint.of("10.0.0.2", 4500)
 ROUND_TRIP = 0.05
 
@@ -55,11 +57,11 @@ ROUND_TRIP = 0.05
 class Play:
     """X at a place with `elements` between it and the rest: the first is the nearest to X."""
 
-    def __init__(self, *elements, allow=(NATIVE, UDP), start=(), seed=1, **changes):
+    def __init__(self, *elements, allow=(NATIVE, UDP), items=(), start=(), seed=1, **changes):
         self.network = MemoryNetwork(seed)
         random = self.network.new_random()
         mobile = LinkParameters(HOME, SIGNALLING, (TO_MOBILE,), TO_OTHER)
-        items = tuple(EncapsulationItem(each.code) for each in allow)
+        items = items or tuple(EncapsulationItem(each.code) for each in allow)
         configuration = MobileConfiguration(
             mobile, OTHER_TERMINAL, allow=items, start=start, **changes
         )
@@ -71,6 +73,7 @@ class Play:
         )
         self.other = Host(self.network, OtherTerminal(other, random_bytes=random.randbytes))
         self.other.listen(4500)
+        self.other.listen(443, b"certificate")
         self.other.on_inner = self.answer
         self.other.attach(self.network.core.segment([], ["203.0.113.2"]), OTHER_TERMINAL)
         self.firewall = Firewall()
@@ -167,6 +170,18 @@ def test_udp_blocked_and_tcp_passes():
     assert play.ping(2) == 20
 
 
+@pytest.mark.parametrize(("kind", "port"), [(TCP, 4500), (TLS, 443), (HTTP, 4500)], ids=str)
+def test_every_stream_carries_registration_and_data(kind, port):
+    item = EncapsulationItem(kind.code, port=port)
+    play = Play(Napt("192.0.2.1"), items=(item,)).move()
+    assert play.ping(2) == 20  # the first ones waited for the stream
+    assert play.mobile.terminal.path.encapsulation is kind
+    assert play.told(RegistrationFailed) == []
+    play.wait(120)
+    assert play.told(KeepaliveLost) == []
+    assert play.ping(1) == 10
+
+
 def test_udp_only_at_first_then_all_that_is_allowed():
     play = Play(Firewall(NO_UDP), allow=(UDP, TCP)).move()
     play.wait(34)
@@ -250,6 +265,39 @@ def test_two_interfaces_one_of_them_dead():
     assert play.mobile.terminal.path.local == play.place
     assert play.other.terminal.path(HOME).remote == play.place
     assert play.ping(1) == 10
+
+
+@pytest.mark.parametrize("allow", [(NATIVE, UDP), (TCP,)], ids=["udp", "tcp"])
+def test_behind_nat64(allow):
+    """Y has IPv4 alone, X has IPv6 alone."""
+    prefix = ip_address("64:ff9b::").packed[:12]
+    play = Play(allow=allow, nat64_prefix=prefix)
+    chain = [Delay(ROUND_TRIP / 2), Nat64("192.0.2.64")]
+    inside = play.network.core.segment(chain, ["192.0.2.64"])
+    play.mobile.move(inside, Endpoint.of("2001:db8::2", 4500))
+    play.wait(1)
+    assert play.ping(2) == 20
+    assert play.encapsulation is allow[-1]
+    (event,) = play.told(Registered)
+    assert NatureCode.PROTOCOL in {each.nature for each in event.translations}
+    assert NatureCode.PROTOCOL in {each.nature for each in event.reply_translations}
+
+
+def test_from_ipv4_to_ipv6_and_back():
+    address = "2001:db8:ffff::1"
+    play = Play(other_addresses=(ip_address(address).packed,)).move()
+    play.ping(1)
+    six = play.network.core.segment([Delay(ROUND_TRIP / 2)], ["2001:db8::2"])
+    others = play.network.core.segment([], [address])
+    four = play.network.core.segment([], ["203.0.113.2"])
+    play.other.attach_all([(four, OTHER_TERMINAL), (others, Endpoint.of(address, 4500))])
+    play.mobile.move(six, Endpoint.of("2001:db8::2", 4500))
+    assert play.ping(1) == 10
+    assert len(play.other.terminal.path(HOME).remote.address) == 16
+    assert play.encapsulation is NATIVE
+    play.move()
+    assert play.ping(1) == 10
+    assert len(play.other.terminal.path(HOME).remote.address) == 4
 
 
 def test_a_stream_that_is_cut_starts_an_attempt():

@@ -237,8 +237,10 @@ def test_a_proven_path_that_y_never_takes_ends_the_attempt():
     script = Script(UDP)
     script.mobile.move([OLD, NEW], script.now)
     script.collect()
-    for out in script.outs[1::-1]:
+    for out in script.outs[:2]:
         script.reply(out, flags=0, challenge=CHALLENGE)
+    assert script.mobile.path.local == OLD
+    assert script.last(flags=USE).path.local == NEW
     script.wait(32)
     assert len(script.events(RegistrationFailed)) == 1
     assert script.mobile.attempt == 2

@@ -106,7 +106,10 @@ class TLSHeader(_Descriptor):
     fields_desc = [
         _Descriptor,
         XStrLenField(
-            "certificate", bytes(CERTIFICATE_SIZE), length_from=lambda _: CERTIFICATE_SIZE
+            "certificate",
+            bytes(CERTIFICATE_SIZE),
+            length_from=lambda _: CERTIFICATE_SIZE,
+            max_length=CERTIFICATE_SIZE,
         ),
         CountedStrField("server_name", b"", fmt="B"),
     ]

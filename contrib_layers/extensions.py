@@ -193,7 +193,8 @@ class VendorExtension(_Extension):
 
     def post_build(self, pkt: bytes, pay: bytes) -> bytes:
         head, value = pkt[: self.value_at], pkt[self.value_at :]
-        if self.length is not None or self.vendor_id != VENDOR_ID or len(value) <= MAX_VENDOR_VALUE:
+        ours = not isinstance(self, NormalVendorExtension) or self.vendor_id == VENDOR_ID
+        if self.length is not None or not ours or len(value) <= MAX_VENDOR_VALUE:
             return super().post_build(pkt, pay)
         parts = [value[at : at + MAX_VENDOR_VALUE] for at in range(0, len(value), MAX_VENDOR_VALUE)]
         build = super().post_build

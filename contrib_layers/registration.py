@@ -8,7 +8,7 @@ layers go on working.
 import struct
 from typing import Any
 
-from scapy.fields import ByteEnumField, FlagsField, IPField, LongField, ShortField
+from scapy.fields import ByteEnumField, FlagsField, FlagValue, IPField, LongField, ShortField
 from scapy.layers.mobileip import MobileIPRRP, MobileIPRRQ
 from scapy.packet import Packet
 
@@ -31,8 +31,33 @@ def _low_word(message: Packet) -> bytes:
     return struct.pack("!I", message.id & 0xFFFFFFFF)
 
 
+class _Flags(FlagValue):
+    """Flags that are also what Scapy's own layer has for them: a number."""
+
+    __slots__ = ()
+
+    def __index__(self) -> int:
+        return int(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(int(self), spec) if spec else str(self)
+
+
+class _FlagsField(FlagsField):
+    def _fixup_val(self, x: Any) -> Any:
+        value = super()._fixup_val(x)
+        return _Flags(int(value), value.names) if isinstance(value, FlagValue) else value
+
+
 class _Message(BuiltFromFields):
     match_subclass = True
+    stock_name = ""
+
+    def sprintf(self, fmt: str, relax: int = 1) -> str:
+        """Scapy compares class names here: the stock one means this layer, too."""
+        for before in "%{,":
+            fmt = fmt.replace(before + self.stock_name + ".", f"{before}{type(self).__name__}.")
+        return super().sprintf(fmt, relax)
 
     def joined(self, layer: type[VendorExtension]) -> Any:
         """The whole value of one of our extensions as a packet of its own, or None without one.
@@ -73,9 +98,10 @@ class _Message(BuiltFromFields):
 
 class RREQ(MobileIPRRQ, _Message):
     name = "Mobile IP Registration Request"
+    stock_name = "MobileIPRRQ"
     fixed_size = 23
     fields_desc = [
-        FlagsField("flags", "D", 8, "xTrGMDBS"),
+        _FlagsField("flags", "D", 8, "xTrGMDBS"),
         ShortField("lifetime", 180),
         IPField("homeaddr", "0.0.0.0"),
         IPField("haaddr", "0.0.0.0"),
@@ -93,6 +119,7 @@ class RREQ(MobileIPRRQ, _Message):
 
 class RREP(MobileIPRRP, _Message):
     name = "Mobile IP Registration Reply"
+    stock_name = "MobileIPRRP"
     fixed_size = 19
     fields_desc = [
         ByteEnumField("code", 0, names(ReplyCode)),

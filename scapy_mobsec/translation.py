@@ -153,24 +153,26 @@ def _align(
     right = [_kind(header) for header in observed]
     if left == right:
         return list(observed), ()
-    longest = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]  # of the first i and first j
+    # The best alignment of the first i and first j headers: how many match, and how near the end.
+    best = [[(0, 0)] * (len(right) + 1) for _ in range(len(left) + 1)]
     for i, kind in enumerate(left):
         for j, other in enumerate(right):
-            longest[i + 1][j + 1] = (
-                longest[i][j] + 1 if kind == other else max(longest[i][j + 1], longest[i + 1][j])
-            )
+            apart = max(best[i][j + 1], best[i + 1][j])
+            count, nearness = best[i][j]
+            matched = (count + 1, nearness + i + j) if kind == other else apart
+            best[i + 1][j + 1] = max(apart, matched)
     partners: _Partners = [None] * len(left)
     added = []
     i, j = len(left), len(right)
     while j:
-        if i and left[i - 1] == right[j - 1]:
-            i, j = i - 1, j - 1
-            partners[i] = observed[j]
-        elif i and longest[i - 1][j] > longest[i][j - 1]:
-            i -= 1
-        else:
+        if best[i][j] == best[i][j - 1]:
             j -= 1
             added.append(observed[j])
+        elif best[i][j] == best[i - 1][j]:
+            i -= 1
+        else:
+            i, j = i - 1, j - 1
+            partners[i] = observed[j]
     return partners, tuple(reversed(added))
 
 

@@ -60,9 +60,13 @@ def _ip_header(source: Endpoint, destination: Endpoint) -> Ipv4Header | Ipv6Head
 def carrier_of(description: Description) -> Encapsulation | None:
     """Return the encapsulation that a description shows, whatever its IP family (NAT64).
 
-    The CONNECT to a forward proxy is no carrier; TLS may lie around HTTP. AH has no carrier.
+    None where it does not begin with IP and end with ESP. The CONNECT to a forward proxy is no
+    carrier; TLS may lie around HTTP.
     """
-    if description and isinstance(description[-1], AhHeader):
+    if len(description) < 2 or not (
+        isinstance(description[0], Ipv4Header | Ipv6Header)
+        and isinstance(description[-1], EspHeader)
+    ):
         return None
     kinds = tuple(
         [

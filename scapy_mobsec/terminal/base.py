@@ -271,10 +271,17 @@ class Terminal(ABC, Generic[L]):
         return stream.headers + (carrier.headers if asks else carrier.answer_headers)
 
     def _add_link(self, link: L) -> None:
-        """Raises ValueError if an SPI is in use, or there is no room for it."""
+        """Raises ValueError if an SPI is in use, or there is no room for it; then nothing changes."""
+        added: list[int] = []
         for sa in link.inbound:
-            self._sas.add(sa)
-            self._links[sa.parameters.spi] = link
+            try:
+                self._sas.add(sa)
+            except ValueError:
+                for spi in added:
+                    self._sas.remove(spi)
+                raise
+            added.append(sa.parameters.spi)
+        self._links.update(dict.fromkeys(added, link))
 
     def _send_data(self, link: L, packet: bytes) -> None:
         """Seal and send an inner packet on the current path of its link. Raises Drop."""

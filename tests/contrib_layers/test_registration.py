@@ -8,7 +8,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.layers.mobileip import MobileIP, MobileIPRRP, MobileIPRRQ
-from scapy.packet import NoPayload, Raw
+from scapy.packet import NoPayload, Raw, fuzz
 from scapy.sendrecv import sndrcv
 from scapy.supersocket import SuperSocket
 
@@ -16,10 +16,14 @@ from contrib_layers.shim import (
     RREP,
     RREQ,
     Attempt,
+    EncapsulationItem,
     ESPHeader,
+    HTTPHeader,
     IPv4Header,
     Pad,
     Sent,
+    Supported,
+    TLSHeader,
     Translations,
     UnknownExtension,
 )
@@ -223,3 +227,24 @@ def test_a_layer_survives_pickling():
 
     request = MobileIP() / full_request()
     assert bytes(pickle.loads(pickle.dumps(request))) == bytes(request)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        RREQ(extensions=[Supported(items=[EncapsulationItem() for _ in range(4)])]),
+        RREQ(extensions=[Sent(headers=[TLSHeader(), HTTPHeader(), ESPHeader()])]),
+    ],
+    ids=["items", "headers"],
+)
+def test_whole_messages_can_be_fuzzed(message):
+    for _ in range(100):
+        octets = bytes(fuzz(message))
+        assert bytes(RREQ(octets)) == octets
+
+
+def test_what_scripts_for_the_stock_layer_do_with_fields():
+    message = RREQ(flags=0x22, id=77)
+    assert message.sprintf("%MobileIPRRQ.id% {MobileIPRRQ:%RREQ.id%}") == "77 77"
+    assert (hex(message.flags), f"{message.flags:02x}", f"{message.flags}") == ("0x22", "22", "TD")
+    assert bytes([message.flags]) == b"\x22"

@@ -412,3 +412,16 @@ def test_items_of_a_peer_that_make_no_sense(item, detail):
     with pytest.raises(Drop, match=detail) as caught:
         from_items([item], (PLAIN, UDP, ESP), (PLAIN, UDP, ESP))
     assert caught.value.reason is DropReason.POORLY_FORMED
+
+
+def test_of_two_headers_of_one_kind_the_one_nearest_the_end_is_matched():
+    ip, other = Ipv4Header(b"\x0a\0\0\2", b"\xcb\0\x71\2"), Ipv4Header(b"\7\7\7\7", b"\x08\x08\x08\x08")
+    sent = (ip, UdpHeader(1, 2), EspHeader(3))
+    observed = (other, ip, EspHeader(3))
+    told = [(item.index, item.field, item.observed) for item in compare(sent, observed)]
+    assert told == [
+        (1, FieldCode.WHOLE_HEADER, ""),
+        (NOT_IN_SENT, FieldCode.WHOLE_HEADER, "7.7.7.7 > 8.8.8.8"),
+    ]
+    back = [(item.index, item.field) for item in compare(observed, sent)]
+    assert back == [(0, FieldCode.WHOLE_HEADER), (NOT_IN_SENT, FieldCode.WHOLE_HEADER)]

@@ -1,3 +1,5 @@
+import pytest
+
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import (
     AhHeader,
@@ -58,3 +60,16 @@ def test_ah_is_no_carrier_of_esp():
     assert four == (Ipv4Header(A.address, B.address), AhHeader(7))
     assert describe_ah(A6, B6, 7) == (Ipv6Header(A6.address, B6.address), AhHeader(7))
     assert carrier_of(four) is None
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        (),
+        (EspHeader(3),),
+        (UdpHeader(1, 2), UdpHeader(1, 2), EspHeader(3)),
+        (Ipv4Header(bytes(4), bytes(4)), UdpHeader(1, 2), AhHeader(3)),
+    ],
+)
+def test_what_does_not_run_from_ip_to_esp_has_no_carrier(description):
+    assert carrier_of(description) is None

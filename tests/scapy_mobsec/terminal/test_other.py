@@ -32,8 +32,10 @@ from contrib_layers.numbers import (
     NatureCode,
 )
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.esp.sa import SaParameters
+from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import build_ip
-from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import EspHeader, Ipv4Header
 from scapy_mobsec.registration.extensions import Extension
 from scapy_mobsec.registration.messages import (
@@ -323,3 +325,16 @@ def test_another_link_cannot_register_this_home_address():
     pair.as_mobile.mode = pair._forger(OTHER_LINK, at_mobile=True).mode
     assert pair.request() == []
     assert drops(pair.other) == [DropReason.OUTSIDE_POLICY]
+
+
+def test_a_link_that_cannot_be_served_leaves_nothing_behind():
+    pair = Pair()
+    used = pair.other._sas._by_spi.copy()
+    taken = SaParameters(next(iter(used)), SUITES["aes-gcm-16"], bytes(20))
+    fresh, out = (SaParameters(spi, SUITES["aes-gcm-16"], bytes(20)) for spi in (3000, 4000))
+    home = Endpoint.of("10.10.1.77").address
+    with pytest.raises(ValueError, match="in use"):
+        pair.other.add_link(LinkParameters(home, SIGNALLING, (fresh, taken), out))
+    assert pair.other._sas._by_spi == used
+    pair.other.add_link(LinkParameters(home, SIGNALLING, (fresh,), out))
+    assert pair.other.path(home) is None

@@ -229,18 +229,21 @@ def test_ctrl_c_prints_what_is_known(monkeypatch, capsys):
 
 
 def test_sigint_while_waiting_for_a_pipe_ends_cleanly():
-    command = [*MOBSEC, "decode", "-", "-k", str(GCM.with_suffix(".esp_sa"))]
+    # Where the tests run in the background, SIGINT is ignored, and children inherit that.
+    command = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import sys; \
+sys.argv = ['mobsec', 'decode', '-', '-k', {str(GCM.with_suffix('.esp_sa'))!r}]; \
+from scapy_mobsec.__main__ import run; run()"
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     process.stdin.write(GCM.with_suffix(".pcap").read_bytes())
     process.stdin.flush()
-    while not os.path.exists(f"/proc/{process.pid}/fd/0") or process.poll() is not None:
-        pass
-    try:
-        process.wait(timeout=2)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=3)  # it has read what there is and waits for more
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert b"Traceback" not in err

@@ -34,7 +34,7 @@ def _low_word(message: Packet) -> bytes:
 class _Flags(FlagValue):
     """Flags that are also what Scapy's own layer has for them: a number."""
 
-    __slots__ = ()
+    __slots__ = FlagValue.__slots__  # its __setattr__ asks for them
 
     def __index__(self) -> int:
         return int(self)

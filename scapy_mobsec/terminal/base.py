@@ -271,7 +271,7 @@ class Terminal(ABC, Generic[L]):
         return stream.headers + (carrier.headers if asks else carrier.answer_headers)
 
     def _add_link(self, link: L) -> None:
-        """Raises ValueError if an SPI is in use, or there is no room for it; then nothing changes."""
+        """Raises ValueError if an SPI is in use, or there is no room; then nothing changes."""
         added: list[int] = []
         for sa in link.inbound:
             try:

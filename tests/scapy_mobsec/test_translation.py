@@ -415,7 +415,10 @@ def test_items_of_a_peer_that_make_no_sense(item, detail):
 
 
 def test_of_two_headers_of_one_kind_the_one_nearest_the_end_is_matched():
-    ip, other = Ipv4Header(b"\x0a\0\0\2", b"\xcb\0\x71\2"), Ipv4Header(b"\7\7\7\7", b"\x08\x08\x08\x08")
+    ip, other = (
+        Ipv4Header(b"\x0a\0\0\2", b"\xcb\0\x71\2"),
+        Ipv4Header(b"\7\7\7\7", b"\x08\x08\x08\x08"),
+    )
     sent = (ip, UdpHeader(1, 2), EspHeader(3))
     observed = (other, ip, EspHeader(3))
     told = [(item.index, item.field, item.observed) for item in compare(sent, observed)]

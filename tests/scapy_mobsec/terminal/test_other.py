@@ -13,6 +13,7 @@ from terminals import (
     OTHER_LINK,
     PING,
     PONG,
+    SIGNALLING,
     START,
     TO_MOBILE,
     TO_OTHER,

@@ -230,9 +230,11 @@ def test_ctrl_c_prints_what_is_known(monkeypatch, capsys):
 
 def test_sigint_while_waiting_for_a_pipe_ends_cleanly():
     # Where the tests run in the background, SIGINT is ignored, and children inherit that.
-    command = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import sys; \
-sys.argv = ['mobsec', 'decode', '-', '-k', {str(GCM.with_suffix('.esp_sa'))!r}]; \
-from scapy_mobsec.__main__ import run; run()"
+    command = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"sys.argv = ['mobsec', 'decode', '-', '-k', {str(GCM.with_suffix('.esp_sa'))!r}]; "
+        "from scapy_mobsec.__main__ import run; run()"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", command],
         stdin=subprocess.PIPE,

@@ -33,7 +33,7 @@ from scapy_mobsec.terminal.events import (
     Renewed,
     StreamLost,
 )
-from scapy_mobsec.terminal.exchange import GIVE_UP_AFTER, Exchange, Purpose
+from scapy_mobsec.terminal.exchange import FIRST_INTERVAL, GIVE_UP_AFTER, Exchange, Purpose
 from scapy_mobsec.terminal.keeper import PathKeeper, is_used
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import PathState
@@ -58,6 +58,7 @@ class MobileTerminal(PathKeeper):
         self._machine = Machine(MOBILE, MobileState.DETACHED)
         self._encapsulations: Collection[Encapsulation] = ()
         self._pause_ends: float | None = None
+        self._corrected: float | None = None
 
     @property
     def state(self) -> MobileState:
@@ -317,11 +318,18 @@ class MobileTerminal(PathKeeper):
             self._gave_up(exchange, now)
 
     def _correct_counters(self, identification: int, attempt: int, now: float) -> None:
-        """Act on code 133; only the low word of its Identification is ours (RFC 5944, 5.7.1)."""
+        """Act on code 133; only the low word of its Identification is ours (RFC 5944, 5.7.1).
+
+        A terminal that finds everything stale must not make X send at its pace: what comes sooner
+        than the first retransmission is dropped, and the retransmission asks again.
+        """
         if self._exchanges.find_low_word(identification) is None:
             raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{identification:016x}")
+        if self._corrected is not None and now - self._corrected < FIRST_INTERVAL:
+            raise Drop(DropReason.UNSOLICITED_REPLY, "counters were corrected just now")
         ends = self.state is MobileState.DEREGISTERING
         self._machine.fire(MobileEvent.STALE)
+        self._corrected = now
         self._requests.correct(identification, attempt)
         self._tell(CountersCorrected(self.attempt))
         path = self.path

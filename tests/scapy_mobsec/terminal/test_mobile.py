@@ -276,6 +276,19 @@ def test_code_133_is_acted_on_once_per_attempt(pair):
     assert pair.mobile.attempt == 10
 
 
+def test_a_terminal_that_finds_everything_stale_does_not_set_the_pace(pair):
+    """For a second, one code 133 every millisecond."""
+    transmit, sent = pair.move(NEW), 0
+    for _ in range(1000):
+        give_reply(pair, requested(pair, transmit), code=133, attempt=Attempt(pair.mobile.attempt))
+        pair.now += 0.001
+        pair.mobile.handle_timer(pair.now)
+        out = pair.mobile.transmits(pair.now)
+        transmit, sent = [transmit, *out][-1], sent + len(out)
+    assert 2 <= sent <= 4
+    assert DropReason.UNSOLICITED_REPLY in drops(pair.mobile)
+
+
 def test_lost_counters_cost_one_round_trip():
     pair = Pair()
     pair.request(source=OLD, attempt=Attempt(77), identification=ntp_timestamp(START + 500))

@@ -419,3 +419,10 @@ def test_exhausted_numbers_are_a_named_drop(registered):
     registered.mobile.send(PING, registered.now)
     registered.mobile.move([NEW], registered.now)
     assert drops(registered.mobile) == 2 * [DropReason.SEQUENCE_EXHAUSTED]
+
+
+def test_more_lifetime_than_was_asked_for_is_not_taken():
+    pair = Pair(lifetime=600)
+    give_reply(pair, requested(pair, pair.move(NEW)), lifetime=65535)
+    (registered,) = [event for event in events(pair.mobile) if isinstance(event, Registered)]
+    assert registered.lifetime == 600

@@ -339,3 +339,11 @@ def test_a_link_that_cannot_be_served_leaves_nothing_behind():
     assert pair.other._sas._by_spi == used
     pair.other.add_link(LinkParameters(home, SIGNALLING, (fresh,), out))
     assert pair.other.path(home) is None
+
+
+def test_an_infinite_renewal_ends_the_expiry():
+    pair = Pair(max_lifetime=65535)
+    reply_to(pair, lifetime=60, **with_attempt(5))
+    assert expiry(pair) == START + 60
+    reply_to(pair, lifetime=65535, **with_attempt(5), **LATER)
+    assert expiry(pair) is None

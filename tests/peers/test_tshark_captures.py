@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
     not shutil.which("tshark") or not shutil.which("editcap"), reason="tshark is not installed"
 )
 
-STRONGSWAN = Path(__file__).parents[1] / "data" / "strongswan" / "strongswan-natt.pcap"
+STRONGSWAN = Path(__file__).parents[2] / "pcaps" / "strongswan-natt.pcap"
 
 
 def run(*command):

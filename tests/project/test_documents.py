@@ -26,7 +26,7 @@ def blocks(language):
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch):
+def scratch(tmp_path, monkeypatch):
     """A folder with the sample captures in it, and the commands of this environment in PATH."""
     shutil.copytree(ROOT / "pcaps", tmp_path / "pcaps")
     monkeypatch.chdir(tmp_path)
@@ -35,7 +35,7 @@ def workplace(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("block", list(blocks("console")))
-def test_console_example(block, workplace):
+def test_console_example(block, scratch):
     for part in block.split("$ ")[1:]:
         command, _, expected = part.partition("\n")
         run = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
@@ -45,7 +45,7 @@ def test_console_example(block, workplace):
 
 
 @pytest.mark.parametrize("block", list(blocks("pycon")))
-def test_python_example(block, workplace):
+def test_python_example(block, scratch):
     """In a process of its own, as install() changes Scapy's bindings."""
     Path("example.txt").write_text(block)
     doctests = [sys.executable, "-m", "doctest", "-o", "ELLIPSIS", "-o", "NORMALIZE_WHITESPACE"]

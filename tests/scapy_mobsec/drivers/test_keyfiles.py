@@ -21,6 +21,7 @@ from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES
 
 DATA = Path(__file__).parents[2] / "data"
+PCAPS = Path(__file__).parents[3] / "pcaps"
 
 GCM = "AES-GCM with 16 octet ICV [RFC4106]"
 CBC = "AES-CBC [RFC3602]"
@@ -321,7 +322,7 @@ class TestWrite:
     ],
 )
 def test_tables_of_real_runs(name, suite):
-    with open(DATA / "strongswan" / name) as stream:
+    with open(PCAPS / name) as stream:
         table = read_keys(stream, name)
     assert [entry.suite.name for entry in table.rows] == [suite] * 4
     assert not table.warnings

@@ -20,6 +20,7 @@ from scapy_mobsec.esp.sa import InboundSa, OutboundSa, SaParameters
 from scapy_mobsec.esp.suites import SUITES
 
 DATA = Path(__file__).parents[2] / "data"
+PCAPS = Path(__file__).parents[3] / "pcaps"
 GCM = SUITES["aes-gcm-16"]
 CBC_SHA256 = SUITES["aes-cbc-hmac-sha2-256-128"]
 CBC_SHA1 = SUITES["aes-cbc-hmac-sha1-96"]
@@ -169,7 +170,7 @@ def test_hmac_vectors(suite, key, data, icv, drops):
 def test_strongswan_captures(name, suite):
     """All 20 ESP packets open, in tunnel mode, with their pings inside."""
     sas = {}
-    with (DATA / "strongswan" / f"{name}.esp_sa").open() as rows:
+    with (PCAPS / f"{name}.esp_sa").open() as rows:
         for *_, spi, _, key, _, integrity_key in csv.reader(rows):
             parameters = SaParameters(
                 int(spi, 16),
@@ -179,7 +180,7 @@ def test_strongswan_captures(name, suite):
             )
             sas[parameters.spi] = InboundSa(parameters)
     opened = []
-    for frame in rdpcap(str(DATA / "strongswan" / f"{name}.pcap")):
+    for frame in rdpcap(str(PCAPS / f"{name}.pcap")):
         data = bytes(frame[UDP].payload)
         if frame[UDP].dport == 4500 and any(data[:4]):
             opened.append(sas[int.from_bytes(data[:4])].open(data))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from contrib_layers.numbers import LIFETIME_INFINITE, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path, address_text
 from scapy_mobsec.registration.messages import RegistrationReply, missing_required, parse_reply
 from scapy_mobsec.registration.transitions import MOBILE, Machine, MobileEvent, MobileState
 from scapy_mobsec.terminal.base import Arrival
@@ -38,6 +38,7 @@ from scapy_mobsec.terminal.keeper import PathKeeper, is_used
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import PathState
 from scapy_mobsec.terminal.routes import allowed, beginning, path_from, paths, unopened
+from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.translation import Translation, compare, from_items
 
 SHORTEST_RENEWAL = 1.0
@@ -193,6 +194,8 @@ class MobileTerminal(PathKeeper):
         attempt = reply.attempt
         if attempt is None:
             raise Drop(DropReason.POORLY_FORMED, f"no {missing_required(reply)}")
+        if reply.home_address != if_ipv4(self._link.home_address):
+            raise Drop(DropReason.WRONG_IDENTITY, address_text(reply.home_address))
         if reply.code == ReplyCode.IDENTIFICATION_MISMATCH:
             self._correct_counters(reply.identification, attempt.number, now)
             return
@@ -202,6 +205,8 @@ class MobileTerminal(PathKeeper):
             return
         if reply.code or attempt.number != self.attempt or self.state is MobileState.DETACHED:
             raise Drop(DropReason.UNSOLICITED_REPLY, f"attempt {attempt.number}")
+        if exchange and attempt.index != exchange.index:
+            raise Drop(DropReason.UNSOLICITED_REPLY, f"index {attempt.index}")
         again = self._answered.get(reply.identification)
         if reply.challenge is not None:
             self._say(self._requests.confirm(reply, arrival.path, now), arrival.path)

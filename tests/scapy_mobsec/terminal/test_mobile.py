@@ -426,3 +426,18 @@ def test_more_lifetime_than_was_asked_for_is_not_taken():
     give_reply(pair, requested(pair, pair.move(NEW)), lifetime=65535)
     (registered,) = [event for event in events(pair.mobile) if isinstance(event, Registered)]
     assert registered.lifetime == 600
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"home_address": bytes(4)}, DropReason.WRONG_IDENTITY),
+        ({"attempt": Attempt(1, AttemptFlag.USE, index=9)}, DropReason.UNSOLICITED_REPLY),
+    ],
+    ids=["home address", "index"],
+)
+def test_a_reply_that_copies_wrongly_is_dropped(pair, changes, reason):
+    request = requested(pair, pair.move(NEW))
+    give_reply(pair, request, **changes)
+    assert drops(pair.mobile) == [reason]
+    assert pair.mobile.state is MobileState.REGISTERING

@@ -2,7 +2,7 @@
 
 import pytest
 from scripted import NATIVE, PROBE, TCP, TLS, UDP, USE, Script, items
-from terminals import NEW, OLD, PING, TRANSLATED
+from terminals import HOME, NEW, OLD, PING, TRANSLATED
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import DropReason
@@ -190,7 +190,7 @@ def challenge_alone(script, number=1, identification=77):
         identification=identification,
         code=0,
         lifetime=0,
-        home_address=bytes(4),
+        home_address=HOME,
         home_agent=bytes(4),
         attempt=Attempt(number, int(PROBE)),
         challenge=CHALLENGE,

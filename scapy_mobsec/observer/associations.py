@@ -15,6 +15,7 @@ from scapy_mobsec.observer.sequences import SeenSequences
 from scapy_mobsec.packet.ip import parse_ip
 
 MAX_SAS = 16_384
+"""SAs with a key, and as many without one: noise does not push out what can be read."""
 MAX_SPANS = 256
 NEXT_HEADER_IPV4 = 4
 NEXT_HEADER_IPV6 = 41
@@ -168,7 +169,7 @@ class Associations:
         earlier = self._closed.pop((sa.spi, outer.destination), None)
         if earlier:
             _add_counts(sa, earlier)
-        if len(self) >= MAX_SAS:
+        if self._open_count >= MAX_SAS:
             _add_counts(self.overflow, sa)
             raise Drop(DropReason.SA_LIMIT, f"more than {MAX_SAS}")
         self._opened.setdefault(sa.spi, []).append(sa)
@@ -178,7 +179,7 @@ class Associations:
         sa = self.sa_of(spi, outer)
         if sa is None:
             sa = self.overflow
-            if len(self) < MAX_SAS:
+            if len(self._closed) < MAX_SAS:
                 sa = self._closed[(spi, outer.destination)] = ObservedSa(spi)
         sa.packets += 1
         if failure.reason in (DropReason.UNKNOWN_SPI, DropReason.UNREADABLE):

@@ -7,7 +7,7 @@ packet of one of its SAs comes by other outer endpoints than before; the reverse
 ones that follow to the same endpoints belong to that move.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from scapy_mobsec.observer.associations import ObservedSa
@@ -17,7 +17,9 @@ from scapy_mobsec.packet.path import Endpoint
 MAX_INNER_PAIRS = 65_536
 MAX_MOVES = 20_000
 
-InnerPair = frozenset[bytes]
+MAX_LEFT = 64
+
+Inner = tuple[bytes, bytes]
 OuterPair = frozenset[tuple[bytes, int]]
 
 
@@ -88,6 +90,8 @@ class ObservedLink:
     number: int
     outer: Outer
     last_move: Move | None = None
+    left: list[OuterPair] = field(default_factory=list)
+    """Where it was before, the last 64."""
 
 
 class Links:
@@ -97,7 +101,7 @@ class Links:
         self.moves: list[Move] = []
         self.moves_not_kept = 0
         self._links: list[ObservedLink] = []
-        self._by_inner: dict[InnerPair, ObservedLink] = {}
+        self._by_inner: dict[Inner, tuple[ObservedLink, Outer]] = {}
         self._by_pair: dict[OuterPair, ObservedLink] = {}
 
     def __len__(self) -> int:
@@ -107,24 +111,23 @@ class Links:
         self,
         sa: ObservedSa,
         outer: Outer,
-        inner: InnerPair | None,
+        inner: Inner | None,
         evidence: Evidence,
         time_ns: int,
         frame: int,
     ) -> Move | None:
         """Take note of the newest authentic packet of an SA; return the move that it made.
 
-        Call it with no other packet.
+        `inner`: source and destination inside the tunnel. Call it with no other packet.
         """
         link = self._link_of(sa, outer, inner)
-        if inner is not None and len(self._by_inner) < MAX_INNER_PAIRS:
-            self._by_inner.setdefault(inner, link)
+        if inner is not None:
+            self._note_inner(link, outer, inner)
         if outer.pair == link.outer.pair:
             link.outer = outer
             if link.last_move:
                 _join_move(link.last_move, sa, evidence)
-        elif sa.outer is None or sa.outer.pair != outer.pair:
-            # An SA that stays where it was moves nothing: its sender may not know of the move yet.
+        elif not _still_under_way(link, sa, outer):
             old = sa.outer or _in_direction_of(link.outer, outer)
             signalled = evidence is Evidence.REGISTRATION
             spis = [sa.spi]
@@ -135,14 +138,16 @@ class Links:
         sa.outer = outer
         return None
 
-    def _link_of(self, sa: ObservedSa, outer: Outer, inner: InnerPair | None) -> ObservedLink:
+    def _link_of(self, sa: ObservedSa, outer: Outer, inner: Inner | None) -> ObservedLink:
         if sa.link is not None:
             return self._links[sa.link - 1]
         link = self._by_pair.get(outer.pair)
         if link is None and inner is not None:
-            known = self._by_inner.get(inner)
-            # Private addresses overlap: the same ones between other hosts are another link.
-            link = known if known and _shares_an_end(known.outer, outer) else None
+            key, oriented = _oriented(inner, outer)
+            known, seen = self._by_inner.get(key, (None, outer))
+            # Overlapping addresses, or two clients that talk through one gateway, are two links.
+            if seen.source == oriented.source or seen.destination == oriented.destination:
+                link = known
         if link is None:
             link = ObservedLink(len(self._links) + 1, outer)
             self._links.append(link)
@@ -150,9 +155,21 @@ class Links:
         sa.link = link.number
         return link
 
+    def _note_inner(self, link: ObservedLink, outer: Outer, inner: Inner) -> None:
+        """Remember by which inner addresses a re-keyed SA of this link can be known."""
+        if any(address in _NOBODY for address in inner):
+            return
+        key, oriented = _oriented(inner, outer)
+        known = self._by_inner.get(key)
+        if known is None and len(self._by_inner) >= MAX_INNER_PAIRS:
+            return
+        if known is None or known[0] is link:
+            self._by_inner[key] = link, oriented
+
     def _record(self, link: ObservedLink, move: Move) -> None:
         if self._by_pair.get(link.outer.pair) is link:
             del self._by_pair[link.outer.pair]
+        link.left = [*link.left, link.outer.pair][-MAX_LEFT:]
         link.outer = move.new
         link.last_move = move
         self._by_pair[move.new.pair] = link
@@ -169,8 +186,31 @@ def _join_move(move: Move, sa: ObservedSa, evidence: Evidence) -> None:
         move.signalled = True
 
 
-def _shares_an_end(one: Outer, other: Outer) -> bool:
-    return not {one.source, one.destination}.isdisjoint({other.source, other.destination})
+_NOBODY = (bytes(4), b"\xff" * 4, bytes(16))
+"""Unspecified and broadcast addresses: every client has them."""
+
+
+def _oriented(inner: Inner, outer: Outer) -> tuple[Inner, Outer]:
+    """The same inner pair and outer path for both directions of one traffic."""
+    source, destination = inner
+    if source <= destination:
+        return inner, outer
+    return (destination, source), outer.reversed()
+
+
+def _still_under_way(link: ObservedLink, sa: ObservedSa, outer: Outer) -> bool:
+    """Whether a packet elsewhere than its link is only late, and moves nothing.
+
+    So is one of an SA that stays where it was, and one towards an end that left that place: its
+    sender may not know of the move yet.
+    """
+    if sa.outer is not None and sa.outer.pair == outer.pair:
+        return True
+    if link.last_move is None or outer.pair not in link.left:
+        return False
+    shown_by_sender = link.last_move.moved != "destination"
+    here = _in_direction_of(link.outer, outer)
+    return shown_by_sender and here.source_endpoint == outer.source_endpoint
 
 
 def _in_direction_of(old: Outer, new: Outer) -> Outer:

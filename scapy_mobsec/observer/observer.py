@@ -232,8 +232,7 @@ class Observer:
             sa.note_path(outer, frame.time_ns, newest=newest)
             if newest:
                 evidence = Evidence.DATA if message is None else Evidence.REGISTRATION
-                pair = None if inner is None else frozenset(inner)
-                move = self._links.follow(sa, outer, pair, evidence, frame.time_ns, frame.number)
+                move = self._links.follow(sa, outer, inner, evidence, frame.time_ns, frame.number)
         if message is not None:
             sighting = Sighting(
                 frame.number,

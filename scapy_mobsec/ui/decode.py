@@ -99,6 +99,8 @@ def observe_capture(observer: Observer, name: str, messages: Console, count: int
 
     A truncated end is a warning: what was whole is decoded. Raises BadInput for other faults.
     """
+    if observer.packets == count:
+        return
     try:
         with open_capture(name) as stream, _progress(stream, name, messages) as advance:
             for record in read_records(stream):

@@ -121,3 +121,31 @@ def test_the_same_private_addresses_between_other_hosts_are_another_link():
         bench.see(bench.up(OLD), bench.udp(bench.seal(0x3003, inner), NEW, elsewhere))
     assert [sa.link for sa in bench.report.sas] == [1, 2]
     assert bench.report.moves == []
+
+
+def test_two_clients_that_talk_through_one_gateway_are_two_links():
+    bench = Bench(Keys(gcm(TO_GATEWAY), gcm(0x3003)))
+    inner = build_ip(HOME, INNER_HOST, 1, b"ping")
+    for _ in range(2):
+        bench.see(bench.up(OLD), bench.udp(bench.seal(0x3003, inner), GATEWAY, NEW))
+    assert [sa.link for sa in bench.report.sas] == [1, 2]
+    assert bench.report.moves == []
+
+
+def test_the_first_packet_of_the_reverse_direction_may_be_late(bench):
+    bench.see(bench.up(OLD), bench.up(NEW), bench.down(OLD), bench.down(NEW))
+    assert told(bench) == [(str(OLD), str(NEW))]
+
+
+def test_two_moves_before_the_reverse_direction_follows_the_first(bench):
+    third = Endpoint.of("192.0.2.77", 4500)
+    bench.see(bench.up(OLD), bench.down(OLD), bench.up(NEW), bench.up(third))
+    bench.see(bench.down(NEW), bench.down(third))
+    assert told(bench) == [(str(OLD), str(NEW)), (str(NEW), str(third))]
+
+
+def test_broadcasts_of_two_clients_make_no_link():
+    bench = Bench(Keys(gcm(TO_GATEWAY), gcm(0x3003)))
+    inner = build_ip(bytes(4), b"\xff" * 4, 17, bytes(8))
+    bench.see(bench.up(OLD, payload=inner), bench.udp(bench.seal(0x3003, inner), NEW))
+    assert bench.report.moves == []

@@ -175,3 +175,9 @@ def test_the_same_frames_again_from_another_file_are_duplicates(bench):
     bench.time_ns = START
     summary = bench.see(*packets, after=1)
     assert (summary.duplicates, summary.replayed) == (5, 0)
+
+
+@pytest.mark.parametrize("next_header", [0, 6, 17, 50, 59, 255])
+def test_an_empty_payload_is_verified(bench, next_header):
+    summary = bench.see(bench.up(payload=b"", next_header=next_header))
+    assert (summary.verified, summary.malformed) == (1, 0)

@@ -34,11 +34,13 @@ def run_demo(scenario: str, console: Console, write: Path | None) -> None:
     console.print(result.picture, markup=False, soft_wrap=True)
     console.print(events_table(result))
     if write is not None:
+        if not write.name or write.suffix == ".esp_sa":
+            raise DemoError(f"no name for a capture: {str(write)!r}")
         keys = write.with_suffix(".esp_sa")
         try:
             write_capture(result, write, keys)
         except OSError as error:
-            raise DemoError(f"{error.filename}: {error.strerror}") from error
+            raise DemoError(f"{error.filename or write}: {error.strerror}") from error
         text = f"Wrote {write} and {keys}. Next: mobsec decode {write} -k {keys}"
         console.print(text, markup=False, soft_wrap=True)
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 PIPED_WIDTH = 132
 MAX_ROWS = 500
-"""Entries of one table; people do not read more, and JSON has all of them."""
+"""Entries of one table; people do not read more, and JSON has many more."""
 
 
 def print_report(report: Report, console: Console, *, summary_only: bool = False) -> None:
@@ -82,7 +82,7 @@ def table_of(title: str, *columns: str) -> Table:
 def shown(table: Table, entries: Sequence[T]) -> Sequence[T]:
     """The entries that have room in a table; its caption tells of the others."""
     if len(entries) > MAX_ROWS:
-        table.caption = f"and {len(entries) - MAX_ROWS} more: -T json shows all"
+        table.caption = f"and {len(entries) - MAX_ROWS} more: -T json shows up to 20,000"
         table.caption_justify = "left"
     return entries[:MAX_ROWS]
 

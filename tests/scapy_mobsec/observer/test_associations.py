@@ -100,6 +100,8 @@ def test_the_number_of_sas_is_bounded_and_nothing_is_lost_from_the_counts(monkey
     assert failure(associations, sealed(gcm(4))) is DropReason.UNKNOWN_SPI
     assert len(associations) == 2
     assert (associations.overflow.verified, associations.overflow.no_key) == (1, 0)
+    assert failure(associations, sealed(gcm(5))) is DropReason.UNKNOWN_SPI
+    assert (len(associations), associations.overflow.no_key) == (2, 1)
 
 
 def test_a_late_packet_counts_for_the_path_it_came_by():

@@ -285,3 +285,13 @@ def test_a_long_file_has_a_progress_bar_on_a_terminal_only(tmp_path, monkeypatch
     assert b"long.pcap" in shown.getvalue()
     piped = subprocess.run([*MOBSEC, *arguments], capture_output=True, timeout=60)
     assert piped.stderr == b""
+
+
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), ("<&-", 2)])
+def test_closed_standard_streams_are_no_traceback(closed, code):
+    source = "-" if closed == "<&-" else str(GCM.with_suffix(".pcap"))
+    command = f"{sys.executable} -m scapy_mobsec decode {source} -k "
+    command += f"{GCM.with_suffix('.esp_sa')} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr

@@ -36,6 +36,12 @@ def test_an_unknown_scenario_names_those_there_are():
         shown("nonsense")
 
 
+@pytest.mark.parametrize("name", ["", "x.esp_sa"])
+def test_a_name_that_is_none_for_a_capture(name):
+    with pytest.raises(DemoError, match="no name for a capture"):
+        shown(write=Path(name))
+
+
 def test_a_file_that_cannot_be_written(tmp_path):
     with pytest.raises(DemoError, match="No such file"):
         shown(write=tmp_path / "missing" / "x.pcap")

@@ -115,7 +115,7 @@ def test_tables_end_and_say_so(monkeypatch):
     bench = Bench()
     bench.see(*(bench.up(Endpoint(NEW.address, port)) for port in range(1, 10)))
     text = printed(bench)
-    assert "and 6 more: -T json shows all" in text
+    assert "and 6 more: -T json shows up to 20,000" in text
     assert "frame 3" in text
     assert "frame 4" not in text
 

@@ -79,14 +79,13 @@ class Report:
 
     refused: RREQs answered with another code than 0, or poorly formed and not answered.
 
-    first_time, last_time: of the frames fed, in nanoseconds since the Unix epoch, 0 without any.
+    first_time: of the first frame fed, in nanoseconds since the Unix epoch, 0 without any.
     not_kept: registrations and moves that were counted only. replies_without_request: RREPs whose
     RREQ was not seen.
     """
 
     summary: Summary
     first_time: int
-    last_time: int
     sas: list[ObservedSa]
     registrations: list[Registration]
     refused: list[Registration]
@@ -111,7 +110,6 @@ class Observer:
         self._keys = keys
         self._summary = Summary()
         self._first_time: int | None = None
-        self._last_time = 0
         self._sas = Associations(keys)
         self._links = Links()
         self._registrations = Registrations()
@@ -137,7 +135,6 @@ class Observer:
         summary.packets += 1
         if self._first_time is None:
             self._first_time = time_ns
-        self._last_time = max(self._last_time, time_ns)
         frame = _Frame(summary.packets, time_ns, hash(octets))
         try:
             self._observe(octets, link_type, frame)
@@ -163,7 +160,6 @@ class Observer:
         return Report(
             summary,
             self._first_time or 0,
-            self._last_time,
             list(self._sas),
             accepted,
             refused,

@@ -10,12 +10,11 @@ from typing import NamedTuple
 from contrib_layers.numbers import IKE_PORT, NATT_PORT
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.udp import Content, unwrap
-from scapy_mobsec.packet.ip import IpPacket, parse_udp
+from scapy_mobsec.packet.ip import UDP, IpPacket, parse_udp
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.outer import describe
 
-PROTOCOL_UDP = 17
 PROTOCOL_ESP = 50
 
 ESP_HEADER_LENGTH = 8
@@ -86,7 +85,7 @@ def classify(
     if ip.protocol == PROTOCOL_ESP:
         outer = Outer(Encapsulation.NATIVE, ip.source, 0, ip.destination, 0)
         return Carried(Content.ESP, ip.payload, outer)
-    if ip.protocol != PROTOCOL_UDP:
+    if ip.protocol != UDP:
         return None
     udp = parse_udp(ip)
     outer = Outer(

@@ -9,8 +9,7 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.observer.associations import NEXT_HEADER_IPV4, NEXT_HEADER_IPV6
 from scapy_mobsec.observer.links import Move
-from scapy_mobsec.observer.outer import PROTOCOL_UDP
-from scapy_mobsec.packet.ip import parse_ip, parse_udp
+from scapy_mobsec.packet.ip import UDP, parse_ip, parse_udp
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.messages import (
     RegistrationReply,
@@ -209,7 +208,7 @@ def registration_in(opened: Opened) -> tuple[Message | None, Drop | None]:
 def _message_octets(opened: Opened) -> bytes | None:
     """What UDP carries from port 434 to port 434; None where the packet is something else."""
     inner = opened.payload
-    if opened.next_header == PROTOCOL_UDP:
+    if opened.next_header == UDP:
         return inner[8:] if inner[:4] == _PORTS else None
     if opened.next_header not in (NEXT_HEADER_IPV4, NEXT_HEADER_IPV6):
         return None
@@ -217,6 +216,6 @@ def _message_octets(opened: Opened) -> bytes | None:
     if inner[offset : offset + 4] != _PORTS:
         return None
     ip = parse_ip(inner)
-    if ip.protocol != PROTOCOL_UDP or ip.is_fragment:
+    if ip.protocol != UDP or ip.is_fragment:
         return None
     return parse_udp(ip).payload

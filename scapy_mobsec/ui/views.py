@@ -117,7 +117,8 @@ def _registration_rows(entry: Registration, start: int) -> Iterable[tuple[str, T
     yield "captured", description_line(asked.captured)
     known = entry.observed is not None or entry.told is not None
     where = "no translator on the way" if known else "no translator before the point of capture"
-    yield "translated", _translations(entry.translations, f"nothing: {where}")
+    nothing = f"nothing: {where}" if entry.request.sent else "not known: the RREQ has no SENT"
+    yield "translated", _translations(entry.translations, nothing)
     if entry.told is not None and entry.told != entry.translations:
         text = _translations(entry.told, "nothing")
         yield "RREP tells", Text.assemble(text, "  CONTRADICTS WHAT IT OBSERVED")

@@ -133,3 +133,9 @@ def test_a_refused_move_says_so():
     bench.see(bench.up(OLD), bench.up(NEW, payload=signalling(request())))
     bench.see(bench.down(NEW, payload=signalling(reply(code=129))))
     assert "by registration, REFUSED" in printed(bench)
+
+
+def test_nothing_is_claimed_of_a_request_that_does_not_describe_itself():
+    bench = Bench()
+    bench.see(bench.up(payload=signalling(request(sent=None))))
+    assert "not known: the RREQ has no SENT" in printed(bench)

@@ -4,10 +4,9 @@ What a chart shows passed the tap at Y (or at X, where the text says so), transl
 """
 
 import pytest
-from charts import chart
 from terminals import HOME, INNER_HOST, PONG
 
-from scapy_mobsec.drivers.memory import Direction, Element
+from scapy_mobsec.drivers.memory import Direction, Element, chart
 from scapy_mobsec.drivers.simulation import (
     BEHIND_NAT,
     BEHIND_OTHER_NAT,
@@ -90,21 +89,21 @@ def test_handover_behind_a_nat(play):
     play.passed(
         "mobile",
         """
-           0 ms  10.0.0.2:4500 > 203.0.113.2:4500  RREQ #2
-           0 ms  10.0.0.2:4500 > 203.0.113.2:4500  ping 0
-          50 ms  203.0.113.2:4500 > 10.0.0.2:4500  RREP #2 code 0 USE 2 translations
-          50 ms  203.0.113.2:4500 > 10.0.0.2:4500  pong 0
-          50 ms  10.0.0.2:4500 > 203.0.113.2:4500  RREQ #2 CONFIRM
+           0 ms  udp 10.0.0.2:4500 > 203.0.113.2:4500  RREQ #2
+           0 ms  udp 10.0.0.2:4500 > 203.0.113.2:4500  ping 0
+          50 ms  udp 203.0.113.2:4500 > 10.0.0.2:4500  RREP #2 code 0 USE 2 translations CHALLENGE
+          50 ms  udp 203.0.113.2:4500 > 10.0.0.2:4500  pong 0
+          50 ms  udp 10.0.0.2:4500 > 203.0.113.2:4500  RREQ #2 CONFIRM
         """,
     )
     play.passed(
         "other",
         """
-          25 ms  NAT1 > 203.0.113.2:4500  RREQ #2
-          25 ms  NAT1 > 203.0.113.2:4500  ping 0
-          25 ms  203.0.113.2:4500 > NAT1  RREP #2 code 0 USE 2 translations
-          25 ms  203.0.113.2:4500 > NAT1  pong 0
-          75 ms  NAT1 > 203.0.113.2:4500  RREQ #2 CONFIRM
+          25 ms  udp NAT1 > 203.0.113.2:4500  RREQ #2
+          25 ms  udp NAT1 > 203.0.113.2:4500  ping 0
+          25 ms  udp 203.0.113.2:4500 > NAT1  RREP #2 code 0 USE 2 translations CHALLENGE
+          25 ms  udp 203.0.113.2:4500 > NAT1  pong 0
+          75 ms  udp NAT1 > 203.0.113.2:4500  RREQ #2 CONFIRM
         """,
     )
 
@@ -121,11 +120,11 @@ def test_data_of_the_server_follows_its_reply(play):
     play.passed(
         "other",
         """
-          24 ms  203.0.113.2:4500 > 198.51.100.2:4500  pong 0
-          25 ms  NAT1 > 203.0.113.2:4500  RREQ #2
-          25 ms  203.0.113.2:4500 > NAT1  RREP #2 code 0 USE 2 translations
-          25 ms  203.0.113.2:4500 > NAT1  pong 0
-          75 ms  NAT1 > 203.0.113.2:4500  RREQ #2 CONFIRM
+          24 ms  udp 203.0.113.2:4500 > 198.51.100.2:4500  pong 0
+          25 ms  udp NAT1 > 203.0.113.2:4500  RREQ #2
+          25 ms  udp 203.0.113.2:4500 > NAT1  RREP #2 code 0 USE 2 translations CHALLENGE
+          25 ms  udp 203.0.113.2:4500 > NAT1  pong 0
+          75 ms  udp NAT1 > 203.0.113.2:4500  RREQ #2 CONFIRM
         """,
     )
     assert [(at - play.start) / 1e6 for at, _ in play.mobile.inner] == [50]
@@ -139,13 +138,14 @@ def test_a_lost_request_is_repeated(play):
     play.gate.lose = frozenset()
     play.wait(600)
     repeated = sent_at(play, "mobile")[1]
+    replied = "RREP #2 code 0 USE 2 translations CHALLENGE"
     assert 450 <= repeated <= 550
     play.passed(
         "other",
         f"""
-         {repeated + 25:.0f} ms  NAT1 > 203.0.113.2:4500  RREQ #2
-         {repeated + 25:.0f} ms  203.0.113.2:4500 > NAT1  RREP #2 code 0 USE 2 translations
-         {repeated + 75:.0f} ms  NAT1 > 203.0.113.2:4500  RREQ #2 CONFIRM
+         {repeated + 25:.0f} ms  udp NAT1 > 203.0.113.2:4500  RREQ #2
+         {repeated + 25:.0f} ms  udp 203.0.113.2:4500 > NAT1  {replied}
+         {repeated + 75:.0f} ms  udp NAT1 > 203.0.113.2:4500  RREQ #2 CONFIRM
         """,
     )
 

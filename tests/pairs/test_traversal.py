@@ -1,12 +1,12 @@
 """X and Y with the network between them: traversal dropped, blocked, watched, kept alive."""
 
-from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
 import pytest
+from play import HTTP, NATIVE, ROUND_TRIP, TCP, TLS, UDP, Play
 
-from contrib_layers.numbers import EncapsulationCode, NatureCode
+from contrib_layers.numbers import NatureCode
 from scapy_mobsec.drivers.memory import (
     NO_NATIVE,
     NO_NATIVE_IN,
@@ -14,26 +14,14 @@ from scapy_mobsec.drivers.memory import (
     NO_UDP,
     Delay,
     Firewall,
-    Host,
     Loss,
-    MemoryNetwork,
-    MobileHost,
     Napt,
     Nat64,
 )
-from scapy_mobsec.drivers.simulation import (
-    HOME,
-    INNER_HOST,
-    OTHER_TERMINAL,
-    SIGNALLING,
-    UNTRANSLATED,
-    echo_reply,
-    echo_request,
-)
-from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL, echo_request
+from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.transitions import MobileState
-from scapy_mobsec.terminal.config import LinkParameters, MobileConfiguration, OtherConfiguration
 from scapy_mobsec.terminal.events import (
     FellBack,
     KeepaliveLost,
@@ -43,81 +31,6 @@ from scapy_mobsec.terminal.events import (
     RegistrationFailed,
     TraversalDropped,
 )
-from scapy_mobsec.terminal.mobile import MobileTerminal
-from scapy_mobsec.terminal.other import OtherTerminal
-
-from terminals import TO_MOBILE, TO_OTHER  # isort: skip
-
-NATIVE, UDP, TCP, TLS, HTTP, _ = Encapsulation
-SUPPORTED = tuple(EncapsulationItem(code, port=4500) for code in EncapsulationCode)
-INSIDE = Endpoint.of("10.0.0.2", 4500)
-ROUND_TRIP = 0.05
-
-
-class Play:
-    """X at a place with `elements` between it and the rest: the first is the nearest to X."""
-
-    def __init__(self, *elements, allow=(NATIVE, UDP), items=(), start=(), seed=1, **changes):
-        self.network = MemoryNetwork(seed)
-        random = self.network.new_random()
-        mobile = LinkParameters(HOME, SIGNALLING, (TO_MOBILE,), TO_OTHER)
-        items = items or tuple(EncapsulationItem(each.code) for each in allow)
-        configuration = MobileConfiguration(
-            mobile, OTHER_TERMINAL, allow=items, start=start, **changes
-        )
-        other = OtherConfiguration(
-            (replace(mobile, inbound=(TO_OTHER,), outbound=TO_MOBILE),), supported=SUPPORTED
-        )
-        self.mobile = MobileHost(
-            self.network, MobileTerminal(configuration, random_bytes=random.randbytes)
-        )
-        self.other = Host(self.network, OtherTerminal(other, random_bytes=random.randbytes))
-        self.other.listen(4500)
-        self.other.listen(443, b"certificate")
-        self.other.on_inner = self.answer
-        self.other.attach(self.network.core.segment([], ["203.0.113.2"]), OTHER_TERMINAL)
-        self.firewall = Firewall()
-        chain = [Delay(ROUND_TRIP / 2), self.firewall, *elements]
-        nat = any(isinstance(each, Napt) for each in elements)
-        self.place = INSIDE if nat else UNTRANSLATED
-        outside = "192.0.2.1" if nat else "198.51.100.2"
-        self.segment = self.network.core.segment(chain, [outside])
-        self.sent = 0
-
-    def answer(self, packet):
-        if answer := echo_reply(packet):
-            self.other.send(answer)
-
-    def move(self):
-        self.mobile.move(self.segment, self.place)
-        return self
-
-    def ping(self, seconds, pause=0.1):
-        """Ping for a while; return how many came back."""
-        before = len(self.mobile.inner)
-        for _ in range(round(seconds / pause)):
-            self.sent += 1
-            self.mobile.send(echo_request(HOME, INNER_HOST, self.sent % 65_536))
-            self.network.run_for(pause)
-        return len(self.mobile.inner) - before
-
-    def wait(self, seconds):
-        self.network.run_for(seconds)
-
-    def told(self, *kinds):
-        return [event for _, event in self.mobile.log if isinstance(event, kinds)]
-
-    @property
-    def encapsulation(self):
-        """What both ends use; they agree."""
-        mobile, other = self.mobile.terminal.path, self.other.terminal.path(HOME)
-        assert mobile.encapsulation is other.encapsulation
-        return mobile.encapsulation
-
-    @property
-    def agreed(self):
-        path, other = self.mobile.terminal.path, self.other.terminal.path(HOME)
-        return bool(path and other and path.encapsulation is other.encapsulation)
 
 
 def test_behind_a_nat_traversal_stays():

@@ -10,7 +10,18 @@ from contextlib import contextmanager
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drivers.memory.drawing import draw
 from scapy_mobsec.drivers.memory.network import EPOCH, SECOND, MemoryNetwork
-from scapy_mobsec.drivers.memory.packet import ACK, AH, ESP, FIN, RST, SYN, TCP, Packet, TcpFields
+from scapy_mobsec.drivers.memory.packet import (
+    ACK,
+    AH,
+    ESP,
+    FIN,
+    ICMP,
+    RST,
+    SYN,
+    TCP,
+    Packet,
+    TcpFields,
+)
 from scapy_mobsec.drivers.memory.tap import Tap
 from scapy_mobsec.drivers.memory.tls import Content as TlsContent
 from scapy_mobsec.drivers.memory.tls import Records, TlsError
@@ -18,13 +29,15 @@ from scapy_mobsec.drops import Drop
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import StreamCarrier, Violation
 from scapy_mobsec.encap.stream import client_carrier, server_carrier
-from scapy_mobsec.esp.sa import InboundSa, SaParameters
+from scapy_mobsec.esp.sa import InboundSa, Opened, SaParameters
 from scapy_mobsec.observer.registrations import registration_in
-from scapy_mobsec.packet.ip import UDP
+from scapy_mobsec.packet.ip import UDP, parse_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.messages import RegistrationReply, RegistrationRequest
 
 _DUMMY = 59
+_IPV4 = 4
+_ECHOES = {8: "ping", 0: "pong"}
 _FLAGS = {SYN: "SYN", FIN: "FIN", RST: "RST", ACK: "ACK"}
 _END_OF_HEAD = b"\r\n\r\n"
 
@@ -120,10 +133,10 @@ class _Reader:
             if opened.next_header == _DUMMY:
                 return "dummy"
             message, malformed = registration_in(opened)
+            if message is None:
+                return _data_text(opened)
         except Drop as drop:
             return f"ESP 0x{spi:08x}: {drop.reason.value}"
-        if message is None:
-            return f"data {len(opened.payload)}"
         return message_text(message) + (" POORLY FORMED" if malformed else "")
 
 
@@ -144,6 +157,16 @@ def message_text(message: RegistrationRequest | RegistrationReply) -> str:
         if message.challenge:
             words.append("CHALLENGE")
     return " ".join([name + number, *(word for word in words if word)])
+
+
+def _data_text(opened: Opened) -> str:
+    """`ping 3` and `pong 3` for ICMP echoes in tunnel mode, the octets of any other data."""
+    if opened.next_header == _IPV4:
+        inner = parse_ip(opened.payload)
+        if inner.protocol == ICMP and inner.payload[:1] and inner.payload[0] in _ECHOES:
+            number = int.from_bytes(inner.payload[6:8], "big")
+            return f"{_ECHOES[inner.payload[0]]} {number}"
+    return f"data {len(opened.payload)}"
 
 
 class _Conversation:

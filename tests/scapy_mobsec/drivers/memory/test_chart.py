@@ -1,7 +1,16 @@
 """Charts in every carrier, with losses and without keys; and what a failing run tells."""
 
 import pytest
-from terminals import MOBILE_LINK, PING, TO_MOBILE, TO_OTHER, a_request
+from terminals import (
+    HOME,
+    INNER_HOST,
+    MOBILE_LINK,
+    PING,
+    PONG,
+    TO_MOBILE,
+    TO_OTHER,
+    a_request,
+)
 from wires import CLIENT, SERVER, Streams, User, a_packet
 
 from contrib_layers.numbers import AttemptFlag
@@ -26,6 +35,7 @@ from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.stream import client_carrier, server_carrier
 from scapy_mobsec.esp.sa import OutboundSa
+from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.messages import (
     Attempt,
@@ -54,7 +64,7 @@ def test_datagrams():
     request, data = esp_packets()
     ends = "10.0.0.2:4500 > 203.0.113.2:4500"
     assert words(a_packet(payload=request)) == f"25 ms  udp {ends}  RREQ #1"
-    assert words(a_packet(payload=data)) == f"25 ms  udp {ends}  data {len(PING)}"
+    assert words(a_packet(payload=data)) == f"25 ms  udp {ends}  ping 1"
     assert words(a_packet(payload=b"\xff")).endswith("keepalive")
     assert words(a_packet(payload=bytes(40))).endswith("IKE")
     assert words(a_packet(payload=b"?")).endswith("1 octets")
@@ -73,6 +83,18 @@ def test_what_the_keys_do_not_open():
     assert words(changed).endswith("ESP 0x00001111: integrity check failed")
     sa = OutboundSa(TO_OTHER, random_bytes=bytes)
     assert words(packet._replace(payload=sa.seal(b"", 59))).endswith("dummy")
+
+
+def test_data_that_is_no_echo_is_counted():
+    sa = OutboundSa(TO_OTHER, random_bytes=bytes)
+    for inner, next_header, text in (
+        (build_ip(HOME, INNER_HOST, 17, bytes(12)), 4, "data 32"),
+        (build_ip(HOME, INNER_HOST, 1, b""), 4, "data 20"),
+        (PONG, 4, "pong 0"),
+        (PING[20:], 1, "data 56"),  # transport mode
+        (b"?", 4, "ESP 0x00001111: not a well-formed IP packet"),
+    ):
+        assert words(a_packet(payload=sa.seal(inner, next_header))).endswith(text)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +162,7 @@ def on_a_stream(
 )
 def test_streams(encapsulation, options):
     found = ", ".join(on_a_stream(encapsulation, **options))
-    assert found == ", ".join(["RREQ #1", f"data {len(PING)}"] * 2)
+    assert found == ", ".join(["RREQ #1", "ping 1"] * 2)
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
@@ -148,7 +170,7 @@ def test_octets_that_were_lost_and_repeated_are_read_once(where):
     for seed in range(5):
         loss = [Loss(0.3, 4), Duplication(0.5), Reordering(0.3, 0.1)]
         found = on_a_stream(Encapsulation.TCP, cut=50, **{where: loss}, seed=seed, patience=60)
-        assert sorted(", ".join(found).split(", ")) == ["RREQ #1"] * 2 + [f"data {len(PING)}"] * 2
+        assert sorted(", ".join(found).split(", ")) == ["RREQ #1"] * 2 + ["ping 1"] * 2
 
 
 def test_a_repeated_syn_begins_nothing_and_a_gap_is_waited_for():

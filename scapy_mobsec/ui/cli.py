@@ -107,6 +107,33 @@ def codec(output: str) -> None:
     bench_codec(Console(), as_json=output == "json")
 
 
+@bench.command()
+@click.option(
+    "--links",
+    metavar="N",
+    type=click.IntRange(1, 1_000_000),
+    default=100_000,
+    show_default=True,
+    help="The largest number of links to measure with.",
+)
+@click.option(
+    "--seconds",
+    metavar="S",
+    type=click.FloatRange(0, 600),
+    default=10.0,
+    show_default=True,
+    help="Time for the rates, preparations included; at least three rounds are run.",
+)
+@click.option("-T", "--type", "output", type=OUTPUT, default="text", show_default=True)
+def engine(links: int, seconds: float, output: str) -> None:
+    """Register at the other terminal: transactions per second and core, memory per link."""
+    from rich.console import Console
+
+    from scapy_mobsec.ui.bench_engine import bench_engine, engine_figures
+
+    bench_engine(Console(), engine_figures(links, seconds), as_json=output == "json")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     try:

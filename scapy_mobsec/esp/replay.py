@@ -1,10 +1,9 @@
 """The anti-replay window of an inbound SA (RFC 4303 section 3.4.3 and Appendix A).
 
 Three steps, and their order is the caller's duty: `infer` the full number (ESN only), `check` it
-before the ICV is verified, `update` only after. Each takes the same time whatever the numbers.
+before the ICV is verified, `update` only after. Each takes the same time whatever the numbers. A
+window is one integer with a bit a packet, which takes no memory before the first packet.
 """
-
-from array import array
 
 from scapy_mobsec.drops import Drop, DropReason
 
@@ -31,9 +30,7 @@ class ReplayWindow:
         self.size = size
         self.highest = ceiling
         self._ceiling = ceiling
-        # Slot n % size holds the last n seen there. Within the window no two numbers share a slot,
-        # so a slot with another number in it means "not seen", and nothing is ever cleared.
-        self._seen = array("Q", bytes(8 * size))
+        self._seen = 0  # bit n: highest - n was seen; bits beyond the window say nothing
         self._reach = size or _HALF
 
     def infer(self, low: int) -> int:
@@ -57,12 +54,18 @@ class ReplayWindow:
             return
         if sequence <= self.highest - self.size or sequence <= self._ceiling:
             raise Drop(DropReason.TOO_OLD, f"{sequence}, highest {self.highest}")
-        if self._seen[sequence % self.size] == sequence:
+        if sequence <= self.highest and self._seen >> self.highest - sequence & 1:
             raise Drop(DropReason.REPLAYED, str(sequence))
 
     def update(self, sequence: int) -> None:
         """Note a checked `sequence` as seen, now that its ICV is good."""
-        if self.size:
-            self._seen[sequence % self.size] = sequence
-        if sequence > self.highest:
+        ahead = sequence - self.highest
+        if ahead > 0:
             self.highest = sequence
+            # A jump beyond the window empties it; a shift would take as much memory as the jump.
+            seen = self._seen << ahead | 1 if ahead < self.size else 1
+            if seen.bit_length() > 2 * self.size:
+                seen &= (1 << self.size) - 1
+            self._seen = seen
+        elif self.size:
+            self._seen |= 1 << -ahead

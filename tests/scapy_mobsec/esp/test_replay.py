@@ -104,6 +104,14 @@ def test_at_or_below_the_ceiling_all_is_refused():
     assert verdicts == [OLD, OLD, OLD, OK, OLD, SEEN, OK, OLD, OK]
 
 
+def test_memory_is_bounded():
+    """Two bits a packet of the window, however many packets and however far they jump."""
+    window = ReplayWindow(64)
+    for sequence in (*range(1, 1000), 2**40, *range(2**40 + 1, 2**40 + 1000, 7), MAX64):
+        assert receive(window, sequence) is OK
+        assert window._seen.bit_length() <= 2 * 64
+
+
 @pytest.mark.parametrize("size", [-1, 2**31 + 1])
 def test_impossible_width(size):
     with pytest.raises(ValueError, match="window"):

@@ -14,12 +14,13 @@ from scapy_mobsec.drivers.capture_source import (
     Source,
 )
 from scapy_mobsec.drivers.pcap import MAGICS, CaptureWriter, read_pcap
-from scapy_mobsec.drivers.pcapng import MAGIC, read_pcapng
+from scapy_mobsec.drivers.pcapng import MAGIC, PcapngWriter, read_pcapng
 
 __all__ = [
     "CaptureError",
     "CaptureTruncated",
     "CaptureWriter",
+    "PcapngWriter",
     "Record",
     "open_capture",
     "read_records",

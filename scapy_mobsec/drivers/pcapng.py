@@ -1,12 +1,13 @@
-"""The pcapng reader: sections, interfaces, and the three kinds of packet blocks.
+"""The pcapng reader (sections, interfaces, the three kinds of packet blocks), and a small writer.
 
 Format: draft-ietf-opsawg-pcapng. Comments, name resolution, statistics, decryption secrets and
-blocks that are not known are stepped over.
+blocks that are not known are stepped over; comments are written.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from scapy_mobsec.drivers.capture_source import MAX_RECORD, CaptureError, Record, Source
 
@@ -28,7 +29,13 @@ _FIXED_PART = {
 }
 """The blocks that are read: octets of body before options and packet data."""
 
-_END_OF_OPTIONS, _TIME_RESOLUTION, _TIME_OFFSET = 0, 9, 14
+_END_OF_OPTIONS, _COMMENT, _TIME_RESOLUTION, _TIME_OFFSET = 0, 1, 9, 14
+
+_NANOSECONDS = 9
+_BYTE_ORDER_MAGIC = 0x1A2B3C4D
+_VERSION = (1, 0)
+_UNKNOWN_LENGTH = (1 << 64) - 1
+_MAX_OPTION = 0xFFFF
 
 _BYTE_ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 
@@ -168,3 +175,41 @@ class _Section:
                 raise ValueError("option beyond the end of its block")
             yield code, value
             position += 4 + length + -length % 4
+
+
+class PcapngWriter:
+    """Writes one section with one interface: nanoseconds, little endian, comments on packets."""
+
+    def __init__(self, stream: BinaryIO, link_type: int = 101) -> None:
+        self._stream = stream
+        section = struct.pack("<IHHQ", _BYTE_ORDER_MAGIC, *_VERSION, _UNKNOWN_LENGTH)
+        self._block(_SECTION_HEADER, section)
+        interface = struct.pack("<HHI", link_type, 0, MAX_RECORD)
+        self._block(_INTERFACE_DESCRIPTION, interface, [(_TIME_RESOLUTION, bytes((_NANOSECONDS,)))])
+
+    def write(self, time_ns: int, data: bytes, comments: Iterable[str] = ()) -> None:
+        """Add one frame, seen `time_ns` nanoseconds after the Unix epoch, with its comments.
+
+        Raises ValueError if the frame, its time or a comment does not fit.
+        """
+        options = [(_COMMENT, comment.encode()) for comment in comments]
+        too_long = len(data) > MAX_RECORD or any(len(text) > _MAX_OPTION for _, text in options)
+        if too_long or not 0 <= time_ns <= _MAX_TIME_NS:
+            raise ValueError(f"{len(data)} octets at {time_ns} ns do not fit into a pcapng block")
+        high, low = divmod(time_ns, 1 << 32)
+        head = struct.pack("<IIIII", 0, high, low, len(data), len(data))
+        self._block(_ENHANCED_PACKET, head + _padded(data), options)
+
+    def _block(self, kind: int, body: bytes, options: Iterable[tuple[int, bytes]] = ()) -> None:
+        listed = b"".join(
+            struct.pack("<HH", code, len(value)) + _padded(value) for code, value in options
+        )
+        if listed:
+            listed += struct.pack("<HH", _END_OF_OPTIONS, 0)
+        length = 12 + len(body) + len(listed)
+        start, end = struct.pack("<II", kind, length), struct.pack("<I", length)
+        self._stream.write(b"".join((start, body, listed, end)))
+
+
+def _padded(octets: bytes) -> bytes:
+    return octets + bytes(-len(octets) % 4)

@@ -1,7 +1,6 @@
-"""Scenarios on the network in memory, the same octets for the same seed.
+"""Both terminals on the network in memory: who is where, what is between them, and their pings.
 
-`run_handover`: the mobile terminal registers from a network without NAT, then moves behind one NAT
-and later behind another, while it pings a host behind the other terminal.
+`build_topology` is the usual one, `assemble` makes any other; `scenarios` plays on them.
 
     X  198.51.100.2 ------------------------------+
     X  10.0.0.2 ----- NAT 192.0.2.1 --------------+---- 203.0.113.2  Y ---- 10.10.2.1
@@ -9,15 +8,15 @@ and later behind another, while it pings a host behind the other terminal.
     home address 10.10.1.1                          signalling address 10.10.0.1
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from random import Random
+from typing import Any
 
 from contrib_layers.numbers import NATT_PORT
 from scapy_mobsec.drivers.memory import (
-    SECOND,
     Delay,
     Element,
     Host,
@@ -26,20 +25,18 @@ from scapy_mobsec.drivers.memory import (
     Napt,
     Segment,
     Tap,
-    draw,
     random_ports,
 )
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.spi_table import FIRST_SPI
 from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import build_ip, internet_checksum, parse_ip
-from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.terminal.config import (
     LinkParameters,
     MobileConfiguration,
     OtherConfiguration,
 )
-from scapy_mobsec.terminal.events import Event
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.modes.tunnel import Tunnel
 from scapy_mobsec.terminal.other import OtherTerminal
@@ -54,37 +51,32 @@ UNTRANSLATED = Endpoint.of("198.51.100.2", NATT_PORT)
 BEHIND_NAT = Endpoint.of("10.0.0.2", NATT_PORT)
 BEHIND_OTHER_NAT = Endpoint.of("192.168.1.2", NATT_PORT)
 
-MOVES = ((0.0, UNTRANSLATED), (1.0, BEHIND_NAT), (2.0, BEHIND_OTHER_NAT))
-"""Seconds after the start, and where X goes then."""
-
-PING_INTERVAL = 0.1
-DURATION = 3.0
-
 ICMP, ECHO_REPLY, ECHO_REQUEST = 1, 0, 8
 
 
 @dataclass(frozen=True, slots=True)
-class SimulationResult:
-    """What happened, in nanoseconds since the Unix epoch.
+class Place:
+    """Where X can be: its endpoint there, and the way from there to the middle of the network.
 
-    `captures`: IP packets by tap, "mobile" (as X sends and receives them) and "other" (as Y does).
-    `inner_mobile`, `inner_other`: inner packets that arrived at X, and behind Y. `sas`: for a key
-    table; `moves`: when X moved; `picture`: the network, with who was where.
+    `elements`: after X's tap and the delay, from the inside to the outside. `outside`: addresses by
+    which the place is reached from the middle; (): X's own.
     """
 
-    mobile_events: list[tuple[int, Event]]
-    other_events: list[tuple[int, Event]]
-    inner_mobile: list[tuple[int, bytes]]
-    inner_other: list[tuple[int, bytes]]
-    captures: Mapping[str, list[tuple[int, bytes]]]
-    sas: tuple[SaParameters, ...]
-    moves: tuple[int, ...]
-    picture: str
+    endpoint: Endpoint
+    elements: tuple[Element, ...] = ()
+    outside: tuple[str, ...] = ()
+
+
+Places = Callable[[Random], Sequence[Place]]
+"""All places of a network; what happens there by chance comes from the Random."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The network of the picture above, with both terminals on it."""
+    """A network with both terminals on it.
+
+    `segments`: by X's endpoint there. `sas`: to Y, to X. `configuration`: of X.
+    """
 
     network: MemoryNetwork
     mobile: MobileHost
@@ -92,38 +84,11 @@ class Topology:
     segments: Mapping[Endpoint, Segment]
     taps: Mapping[str, Tap]
     sas: tuple[SaParameters, ...]
+    configuration: MobileConfiguration
 
-    def move(self, endpoint: Endpoint) -> None:
-        """Let X go on from another endpoint of the picture."""
-        self.mobile.move(self.segments[endpoint], endpoint)
-
-
-def run_handover(seed: int = 1, round_trip: float = 0.05) -> SimulationResult:
-    """Run the scenario; `round_trip` in seconds."""
-    topology = build_topology(seed, round_trip)
-    network, mobile, other = topology.network, topology.mobile, topology.other
-    moves = []
-
-    def move(endpoint: Endpoint) -> None:
-        moves.append(network.time_ns)
-        topology.move(endpoint)
-
-    for seconds, endpoint in MOVES:
-        network.after(round(seconds * SECOND), partial(move, endpoint))
-    for number in range(round(DURATION / PING_INTERVAL) - 1):
-        ping = echo_request(HOME, INNER_HOST, number)
-        network.after(round(number * PING_INTERVAL * SECOND), partial(mobile.send, ping))
-    network.run_for(DURATION)
-    return SimulationResult(
-        mobile_events=mobile.log,
-        other_events=other.log,
-        inner_mobile=mobile.inner,
-        inner_other=other.inner,
-        captures={name: tap.capture() for name, tap in topology.taps.items()},
-        sas=topology.sas,
-        moves=tuple(moves),
-        picture=draw(network),
-    )
+    def move(self, *endpoints: Endpoint) -> None:
+        """Let X go on from other endpoints, the preferred one first."""
+        self.mobile.move_all([(self.segments[endpoint], endpoint) for endpoint in endpoints])
 
 
 def build_topology(
@@ -137,38 +102,66 @@ def build_topology(
     `near_other`: more elements between Y's tap and the rest, from the inside to the outside.
     `mode`: of the link, None for tunnel mode.
     """
+    return assemble(seed, usual_places, round_trip=round_trip, near_other=near_other, mode=mode)
+
+
+def usual_places(random: Random) -> Sequence[Place]:
+    """The places of the picture."""
+    nats = {
+        external: Napt(external, random_ports(random.getrandbits(32)))
+        for external in ("192.0.2.1", "192.0.2.129")
+    }
+    inside = zip((BEHIND_NAT, BEHIND_OTHER_NAT), nats.items(), strict=True)
+    behind = [Place(endpoint, (nat,), (external,)) for endpoint, (external, nat) in inside]
+    return Place(UNTRANSLATED), *behind
+
+
+def assemble(
+    seed: int,
+    places: Places,
+    *,
+    round_trip: float = 0.05,
+    near_other: Sequence[Element] = (),
+    mode: ModeSettings | None = None,
+    at_other: Sequence[Endpoint] = (OTHER_TERMINAL,),
+    mobile: Mapping[str, Any] | None = None,
+    other: Mapping[str, Any] | None = None,
+) -> Topology:
+    """Build a network with X nowhere yet and Y `at_other`, which answers pings.
+
+    `round_trip`: seconds. `mobile`, `other`: what their configurations have otherwise.
+    """
     random = Random(seed)
     mode = mode or Tunnel()
     to_other, to_mobile = (_sa(random) for _ in range(2))
-    mobile = MobileTerminal(
-        MobileConfiguration(
-            LinkParameters(HOME, SIGNALLING, (to_mobile,), to_other, mode),
-            other_terminal=OTHER_TERMINAL,
-        ),
+    at_mobile = LinkParameters(HOME, SIGNALLING, (to_mobile,), to_other, mode)
+    configuration = replace(MobileConfiguration(at_mobile, at_other[0]), **(mobile or {}))
+    mobile_terminal = MobileTerminal(
+        configuration, random_bytes=Random(random.getrandbits(64)).randbytes
+    )
+    link = LinkParameters(HOME, SIGNALLING, (to_other,), to_mobile, mode)
+    other_terminal = OtherTerminal(
+        replace(OtherConfiguration((link,)), **(other or {})),
         random_bytes=Random(random.getrandbits(64)).randbytes,
     )
-    other = OtherTerminal(
-        OtherConfiguration((LinkParameters(HOME, SIGNALLING, (to_other,), to_mobile, mode),)),
-        random_bytes=Random(random.getrandbits(64)).randbytes,
-    )
-    network = MemoryNetwork()
+    network = MemoryNetwork(seed)
     taps = {name: Tap(name) for name in ("mobile", "other")}
-    access = [taps["mobile"], Delay(round_trip / 2)]
-    nat, other_nat = (
-        Napt(external, random_ports(random.getrandbits(32)))
-        for external in ("192.0.2.1", "192.0.2.129")
-    )
+    delay = Delay(round_trip / 2)
     segments = {
-        UNTRANSLATED: network.core.segment(access, ["198.51.100.2"]),
-        BEHIND_NAT: network.core.segment([*access, nat], ["192.0.2.1"]),
-        BEHIND_OTHER_NAT: network.core.segment([*access, other_nat], ["192.0.2.129"]),
+        place.endpoint: network.core.segment(
+            [taps["mobile"], delay, *place.elements],
+            place.outside or (address_text(place.endpoint.address),),
+        )
+        for place in places(random)
     }
-    other_host = Host(network, other, name="Y")
+    other_host = Host(network, other_terminal, name="Y")
     other_host.on_inner = partial(_answer_pings, other_host)
-    other_access = network.core.segment([taps["other"], *near_other], ["203.0.113.2"])
-    other_host.attach(other_access, OTHER_TERMINAL)
-    mobile_host = MobileHost(network, mobile, name="X")
-    return Topology(network, mobile_host, other_host, segments, taps, (to_other, to_mobile))
+    other_addresses = [address_text(endpoint.address) for endpoint in at_other]
+    access = network.core.segment([taps["other"], *near_other], other_addresses)
+    other_host.attach_all([(access, endpoint) for endpoint in at_other])
+    mobile_host = MobileHost(network, mobile_terminal, name="X")
+    sas = (to_other, to_mobile)
+    return Topology(network, mobile_host, other_host, segments, taps, sas, configuration)
 
 
 def _sa(random: Random) -> SaParameters:

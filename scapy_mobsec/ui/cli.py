@@ -73,22 +73,31 @@ def decode(
 @cli.command()
 @click.argument("scenario", default="handover")
 @click.option("--simulate", is_flag=True, help="On the simulated internet, in virtual time.")
+@click.option("--list", "names", is_flag=True, help="Name the scenarios, and what each shows.")
 @click.option(
     "-w",
     "--write",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the capture to FILE and its keys beside it, with the ending .esp_sa.",
+    help="Write what the mobile terminal's link saw to FILE (.pcapng: with comments that tell the "
+    "events), and its keys beside it, with the ending .esp_sa.",
 )
-def demo(scenario: str, simulate: bool, write: Path | None) -> None:
-    """Show a scenario: a mobile terminal moves behind a NAT and registers anew."""
+def demo(scenario: str, simulate: bool, names: bool, write: Path | None) -> None:
+    """Show a scenario: the network, what passed the mobile terminal's link, and how it ended.
+
+    Without a name: a mobile terminal moves behind a NAT and registers anew.
+    """
     from rich.console import Console
 
-    from scapy_mobsec.ui.demo import run_demo
+    from scapy_mobsec.ui.demo import print_scenarios, run_demo
 
+    console = Console(highlight=False)
+    if names:
+        print_scenarios(console)
+        return
     if not simulate:
         raise click.UsageError("only the simulated internet is there yet: give --simulate")
-    run_demo(scenario, Console(highlight=False), write)
+    run_demo(scenario, console, write)
 
 
 @cli.group()

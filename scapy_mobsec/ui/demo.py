@@ -1,20 +1,25 @@
 """`mobsec demo --simulate`: run a scenario of the simulated internet and show what happened."""
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 from click import ClickException
 from rich.console import Console
 from rich.table import Table
 
-from scapy_mobsec.drivers.capture import CaptureWriter
+from scapy_mobsec.drivers.capture import CaptureWriter, PcapngWriter
 from scapy_mobsec.drivers.keyfiles import write_esp_sa
-from scapy_mobsec.drivers.simulation import SimulationResult, run_handover
+from scapy_mobsec.drivers.scenarios import CAPTURED_AT, SCENARIOS, ScenarioResult, run
+from scapy_mobsec.terminal.events import Event
 from scapy_mobsec.ui.event_text import event_text
 from scapy_mobsec.ui.views import PIPED_WIDTH, add_row, table_of
 
-SCENARIOS: dict[str, Callable[[], SimulationResult]] = {"handover": run_handover}
-CAPTURED_AT = "mobile"
+SIDES = "mobile terminal", "other terminal"
+SHOWN_OF_A_RUN = 2
+"""Lines of the ladder that are shown where more packets in a row are data or acknowledgments."""
 
 
 class DemoError(ClickException):
@@ -23,19 +28,29 @@ class DemoError(ClickException):
     exit_code = 2
 
 
-def run_demo(scenario: str, console: Console, write: Path | None) -> None:
+def print_scenarios(console: Console) -> None:
+    """Print the name of each scenario, and what it shows."""
+    width = max(map(len, SCENARIOS))
+    for scenario in SCENARIOS.values():
+        line = f"{scenario.name:{width}}  {scenario.sentence}"
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def run_demo(name: str, console: Console, write: Path | None) -> None:
     """Run a scenario, print it, and write its capture and keys where asked. Raises DemoError."""
-    run = SCENARIOS.get(scenario)
-    if run is None:
-        raise DemoError(f"no scenario {scenario!r}; there is: {', '.join(SCENARIOS)}")
-    result = run()
+    scenario = SCENARIOS.get(name)
+    if scenario is None:
+        raise DemoError(f"no scenario {name!r}: mobsec demo --list names those there are")
+    if write is not None and (not write.name or write.suffix == ".esp_sa"):
+        raise DemoError(f"no name for a capture: {str(write)!r}")
+    result = run(scenario)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
-    console.print(result.picture, markup=False, soft_wrap=True)
+    for text in (scenario.sentence, result.picture, "", *folded(result.ladder), ""):
+        console.print(text, markup=False, soft_wrap=True)
     console.print(events_table(result))
+    console.print(outcome(result), markup=False, soft_wrap=True)
     if write is not None:
-        if not write.name or write.suffix == ".esp_sa":
-            raise DemoError(f"no name for a capture: {str(write)!r}")
         keys = write.with_suffix(".esp_sa")
         try:
             write_capture(result, write, keys)
@@ -45,24 +60,78 @@ def run_demo(scenario: str, console: Console, write: Path | None) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
 
-def write_capture(result: SimulationResult, capture: Path, keys: Path) -> None:
-    """Write what the link of the mobile terminal saw, and the keys to read it."""
+def folded(ladder: Iterable[str]) -> Iterator[str]:
+    """Leave out lines where nothing but data passes; a line tells how many."""
+    for dull, group in groupby(ladder, key=_is_dull):
+        lines = list(group)
+        hidden = len(lines) - SHOWN_OF_A_RUN if dull else 0
+        yield from lines[: len(lines) - max(hidden, 0)]
+        if hidden > 0:
+            yield f"... {hidden} more"
+
+
+def _is_dull(line: str) -> bool:
+    what = line.rpartition("  ")[2].rpartition("octets, ")[2]
+    return what.startswith(("data", "ACK", "dummy")) or what.endswith("octets")
+
+
+def outcome(result: ScenarioResult) -> str:
+    """Say in one line how it ended."""
+    where = f"registered on {result.path}" if result.path else "not registered"
+    answered = f"{len(result.inner_mobile)} of {result.pings} pings answered"
+    return f"Outcome: {where}; {answered}"
+
+
+def write_capture(result: ScenarioResult, capture: Path, keys: Path) -> None:
+    """Write what the link of the mobile terminal saw, and the keys to read it.
+
+    A name that ends in .pcapng gets comments that tell the events; else it is a classic capture.
+    """
+    packets = result.captures[CAPTURED_AT]
     with capture.open("wb") as stream:
-        writer = CaptureWriter(stream)
-        for time_ns, packet in result.captures[CAPTURED_AT]:
-            writer.write(time_ns, packet)
+        if capture.suffix == ".pcapng":
+            commented, told = PcapngWriter(stream), comments(result)
+            for number, (time_ns, packet) in enumerate(packets):
+                commented.write(time_ns, packet, told[number])
+        else:
+            writer = CaptureWriter(stream)
+            for time_ns, packet in packets:
+                writer.write(time_ns, packet)
     with keys.open("w", encoding="utf-8") as text:
         write_esp_sa(result.sas, text)
 
 
-def events_table(result: SimulationResult) -> Table:
-    """The events of both terminals in the order of time."""
-    table = table_of("Events", "Time", "Mobile terminal", "Other terminal")
-    rows = [(time, 0, event) for time, event in result.mobile_events]
-    rows += [(time, 1, event) for time, event in result.other_events]
+def comments(result: ScenarioResult) -> dict[int, list[str]]:
+    """Return what both terminals tell, by the number of the packet that it is written at.
+
+    That is the first packet of the last instant that is not after it.
+    """
+    times = [time_ns for time_ns, _ in result.captures[CAPTURED_AT]]
     start = result.moves[0]
-    for time, side, event in sorted(rows, key=lambda row: row[:2]):
+    told = defaultdict(list)
+    for time_ns, side, event in events(result):
+        last = max(bisect_right(times, time_ns) - 1, 0)
+        number = times.index(times[last])
+        told[number].append(f"{SIDES[side]}, {_after(time_ns, start)}: {event_text(event)}")
+    return told
+
+
+def events(result: ScenarioResult) -> list[tuple[int, int, Event]]:
+    """Time, side (0: mobile terminal, 1: other terminal) and event, in the order of time."""
+    both = result.mobile_events, result.other_events
+    rows = [(time, side, event) for side, told in enumerate(both) for time, event in told]
+    return sorted(rows, key=lambda row: row[:2])
+
+
+def events_table(result: ScenarioResult) -> Table:
+    """The events of both terminals in the order of time."""
+    table = table_of("Events", "Time", *(side.capitalize() for side in SIDES))
+    for time_ns, side, event in events(result):
         cells = ["", ""]
         cells[side] = event_text(event)
-        add_row(table, f"+{(time - start) / 1e6:.3f} ms", *cells)
+        add_row(table, _after(time_ns, result.moves[0]), *cells)
     return table
+
+
+def _after(time_ns: int, start: int) -> str:
+    return f"+{(time_ns - start) / 1e6:.3f} ms"

@@ -1,27 +1,30 @@
-"""A capture of the simulated handover decodes to the story that the terminals' events tell."""
+"""The capture of each scenario decodes to the story that the terminals' events tell."""
 
 import io
 
 import pytest
+from stories import result_of, told
 
+from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drivers.keyfiles import read_keys, write_esp_sa
-from scapy_mobsec.drivers.simulation import run_handover
+from scapy_mobsec.drivers.scenarios import CAPTURED_AT, SCENARIOS
 from scapy_mobsec.observer.observer import Observer
-from scapy_mobsec.terminal.events import BindingMoved, Moved, Registered, RegistrationReceived
+from scapy_mobsec.packet.path import Path
+from scapy_mobsec.terminal.events import (
+    BindingMoved,
+    FellBack,
+    Moved,
+    PathChosen,
+    Registered,
+    RegistrationReceived,
+)
 
 RAW_IP = 101
 
-
-@pytest.fixture(scope="module", params=[1, 2], ids="seed {}".format)
-def result(request):
-    return run_handover(seed=request.param)
+each_scenario = pytest.mark.parametrize("name", SCENARIOS)
 
 
-def told(events, kind):
-    return [event for _, event in events if isinstance(event, kind)]
-
-
-def decoded(result, tap):
+def decoded(result, tap=CAPTURED_AT):
     keys = io.StringIO()
     write_esp_sa(result.sas, keys)
     keys.seek(0)
@@ -31,51 +34,106 @@ def decoded(result, tap):
     return observer.report()
 
 
-@pytest.mark.parametrize("tap", ["mobile", "other"])
-def test_registrations_and_their_translations(result, tap):
-    report = decoded(result, tap)
-    registered = told(result.mobile_events, Registered)
-    received = told(result.other_events, RegistrationReceived)
-    assert len(report.registrations) == len(registered) == len(received) == 3
-    for entry, at_mobile, at_other in zip(report.registrations, registered, received, strict=True):
-        assert entry.request.attempt.number == at_mobile.attempt == at_other.attempt
-        assert entry.request.identification == at_other.identification
-        assert entry.request.sent == at_mobile.sent == at_other.sent
-        assert entry.observed == at_mobile.observed == at_other.observed
-        assert entry.translations == at_other.translations
-        assert entry.translations == at_mobile.translations
-        assert entry.home_address == at_other.home_address
-        assert entry.accepted
+def of(events, *kinds):
+    return [event for event in events if isinstance(event, kinds)]
 
 
-def test_each_end_sees_its_own_side_of_the_translator(result):
-    at_mobile, at_other = decoded(result, "mobile"), decoded(result, "other")
-    registered = told(result.mobile_events, Registered)
-    pairs = zip(at_mobile.registrations, at_other.registrations, registered, strict=True)
-    for inside, outside, event in pairs:
-        assert inside.asked.captured == event.sent
-        assert outside.asked.captured == event.observed
-        assert inside.reply_translations == event.reply_translations
-        assert outside.reply_translations == ()
-        assert inside.round_trip_ns / 1e9 == pytest.approx(event.rtt)
+def answered(report):
+    """Return the registrations with an RREP that accepts."""
+    return [entry for entry in report.registrations if entry.reply]
 
 
-def test_moves(result):
-    moved = told(result.mobile_events, Moved)
-    report = decoded(result, "mobile")
-    assert [(move.left, move.reached) for move in report.moves] == [
-        (event.old.local, event.new.local) for event in moved[1:]
+def as_received(entry):
+    """Return what Y tells of an RREQ, as the capture shows it."""
+    request = entry.request
+    number, identification = request.attempt.number, request.identification
+    return number, identification, request.sent, entry.observed, entry.translations
+
+
+def without_repetition(paths):
+    return [path for before, path in zip([None, *paths], paths, strict=False) if path != before]
+
+
+def paths_told(events):
+    """Return the paths that X used, one after the other."""
+    used = [
+        event.path if isinstance(event, Registered) else event.new
+        for event in of(events, Moved, Registered, PathChosen, FellBack)
     ]
-    bindings = told(result.other_events, BindingMoved)
+    return without_repetition([path for path in used if path])
+
+
+def paths_decoded(report, to_other):
+    """Return where the link was, one after the other, from X to Y."""
+
+    def path(outer, spi):
+        outer = outer if spi == to_other.spi else outer.reversed()
+        return Path(outer.encapsulation, outer.source_endpoint, outer.destination_endpoint)
+
+    moves = report.moves
+    if moves:
+        return [path(moves[0].old, moves[0].spis[0])] + [path(m.new, m.spis[0]) for m in moves]
+    return [path(sa.spans[0].outer, sa.spi) for sa in report.sas if sa.spi == to_other.spi]
+
+
+@each_scenario
+def test_what_was_registered(name):
+    """Y tells of each RREQ that it accepted; what X had an answer to is among them."""
+    result, _, other = told(name)
+    received = [
+        (event.attempt, event.identification, event.sent, event.observed, event.translations)
+        for event in of(other, RegistrationReceived)
+    ]
+    seen = [as_received(entry) for entry in answered(decoded(result))]
+    assert seen
+    assert [one for one in received if one in seen] == sorted(seen, key=received.index)
+
+
+@each_scenario
+def test_attempts_and_translations_as_x_tells_them(name):
+    result, mobile, _ = told(name)
+    entries = answered(decoded(result))
+    for event in of(mobile, Registered):
+        (entry,) = [
+            entry
+            for entry in entries
+            if entry.request.attempt.number == event.attempt
+            and entry.request.sent == event.sent
+            and not entry.request.attempt.flags & AttemptFlag.PROBE
+            and entry.round_trip_ns / 1e9 == pytest.approx(event.rtt)
+        ]
+        assert entry.observed == event.observed
+        assert entry.translations == event.translations
+        assert entry.reply_translations == event.reply_translations
+        assert entry.asked.captured == event.sent
+    assert {entry.request.attempt.number for entry in entries} == {
+        event.attempt for event in of(mobile, Registered)
+    }
+
+
+@each_scenario
+def test_paths_and_moves(name):
+    result, mobile, _ = told(name)
+    assert paths_decoded(decoded(result), result.sas[0]) == paths_told(mobile)
+
+
+@each_scenario
+def test_every_packet_is_read(name):
+    report = decoded(result_of(name))
+    assert report.summary.packets == len(result_of(name).captures[CAPTURED_AT])
+    assert report.summary.verified == report.summary.esp
+    assert not report.drops
+
+
+def test_at_y_the_other_side_of_the_translator_is_seen():
+    result, mobile, other = told("handover")
     report = decoded(result, "other")
+    for entry, event in zip(report.registrations, of(mobile, Registered), strict=True):
+        assert entry.asked.captured == event.observed
+        assert entry.translations == event.translations
+        assert entry.reply_translations == ()
+    bindings = of(other, BindingMoved)
     assert [(move.left, move.reached) for move in report.moves] == [
         (event.old.remote, event.new.remote) for event in bindings[1:]
     ]
     assert all(move.signalled for move in report.moves)
-
-
-@pytest.mark.parametrize("tap", ["mobile", "other"])
-def test_every_packet_is_verified_and_nothing_is_dropped(result, tap):
-    report = decoded(result, tap)
-    assert report.summary.verified == report.summary.packets == len(result.captures[tap])
-    assert report.drops == {}

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from scapy_mobsec.drivers.capture import CaptureError, CaptureWriter, open_capture, read_records
+from scapy_mobsec.drivers.capture import (
+    CaptureError,
+    CaptureWriter,
+    PcapngWriter,
+    open_capture,
+    read_records,
+)
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("tshark") or not shutil.which("editcap"), reason="tshark is not installed"
@@ -88,3 +94,15 @@ def test_what_the_writer_wrote(tmp_path):
         writer.write(1_700_000_001_000_000_001, bytes(61))
     assert as_tshark_reads(path) == as_we_read(path)
     assert as_we_read(path)[0] == (1_700_000_000_123_456_789, 60, 60)
+
+
+def test_comments_that_the_writer_wrote(tmp_path):
+    path = tmp_path / "x.pcapng"
+    with open(path, "wb") as stream:
+        writer = PcapngWriter(stream, link_type=1)
+        writer.write(1_700_000_000_123_456_789, bytes(61), ["first", "zweite: \u00fc"])
+        writer.write(1_700_000_001_000_000_001, bytes(60))
+    assert as_tshark_reads(path) == as_we_read(path)
+    assert as_we_read(path)[0] == (1_700_000_000_123_456_789, 61, 61)
+    options = ("-T", "fields", "-E", "aggregator=|", "-e", "frame.comment")
+    assert run("tshark", "-r", str(path), *options).splitlines() == ["first|zweite: \u00fc", ""]

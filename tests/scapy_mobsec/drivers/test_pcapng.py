@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from scapy_mobsec.drivers.capture_source import CaptureError, CaptureTruncated, Record, Source
-from scapy_mobsec.drivers.pcapng import read_pcapng
+from scapy_mobsec.drivers.pcapng import PcapngWriter, read_pcapng
 
 ORDERS = pytest.mark.parametrize("order", ["<", ">"])
 
@@ -199,3 +199,38 @@ def test_truncated_after_whole_records(cut, missing):
     assert next(records).data == b"abc"
     with pytest.raises(CaptureTruncated, match=rf"missing: {missing} or more"):
         next(records)
+
+
+def written(*frames, link_type=101):
+    stream = io.BytesIO()
+    writer = PcapngWriter(stream, link_type)
+    for frame in frames:
+        writer.write(*frame)
+    return stream.getvalue()
+
+
+def test_what_is_written_is_read_with_its_nanoseconds():
+    frames = [(1_700_000_000_123_456_789, b"abc", ["a comment", "b"]), (2**63 - 1, b"")]
+    records = read(written(*frames))
+    assert records == [Record(time, 101, data, len(data)) for time, data, *_ in frames]
+
+
+def test_comments_are_options_of_their_packet():
+    comment = option(1, "\u00e4".encode()) + option(1, b"long") + option(0, b"")
+    head = struct.pack("<IIIII", 0, 0, 7, 3, 3)
+    assert written((7, b"abc", ["\u00e4", "long"])).endswith(block(6, head + b"abc\0" + comment))
+    assert written((7, b"abc")).endswith(block(6, head + b"abc"))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        (-1, b""),
+        (2**63, b""),
+        (0, bytes((256 << 10) + 1)),
+        (0, b"", ["x" * 65_536]),
+    ],
+)
+def test_what_does_not_fit_is_not_written(frame):
+    with pytest.raises(ValueError, match="do not fit"):
+        written(frame)

@@ -51,7 +51,7 @@ def test_version(capsys):
         (["nonsense"], "No such command"),
         (["decode", "/nonexistent/x.pcap", "-k", "/dev/null"], "/nonexistent/x.pcap: "),
         (["demo"], "--simulate"),
-        (["demo", "--simulate", "nonsense"], "nonsense"),
+        (["demo", "--simulate", "nonsense"], "no scenario 'nonsense': mobsec demo --list"),
     ],
 )
 def test_wrong_use_is_one_line_on_stderr_and_exit_code_2(capsys, arguments, message):
@@ -60,6 +60,12 @@ def test_wrong_use_is_one_line_on_stderr_and_exit_code_2(capsys, arguments, mess
     assert err.count("\n") == 1
     assert err.startswith("mobsec: ")
     assert message in err
+
+
+def test_scenarios_are_listed(capsys):
+    code, out, err = run(capsys, "demo", "--list")
+    assert (code, err) == (0, "")
+    assert out.startswith("handover ")
 
 
 def test_no_arguments_shows_the_help(capsys):

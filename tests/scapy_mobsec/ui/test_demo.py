@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scapy_mobsec.packet.path import Endpoint
-from scapy_mobsec.ui.demo import DemoError, run_demo
+from scapy_mobsec.drivers.capture import read_records
+from scapy_mobsec.drivers.scenarios import SCENARIOS, run
+from scapy_mobsec.ui.demo import DemoError, comments, folded, print_scenarios, run_demo
 
 PCAPS = Path(__file__).parents[3] / "pcaps"
-END = Endpoint.of("192.0.2.1", 4500)
 
 
 def shown(scenario="handover", write=None):
@@ -31,9 +31,61 @@ def test_the_sample_capture_is_what_the_demo_writes(tmp_path):
         assert (tmp_path / name).read_bytes() == (PCAPS / name).read_bytes()
 
 
-def test_an_unknown_scenario_names_those_there_are():
-    with pytest.raises(DemoError, match="handover"):
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_topology_ladder_and_outcome_of_each_scenario(name):
+    text = shown(name)
+    for part in ("internet", "X ", "RREQ #1", "RREP #", "attempt 1", "Outcome: "):
+        assert part in text
+
+
+def test_scenarios_are_listed_one_a_line():
+    stream = io.StringIO()
+    print_scenarios(Console(file=stream))
+    words = [line.split(maxsplit=1) for line in stream.getvalue().splitlines()]
+    assert words == [[one.name, one.sentence] for one in SCENARIOS.values()]
+
+
+def test_an_unknown_scenario_names_the_list():
+    with pytest.raises(DemoError, match="no scenario 'nonsense'"):
         shown("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("ladder", "seen"),
+    [
+        (["a  data 76"] * 2, ["a  data 76"] * 2),
+        (["a  data 76"] * 5, ["a  data 76"] * 2 + ["... 3 more"]),
+        (["b  RREQ #1"] * 3, ["b  RREQ #1"] * 3),
+        (["b  98 octets, RREQ #1"] * 3, ["b  98 octets, RREQ #1"] * 3),
+        (["c  98 octets, data 5", "c  ACK", "c  98 octets"], ["c  98 octets, data 5", "c  ACK"]),
+    ],
+)
+def test_data_in_a_row_is_folded(ladder, seen):
+    found = list(folded(ladder))
+    assert found[: len(seen)] == seen
+    assert found[len(seen) :] in ([], ["... 1 more"])
+
+
+def test_comments_tell_every_event_at_a_packet_of_its_time():
+    result = run(SCENARIOS["open"])
+    told = comments(result)
+    assert sum(map(len, told.values())) == len(result.mobile_events) + len(result.other_events)
+    assert told[0][0].startswith("mobile terminal, +0.000 ms: moved: udp 198.51.100.2:4500")
+    reply = next(number for number, line in enumerate(result.ladder) if "RREP #1" in line)
+    assert "mobile terminal, +50.000 ms: registered in 50.000 ms" in told[reply]
+
+
+def test_pcapng_has_the_same_packets_and_the_comments(tmp_path):
+    classic, commented = tmp_path / "x.pcap", tmp_path / "y.pcapng"
+    for path in (classic, commented):
+        shown("open", write=path)
+    records = []
+    for path in (classic, commented):
+        with path.open("rb") as stream:
+            records.append(list(read_records(stream)))
+    assert records[0] == records[1]
+    assert b"traversal dropped: native 198.51.100.2" in commented.read_bytes()
+    assert (tmp_path / "x.esp_sa").read_bytes() == (tmp_path / "y.esp_sa").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["", "x.esp_sa"])

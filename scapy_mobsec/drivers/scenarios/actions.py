@@ -1,0 +1,55 @@
+"""What can be done in a scenario: X moves, the network changes, a terminal ends or forgets."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from scapy_mobsec.drivers.memory import Block, Element, Firewall, Napt
+from scapy_mobsec.drivers.scenarios.scenario import Action
+from scapy_mobsec.drivers.simulation import Topology
+from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.terminal.mobile import MobileTerminal
+
+E = TypeVar("E", bound=Element)
+
+
+def go(*endpoints: Endpoint) -> Action:
+    """X goes on from these endpoints, the preferred one first."""
+    return lambda topology: topology.move(*endpoints)
+
+
+def block(*blocks: Block) -> Action:
+    """The firewalls on X's ways drop this from now on, and nothing else."""
+
+    def do(topology: Topology) -> None:
+        for firewall in _elements(topology, Firewall):
+            firewall.blocks = blocks
+
+    return do
+
+
+def reboot_nat(topology: Topology) -> None:
+    """The NATs on X's ways forget their mappings."""
+    for nat in _elements(topology, Napt):
+        nat.reboot()
+
+
+def deregister(topology: Topology) -> None:
+    """X ends its registration."""
+    topology.mobile.terminal.deregister(topology.network.now)
+    topology.mobile.pump()
+
+
+def lose_counters(topology: Topology) -> None:
+    """X is started anew with its keys, but without its attempt number."""
+    kept = topology.mobile.terminal.snapshot()
+    topology.mobile.terminal = MobileTerminal(
+        topology.configuration,
+        random_bytes=topology.network.new_random().randbytes,
+        snapshot=replace(kept, attempt=0, identification=None, ceilings=()),
+    )
+
+
+def _elements(topology: Topology, kind: type[E]) -> Iterator[E]:
+    for segment in topology.segments.values():
+        yield from (element for element in segment.chain if isinstance(element, kind))

@@ -1,0 +1,97 @@
+"""What a scenario is, and how one is run: the same octets for the same seed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+
+from scapy_mobsec.drivers.memory import SECOND, chart, draw
+from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, Topology, echo_request
+from scapy_mobsec.esp.sa import SaParameters
+from scapy_mobsec.packet.path import Path
+from scapy_mobsec.terminal.events import Event, Moved
+
+Action = Callable[[Topology], object]
+
+CAPTURED_AT = "mobile"
+"""The tap whose packets a person is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pings:
+    """X pings `peer`, an inner address, `every` so many seconds until then."""
+
+    every: float = 0.1
+    until: float = inf
+    peer: bytes = INNER_HOST
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A network, what is done on it, and for how long.
+
+    `name`: one word. `sentence`: what it shows. `build`: makes the network from a seed.
+    `script`: seconds after the start, and what is done then. `duration`: seconds in all.
+    """
+
+    name: str
+    sentence: str
+    build: Callable[[int], Topology]
+    script: tuple[tuple[float, Action], ...]
+    duration: float = 3.0
+    pings: Pings = Pings()
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioResult:
+    """What happened, in nanoseconds since the Unix epoch.
+
+    `captures`: IP packets by tap, "mobile" (as X sends and receives them) and "other" (as Y does).
+    `inner_mobile`, `inner_other`: inner packets that arrived at X, and behind Y. `sas`: for a key
+    table. `picture`: the network, with who was where. `ladder`: a line for each packet of X.
+    `path`: of X in the end. `pings`: how many X sent.
+    """
+
+    mobile_events: list[tuple[int, Event]]
+    other_events: list[tuple[int, Event]]
+    inner_mobile: list[tuple[int, bytes]]
+    inner_other: list[tuple[int, bytes]]
+    captures: Mapping[str, list[tuple[int, bytes]]]
+    sas: tuple[SaParameters, ...]
+    picture: str
+    ladder: list[str]
+    path: Path | None
+    pings: int
+
+    @property
+    def moves(self) -> tuple[int, ...]:
+        """When X moved."""
+        return tuple(time for time, event in self.mobile_events if isinstance(event, Moved))
+
+
+def run(scenario: Scenario, seed: int = 1) -> ScenarioResult:
+    """Run a scenario."""
+    topology = scenario.build(seed)
+    network, mobile = topology.network, topology.mobile
+    start = network.time_ns
+    for seconds, action in scenario.script:
+        network.after(round(seconds * SECOND), action, topology)
+    pings = scenario.pings
+    last = min(pings.until, scenario.duration - pings.every)
+    count = round(last / pings.every)
+    for number in range(count):
+        ping = echo_request(HOME, pings.peer, number)
+        network.after(round(number * pings.every * SECOND), partial(mobile.send, ping))
+    network.run_for(scenario.duration)
+    return ScenarioResult(
+        mobile_events=mobile.log,
+        other_events=topology.other.log,
+        inner_mobile=mobile.inner,
+        inner_other=topology.other.inner,
+        captures={name: tap.capture() for name, tap in topology.taps.items()},
+        sas=topology.sas,
+        picture=draw(network),
+        ladder=chart(topology.taps[CAPTURED_AT].packets, topology.sas, start),
+        path=mobile.terminal.path,
+        pings=count,
+    )

@@ -108,6 +108,8 @@ class Terminal(ABC, Generic[L]):
     `receive(data, path, now)`, `transmits(now)`, `timer()`, `handle_timer(now)`, `next_event()`;
     `send(packet, now)` and `received()` are the side of the user. `now` is in seconds since the
     Unix epoch. No call raises for what a peer did.
+
+    `snapshot_due` tells a driver that keeps state on disk when to write it.
     """
 
     asks: ClassVar[bool] = False
@@ -122,6 +124,17 @@ class Terminal(ABC, Generic[L]):
         self._transmits: deque[Output] = deque()
         self._received: deque[bytes] = deque()
         self._events: deque[Event] = deque()
+        self._unsaved: dict[L, None] = {}
+        self._snapshot_due: float | None = None
+
+    @property
+    def snapshot_due(self) -> float | None:
+        """When a snapshot must be on disk that is taken from now on, None if the last one will do.
+
+        0: before anything leaves that the next `transmits` and `received` return. Otherwise numbers
+        could be used twice, or replayed packets be accepted, after a restart.
+        """
+        return self._snapshot_due
 
     def receive(self, data: Input, path: Path, now: float) -> None:
         """Take what came on `path` (as seen from here): a datagram's payload, octets of a stream
@@ -244,6 +257,8 @@ class Terminal(ABC, Generic[L]):
         spi = int.from_bytes(packet[:4], "big")
         opened = self._sas.get(spi).open(packet)
         link = self._links[spi]
+        if link.reservation.received(spi, opened.sequence):
+            self._unsave(link)
         inner, octets = link.mode.unwrap(opened)
         self._authentic(link, inner, opened, len(packet), path, now)
         if inner is Inner.SIGNALLING:
@@ -306,6 +321,8 @@ class Terminal(ABC, Generic[L]):
             link.current.sent(octets, data=data)
 
     def _send_esp(self, link: L, packet: bytes, path: Path, *, data: bool = False) -> None:
+        if link.reservation.sent(link.outbound.next_sequence):
+            self._unsave(link)
         self._sent(link, len(packet), path, data=data)
         stream = self._streams.get(path)
         if stream is None and path.encapsulation not in DATAGRAM:
@@ -313,6 +330,19 @@ class Terminal(ABC, Generic[L]):
         if stream:
             packet = stream.carrier.wrap(udp.Content.ESP, packet)
         self._transmits.append(Transmit(packet, path))
+
+    def _unsave(self, link: L, by: float = 0.0) -> None:
+        """Let the state of a link be written, until `by` at the latest."""
+        self._unsaved[link] = None
+        due = self._snapshot_due
+        self._snapshot_due = by if due is None else min(due, by)
+
+    def _saved(self) -> list[L]:
+        """Return the links whose state is to be written, and take it for done."""
+        links = list(self._unsaved)
+        self._unsaved.clear()
+        self._snapshot_due = None
+        return links
 
     def _dropped(self, drop: Drop, path: Path | None) -> None:
         self.drops[drop.reason] += 1

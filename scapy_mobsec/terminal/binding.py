@@ -12,6 +12,8 @@ The current path changes only by
 A PROBE raises only the staleness limit. A CONFIRM belongs to the present attempt or is stale.
 """
 
+from dataclasses import dataclass
+
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.registration.messages import Attempt, RegistrationRequest
@@ -63,6 +65,23 @@ class IdentificationWindow:
             self._floor = max(self._seen, key=lambda value: (highest - value) % (1 << 64))
             self._seen.remove(self._floor)
 
+    def resume(self, highest: int | None) -> None:
+        """Go on after a restart: nothing up to `highest` is fresh."""
+        self.highest = self._floor = highest
+        self._seen.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRecord:
+    """What of a binding outlives a restart: its state, and the numbers that it compares with."""
+
+    state: OtherState
+    last_attempt: int | None
+    path_attempt: int | None
+    last_identification: int
+    highest_identification: int | None
+    last_use: int | None
+
 
 class Binding:
     """The registration state of one link at Y; it knows neither paths nor messages to come.
@@ -93,6 +112,25 @@ class Binding:
     def state(self) -> OtherState:
         """Where it stands."""
         return self._machine.state
+
+    def record(self) -> BindingRecord:
+        """Return what is to be kept over a restart."""
+        return BindingRecord(
+            state=self.state,
+            last_attempt=self.last_attempt,
+            path_attempt=self._path_attempt,
+            last_identification=self.last_identification,
+            highest_identification=self._identifications.highest,
+            last_use=self._last_use,
+        )
+
+    def restore(self, record: BindingRecord) -> None:
+        """Go on after a restart."""
+        self._machine = Machine(OTHER, record.state)
+        self._identifications.resume(record.highest_identification)
+        self._path_attempt, self._last_use = record.path_attempt, record.last_use
+        self.last_attempt = record.last_attempt
+        self.last_identification = record.last_identification
 
     def check(
         self, request: RegistrationRequest, attempt: Attempt, *, proven: bool = False

@@ -1,32 +1,82 @@
-"""Numbers that must never be used twice, over a restart of X too (rule 14).
+"""Numbers that must never be used twice, over a restart of either end too (rule 14).
 
-X skips 131,072 sequence numbers at the second unanswered retransmission: a restarted Y refuses all
-that is below a ceiling which it is sure of. Once until X hears Y, else hourly.
+What may be used before the next snapshot is reserved in blocks: sequence numbers and attempts to be
+sent, and inbound numbers up to a ceiling at or below which a restarted terminal refuses everything.
+
+A restarted end refuses so much that the other one has to leave out 131,072 numbers: X at its
+second unanswered retransmission, Y before its third RREP of an attempt without RESPONSE. Once until
+it is sure to be heard (X: by an RREP that answers it, Y: by a RESPONSE), else hourly. Data that
+comes proves nothing: the end that refuses may send all the same.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+
+from scapy_mobsec.esp.replay import MAX_EXTENDED_SEQUENCE
 
 SKIPPED_NUMBERS = 131_072
 SKIPS_AGAIN_AFTER = 3600.0
 UNANSWERED_TRANSMISSIONS = 3
-"""The RREQ and two retransmissions."""
+"""The RREQ and two retransmissions; RREPs of one attempt."""
+
+REPEATED_AFTER = 0.5
+"""Seconds: RREPs that follow each other sooner answer parallel RREQs, and repeat nothing."""
 
 CEILING_AHEAD = 65_536
+RESERVED_NUMBERS = 65_536
+RENEWED_BEFORE = 16_384
+"""Numbers that are left of a reservation when it is renewed."""
+
+RESERVED_ATTEMPTS = 16
+
+COMMITTED_WITHIN = 0.1
+"""Seconds in which Y's driver is to write a change of a binding, together with others."""
 
 
 @dataclass(frozen=True, slots=True)
 class MobileSnapshot:
-    """Where X's counters stand. `identification`: last one used, None if none was.
+    """Where X's counters go on after a restart, above all that were used since.
 
-    `next_sequence`: of the outbound SA. `ceilings`: inbound SPI -> number at or below which a
-    resumed X refuses everything; 65,536 above the highest that was received.
+    `attempt`: highest one that may have been used. `identification`: last one that was, None if
+    none was. `next_sequence`: of the outbound SA. `ceilings`: inbound SPI -> number at or below
+    which everything is refused.
     """
 
     attempt: int
     identification: int | None
     next_sequence: int
     ceilings: tuple[tuple[int, int], ...]
+
+
+class Reservation:
+    """The sequence numbers of one link that a snapshot covers."""
+
+    __slots__ = ("_ceilings", "next_sequence")
+
+    def __init__(self, next_sequence: int, ceilings: Iterable[tuple[int, int]]) -> None:
+        """`next_sequence`: first number to be sent that is not covered."""
+        self.next_sequence = next_sequence
+        self._ceilings = dict(ceilings)
+
+    @property
+    def ceilings(self) -> tuple[tuple[int, int], ...]:
+        """Inbound SPI -> highest number that is covered."""
+        return tuple(self._ceilings.items())
+
+    def sent(self, next_sequence: int) -> bool:
+        """Note which number is next; True where that needs another snapshot."""
+        if next_sequence + RENEWED_BEFORE <= self.next_sequence:
+            return False
+        self.next_sequence = next_sequence + RESERVED_NUMBERS
+        return True
+
+    def received(self, spi: int, sequence: int) -> bool:
+        """Note a number that was accepted; True where that needs another snapshot."""
+        if sequence + RENEWED_BEFORE <= self._ceilings[spi]:
+            return False
+        self._ceilings[spi] = min(sequence + CEILING_AHEAD, MAX_EXTENDED_SEQUENCE)
+        return True
 
 
 class SkipLimit:
@@ -37,13 +87,39 @@ class SkipLimit:
         self._not_before = -inf
 
     def hear(self, now: float) -> None:
-        """Y sent something authentic."""
+        """The other end is sure to accept our numbers."""
         self._heard, self._not_before = now, -inf
 
     def may_skip(self, transmissions: int, started: float, now: float) -> bool:
-        """Tell it of an RREQ that was first sent at `started`; True at most once an hour."""
+        """Tell it of a message that was first sent at `started`; True at most once an hour."""
         silent = self._heard < started and now >= self._not_before
         if transmissions != UNANSWERED_TRANSMISSIONS or not silent:
             return False
         self._not_before = now + SKIPS_AGAIN_AFTER
         return True
+
+
+class UnansweredReplies:
+    """The RREPs of one attempt that no RESPONSE followed yet."""
+
+    def __init__(self) -> None:
+        self._limit = SkipLimit()
+        self.begin()
+
+    def begin(self) -> None:
+        """Another attempt begins."""
+        self._count, self._first = 0, -inf
+
+    def hear(self, now: float) -> None:
+        """A RESPONSE came."""
+        self._limit.hear(now)
+        self.begin()
+
+    def may_skip(self, now: float) -> bool:
+        """Tell it of an RREP that is about to be sent."""
+        if not self._count:
+            self._first = now
+        if self._count == UNANSWERED_TRANSMISSIONS - 1 and now - self._first < REPEATED_AFTER:
+            return False
+        self._count += 1
+        return self._limit.may_skip(self._count, self._first, now)

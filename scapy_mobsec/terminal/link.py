@@ -5,6 +5,7 @@ from collections.abc import Callable
 from scapy_mobsec.esp.sa import InboundSa, OutboundSa
 from scapy_mobsec.packet.path import Path
 from scapy_mobsec.terminal.config import LinkParameters
+from scapy_mobsec.terminal.counters import Reservation
 from scapy_mobsec.terminal.paths import PathState
 from scapy_mobsec.terminal.signalling import Mode
 
@@ -24,10 +25,29 @@ class Link:
         self.home_address = parameters.home_address
         self.inbound = tuple(InboundSa(sa) for sa in parameters.inbound)
         self.outbound = OutboundSa(parameters.outbound, random_bytes=random_bytes)
+        self.reservation = Reservation(1, ((sa.parameters.spi, 0) for sa in self.inbound))
         self.mode: Mode = parameters.mode.make(
             parameters.home_address, parameters.signalling_address, at_mobile=at_mobile
         )
         self.current: PathState | None = None
+
+    def resume(self, next_sequence: int, ceilings: tuple[tuple[int, int], ...]) -> None:
+        """Go on above the numbers of a snapshot, before anything is sent or received.
+
+        Raises ValueError where no number is left, or an inbound SA has no ceiling.
+        """
+        found = dict(ceilings)
+        if any(sa.parameters.spi not in found for sa in self.inbound):
+            raise ValueError("no ceiling for an inbound SA")
+        skipped = next_sequence - self.outbound.next_sequence
+        if skipped < 0 or not self.outbound.skip(skipped):
+            raise ValueError(f"no sequence number left at {next_sequence}")
+        self.inbound = tuple(
+            InboundSa(sa.parameters, ceiling=found[sa.parameters.spi]) for sa in self.inbound
+        )
+        self.reservation = Reservation(
+            next_sequence, ((sa.parameters.spi, found[sa.parameters.spi]) for sa in self.inbound)
+        )
 
     @property
     def outbound_spi(self) -> int:

@@ -200,6 +200,8 @@ class MobileTerminal(PathKeeper):
             self._correct_counters(reply.identification, attempt.number, now)
             return
         exchange = self._exchanges.find(reply.identification)
+        if exchange:
+            self._skips.hear(now)
         if exchange and reply.code != ReplyCode.ACCEPTED:
             self._refused(exchange, reply.code, now)
             return
@@ -330,6 +332,7 @@ class MobileTerminal(PathKeeper):
         """
         if self._exchanges.find_low_word(identification) is None:
             raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{identification:016x}")
+        self._skips.hear(now)
         if self._corrected is not None and now - self._corrected < FIRST_INTERVAL:
             raise Drop(DropReason.UNSOLICITED_REPLY, "counters were corrected just now")
         ends = self.state is MobileState.DEREGISTERING

@@ -6,12 +6,13 @@ Rules that live here:
   what is stale or malformed gets its code, because ESP has proved who sent it.
 - Rule 10 at Y: a stream shows an authentic ESP packet within 5 s and 64 KiB or is closed; streams
   are limited, in total and by source. The end of the current one suspends.
+- Rule 14: a Y with snapshots goes on above all numbers that were used, with its bindings.
 What a path may get and how it proves itself is in `proving` and `paths`, what an RREQ does to the
 binding in `binding`, a rebinding in `rebinding`, the answers in `answering`.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -33,8 +34,10 @@ from scapy_mobsec.registration.outer import carrier_of, describe
 from scapy_mobsec.registration.transitions import OtherEvent, OtherState
 from scapy_mobsec.terminal.answering import refusal, select
 from scapy_mobsec.terminal.base import Arrival, Established
+from scapy_mobsec.terminal.bound_link import BoundLink
 from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
+from scapy_mobsec.terminal.counters import COMMITTED_WITHIN
 from scapy_mobsec.terminal.events import (
     BindingEnded,
     EndReason,
@@ -42,7 +45,8 @@ from scapy_mobsec.terminal.events import (
     RegistrationReceived,
 )
 from scapy_mobsec.terminal.paths import PathState
-from scapy_mobsec.terminal.proving import BoundLink, ProvingTerminal, Timer
+from scapy_mobsec.terminal.proving import ProvingTerminal, Timer
+from scapy_mobsec.terminal.restart import BindingSnapshot, restore, take_snapshot
 from scapy_mobsec.terminal.signalling import Inner, if_ipv4
 from scapy_mobsec.translation import compare, to_items
 
@@ -59,23 +63,42 @@ class OtherTerminal(ProvingTerminal):
     """Y, the end that stays: a host or a security gateway with any number of links."""
 
     def __init__(
-        self, configuration: OtherConfiguration, *, random_bytes: Callable[[int], bytes]
+        self,
+        configuration: OtherConfiguration,
+        *,
+        random_bytes: Callable[[int], bytes],
+        snapshots: Iterable[BindingSnapshot] = (),
     ) -> None:
-        """`random_bytes` has the shape and strength of os.urandom."""
+        """`random_bytes` has the shape and strength of os.urandom. `snapshots`: the last one of
+        each link of an earlier terminal with the same SAs, to go on from there.
+        """
         super().__init__(configuration.max_sas, random_bytes)
         self._configuration = configuration
         self._sources: Counter[bytes] = Counter()
         self._stream_links: dict[Path, BoundLink] = {}
+        saved = {snapshot.home_address: snapshot for snapshot in snapshots}
         for parameters in configuration.links:
-            self.add_link(parameters)
+            self.add_link(parameters, saved.get(parameters.home_address))
 
-    def add_link(self, parameters: LinkParameters) -> None:
-        """Serve another link. Raises ValueError if home address or an SPI is in use, or no room."""
+    def add_link(self, parameters: LinkParameters, snapshot: BindingSnapshot | None = None) -> None:
+        """Serve another link, from where `snapshot` left it.
+
+        Raises ValueError if home address or an SPI is in use, there is no room, or the snapshot is
+        of other SAs.
+        """
         if parameters.home_address in self._homes:
             raise ValueError("home address is in use")
         link = BoundLink(parameters, self._random_bytes)
+        if snapshot:
+            restore(link, snapshot)
         self._add_link(link)
         self._homes[link.home_address] = link
+        if snapshot:
+            self._wind_expiry(link)
+
+    def snapshots(self) -> tuple[BindingSnapshot, ...]:
+        """Return those links that changed since the last call; see `snapshot_due`."""
+        return tuple(take_snapshot(link) for link in self._saved())
 
     def path(self, home_address: bytes) -> Path | None:
         """Return the path that data to a home address is sent on. Raises KeyError."""
@@ -100,6 +123,8 @@ class OtherTerminal(ProvingTerminal):
         elif what is Timer.EXPIRY and isinstance(key, bytes):
             link = self._homes[key]
             link.binding.expire()
+            link.expires = None
+            self._unsave(link, now + COMMITTED_WITHIN)
             self._end(link, EndReason.EXPIRED)
 
     # RREQ in
@@ -116,7 +141,7 @@ class OtherTerminal(ProvingTerminal):
             self._dropped(drop, arrival.path)
             reply = refusal(message, drop.reason, link.binding, now)
             if reply:
-                self._send_reply(link, reply, arrival.path, link.state_of(arrival.path))
+                self._send_reply(link, reply, arrival.path, link.state_of(arrival.path), now)
             return
         if attempt.flags & AttemptFlag.CONFIRM:
             self._confirm(link, request, attempt, arrival.path, now)
@@ -173,7 +198,9 @@ class OtherTerminal(ProvingTerminal):
         proven = link.proven(path, attempt)
         if attempt.number != link.binding.last_attempt:
             link.paths.clear()
+            link.unanswered.begin()
         event = link.binding.accept(request, attempt, proven=proven)
+        self._unsave(link, now + COMMITTED_WITHIN)
         lifetime = min(request.lifetime, self._configuration.max_lifetime)
         sent = request.sent or ()
         received = RegistrationReceived(
@@ -189,7 +216,8 @@ class OtherTerminal(ProvingTerminal):
         self._tell(received)
         state = self._admit(link, path, arrival.octets)
         if event is OtherEvent.DEREGISTER:
-            self._timers.remove((Timer.EXPIRY, link.home_address))
+            link.expires = None
+            self._wind_expiry(link)
             self._end(link, EndReason.DEREGISTERED)
         elif event in (OtherEvent.MOVE, OtherEvent.RENEW):
             link.lifetime = lifetime

@@ -10,7 +10,6 @@ to 30 s.
 Rule 2 (b), (d) and (e) are carried out here; rule 4 is decided in `rebinding`.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
@@ -22,16 +21,17 @@ from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Path
-from scapy_mobsec.registration.messages import Attempt, RegistrationReply, build_reply
+from scapy_mobsec.registration.messages import RegistrationReply, build_reply
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.agenda import Agenda
 from scapy_mobsec.terminal.answering import bare_challenge
 from scapy_mobsec.terminal.base import Terminal
-from scapy_mobsec.terminal.binding import Binding
-from scapy_mobsec.terminal.config import LinkParameters
+from scapy_mobsec.terminal.bound_link import FIRST_RETRY, BoundLink
+from scapy_mobsec.terminal.counters import COMMITTED_WITHIN, SKIPPED_NUMBERS
 from scapy_mobsec.terminal.events import (
     BindingMoved,
     MoveCause,
+    NumbersSkipped,
     PathRejected,
     PathValidated,
     RaceSuspected,
@@ -39,21 +39,19 @@ from scapy_mobsec.terminal.events import (
     Resumed,
     Suspended,
 )
-from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import (
     CHALLENGE_LIFE,
     REPLY_RESERVE,
-    AdmittedPaths,
     PathState,
 )
-from scapy_mobsec.terminal.rebinding import Rebinding, Verdict
+from scapy_mobsec.terminal.rebinding import Verdict
 from scapy_mobsec.terminal.signalling import Inner, if_ipv4
 
 MAX_WAITING = 64
 """Packets of one link that wait for credit or for a path."""
 
-FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
-"""Seconds between two challenges on a suspended path."""
+LONGEST_RETRY = 30.0
+"""Seconds between two challenges on a suspended path, after they have doubled."""
 
 
 class Timer(Enum):
@@ -64,42 +62,6 @@ class Timer(Enum):
     SUSPENDED = "challenge on the suspended path"
     REBINDING = "silence of the current path"
     STREAM = "first authentic packet of a stream"
-
-
-class BoundLink(Link):
-    """A link with its registration state and its paths."""
-
-    def __init__(self, parameters: LinkParameters, random_bytes: Callable[[int], bytes]) -> None:
-        super().__init__(parameters, at_mobile=False, random_bytes=random_bytes)
-        self.binding = Binding()
-        self.paths = AdmittedPaths()
-        self.rebinding = Rebinding()
-        self.waiting: deque[bytes] = deque()
-        self.suspended: PathState | None = None
-        self.retry = FIRST_RETRY
-        self.lifetime = 0
-
-    def state_of(self, path: Path) -> PathState | None:
-        """Return what is known of a path: admitted, current or suspended."""
-        state = self.paths.get(path)
-        if state is None:
-            for each in (self.current, self.suspended):
-                if each and each.path == path:
-                    return each
-        return state
-
-    def is_newest(self, opened: Opened) -> bool:
-        """Tell whether a packet that was just opened has the highest number so far of its SA."""
-        return any(sa.replay.highest == opened.sequence for sa in self.inbound)
-
-    def signalling_length(self, length: int) -> int:
-        """Return the octets of the ESP packet for a registration message of so many."""
-        return self.outbound.sealed_length(len(self.mode.wrap_message(bytes(length))[0]))
-
-    def proven(self, path: Path, attempt: Attempt) -> bool:
-        """Tell whether a path was validated in this attempt."""
-        state = self.paths.get(path)
-        return bool(state and state.validated and attempt.number == self.binding.last_attempt)
 
 
 class ProvingTerminal(Terminal[BoundLink]):
@@ -154,12 +116,12 @@ class ProvingTerminal(Terminal[BoundLink]):
     ) -> None:
         """Send an RREP on a path, with a challenge if it is not validated. Raises Drop."""
         if state.validated:
-            self._send_reply(link, self._with_use(link, state, reply), source, state)
+            self._send_reply(link, self._with_use(link, state, reply), source, state, now)
             return
         challenge, new = state.challenged(reply, now, self._random_bytes)
         if new:
             self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
-        self._send_challenge(link, state, source)
+        self._send_challenge(link, state, source, now)
 
     def _challenge(self, link: BoundLink, state: PathState, now: float) -> None:
         """Challenge a path that nobody asked about. Raises Drop."""
@@ -167,13 +129,13 @@ class ProvingTerminal(Terminal[BoundLink]):
         challenge, new = state.challenged(reply, now, self._random_bytes)
         if new:
             self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
-            self._send_challenge(link, state, state.path)
+            self._send_challenge(link, state, state.path, now)
 
-    def _send_challenge(self, link: BoundLink, state: PathState, source: Path) -> None:
+    def _send_challenge(self, link: BoundLink, state: PathState, source: Path, now: float) -> None:
         if state.challenge:
             reply = self._with_use(link, state, state.challenge.reply)
             reply = replace(reply, challenge=state.challenge.octets)
-            self._send_reply(link, reply, source, state)
+            self._send_reply(link, reply, source, state, now)
 
     def _with_use(
         self, link: BoundLink, state: PathState, reply: RegistrationReply
@@ -184,7 +146,12 @@ class ProvingTerminal(Terminal[BoundLink]):
         return replace(reply, attempt=replace(attempt, flags=int(AttemptFlag.USE)))
 
     def _send_reply(
-        self, link: BoundLink, reply: RegistrationReply, source: Path, state: PathState | None
+        self,
+        link: BoundLink,
+        reply: RegistrationReply,
+        source: Path,
+        state: PathState | None,
+        now: float,
     ) -> None:
         """Send an RREP, from another endpoint of Y's if `source` says so; `state`: of the path
         that it answers. Without one it goes to a place that is not admitted, and is no longer than
@@ -194,9 +161,18 @@ class ProvingTerminal(Terminal[BoundLink]):
         octets = link.signalling_length(len(message))
         if state and not state.allows(octets):
             raise Drop(DropReason.NO_CREDIT, f"{state.traffic.received_octets} octets received")
+        self._skip_numbers(link, reply, now)
         self._send_message(link, message, source)
         if state and state.path != source:
             state.sent(octets, data=False)
+
+    def _skip_numbers(self, link: BoundLink, reply: RegistrationReply, now: float) -> None:
+        """Skip numbers if X seems to have restarted, and to refuse ours. What no RREQ asked for
+        does not show that: nobody may be there.
+        """
+        asked = reply.attempt is None or not reply.attempt.flags & AttemptFlag.PROBE
+        if asked and link.unanswered.may_skip(now) and link.outbound.skip(SKIPPED_NUMBERS):
+            self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
     def _challenge_due(self, link: BoundLink, path: Path, now: float) -> None:
         state = link.state_of(path)
@@ -209,7 +185,7 @@ class ProvingTerminal(Terminal[BoundLink]):
             return
         challenge.repeated += 1
         self._timers.set((Timer.CHALLENGE, link.home_address, path), challenge.due)
-        self._attempt_send(partial(self._send_challenge, link, state, path), path)
+        self._attempt_send(partial(self._send_challenge, link, state, path, now), path)
 
     def _attempt_send(self, send: Callable[[], None], path: Path) -> None:
         try:
@@ -226,6 +202,8 @@ class ProvingTerminal(Terminal[BoundLink]):
         if state is None or challenge is None or not compare_digest(challenge.octets, response):
             raise Drop(DropReason.WRONG_RESPONSE)
         state.challenge = None
+        link.unanswered.hear(now)
+        self._unsave(link, now + COMMITTED_WITHIN)
         self._timers.remove((Timer.CHALLENGE, link.home_address, path))
         if not state.validated:
             state.validated = True
@@ -243,16 +221,22 @@ class ProvingTerminal(Terminal[BoundLink]):
         suspended = link.binding.state is OtherState.SUSPENDED
         expired = link.binding.state is OtherState.EXPIRED
         link.binding.choose(of_this_attempt=cause is not MoveCause.REBINDING)
+        self._unsave(link, now + COMMITTED_WITHIN)
         if expired:  # by a RESPONSE, which names no lifetime: as long as the last time
             self._set_expiry(link, now)
         self._move(link, state, cause, suspended=suspended)
 
     def _set_expiry(self, link: BoundLink, now: float) -> None:
+        endless = link.lifetime == LIFETIME_INFINITE
+        link.expires = None if endless else now + link.lifetime
+        self._wind_expiry(link)
+
+    def _wind_expiry(self, link: BoundLink) -> None:
         key = (Timer.EXPIRY, link.home_address)
-        if link.lifetime == LIFETIME_INFINITE:
+        if link.expires is None:
             self._timers.remove(key)
         else:
-            self._timers.set(key, now + link.lifetime)
+            self._timers.set(key, link.expires)
 
     def _move(
         self, link: BoundLink, state: PathState, cause: MoveCause, *, suspended: bool
@@ -294,6 +278,7 @@ class ProvingTerminal(Terminal[BoundLink]):
             self._flush(link)
             return
         link.binding.suspend()
+        self._unsave(link, now + COMMITTED_WITHIN)
         link.rebinding.end()
         link.current, link.suspended, link.retry = None, current, FIRST_RETRY
         self._timers.remove((Timer.REBINDING, home))
@@ -314,7 +299,8 @@ class ProvingTerminal(Terminal[BoundLink]):
         self._timers.set((Timer.SUSPENDED, link.home_address), now + link.retry)
         reply = bare_challenge(link.binding, if_ipv4(link.home_address))
         state.challenged(reply, now, self._random_bytes)
-        self._attempt_send(partial(self._send_challenge, link, state, state.path), state.path)
+        path = state.path
+        self._attempt_send(partial(self._send_challenge, link, state, path, now), path)
 
     def _clear(self, link: BoundLink) -> None:
         """The binding is over: no current path, and nothing waits for one."""

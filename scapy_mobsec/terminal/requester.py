@@ -16,14 +16,15 @@ from contrib_layers.numbers import ITEM_INSIDE_TLS
 from scapy_mobsec.drops import Drop
 from scapy_mobsec.encap.carrier import StreamCarrier
 from scapy_mobsec.encap.stream import client_carrier
-from scapy_mobsec.esp.sa import InboundSa, Opened
+from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.outer import describe
+from scapy_mobsec.registration.serial import is_newer_attempt
 from scapy_mobsec.terminal.base import Close, Established, Open, Terminal, Transmit
 from scapy_mobsec.terminal.config import MobileConfiguration
 from scapy_mobsec.terminal.counters import (
-    CEILING_AHEAD,
+    RESERVED_ATTEMPTS,
     SKIPPED_NUMBERS,
     MobileSnapshot,
     SkipLimit,
@@ -39,6 +40,9 @@ from scapy_mobsec.terminal.streams import WaitingData
 from scapy_mobsec.terminal.watch import DataWatch, PathCounters
 
 MAX_COUNTED_PATHS = 32
+
+_BESIDE = frozenset({Purpose.TRY, Purpose.IMPROVE})
+"""Where these have no answer, the path does not pass: it tells nothing of Y."""
 
 
 class Requester(Terminal[Link]):
@@ -64,6 +68,7 @@ class Requester(Terminal[Link]):
         self._requests = Requests(configuration, self._link, self._describe_sent, last)
         if snapshot:
             self._resume(snapshot)
+        self._attempts_end = self.attempt
         self._add_link(self._link)
         self._exchanges = Exchanges()
         self._counters: dict[Path, PathCounters] = {}
@@ -93,22 +98,24 @@ class Requester(Terminal[Link]):
         self._outer_mtu = min(self._outer_mtu, max(outer_mtu, 0))
 
     def snapshot(self) -> MobileSnapshot:
-        """Return the counters, for a terminal that goes on after this one."""
-        ceilings = tuple(
-            (sa.parameters.spi, sa.replay.highest + CEILING_AHEAD) for sa in self._link.inbound
+        """Return the counters, for a terminal that goes on after this one; see `snapshot_due`."""
+        self._saved()
+        reservation = self._link.reservation
+        return MobileSnapshot(
+            self._attempts_end,
+            self._requests.identifications.last,
+            reservation.next_sequence,
+            reservation.ceilings,
         )
-        last = self._requests.identifications.last
-        return MobileSnapshot(self.attempt, last, self._link.outbound.next_sequence, ceilings)
 
     def _resume(self, snapshot: MobileSnapshot) -> None:
         self._requests.attempt = snapshot.attempt
-        outbound, ceilings = self._link.outbound, dict(snapshot.ceilings)
-        if not outbound.skip(snapshot.next_sequence - outbound.next_sequence):
-            raise ValueError("no sequence number left")
-        self._link.inbound = tuple(
-            InboundSa(sa.parameters, ceiling=ceilings.get(sa.parameters.spi, 0))
-            for sa in self._link.inbound
-        )
+        self._link.resume(snapshot.next_sequence, snapshot.ceilings)
+
+    def _reserve_attempts(self) -> None:
+        if is_newer_attempt(self.attempt, self._attempts_end):
+            self._attempts_end = (self.attempt + RESERVED_ATTEMPTS) % (1 << 32)
+            self._unsave(self._link)
 
     @abstractmethod
     def _gave_up(self, exchange: Exchange, now: float) -> None:
@@ -140,7 +147,6 @@ class Requester(Terminal[Link]):
     ) -> None:
         super()._authentic(link, inner, opened, octets, path, now)
         self._sequence = opened.sequence
-        self._skips.hear(now)
         if inner is not Inner.DATA:
             return
         if counters := self._counters.get(path):
@@ -188,6 +194,7 @@ class Requester(Terminal[Link]):
             if path not in self._streams:
                 self._transmits.append(Open(path))
             return
+        self._reserve_attempts()
         identification = self._requests.identifications.next(now)
         counters = self._counters.get(path)
         report = None
@@ -195,11 +202,14 @@ class Requester(Terminal[Link]):
             report = counters.report(identification)
         length = self._padded_length(exchange)
         exchange.transmitted(identification, now, self._random_bytes)
-        if self._skips.may_skip(exchange.transmissions, exchange.started, now) and (
-            self._link.outbound.skip(SKIPPED_NUMBERS)
-        ):
-            self._tell(NumbersSkipped(SKIPPED_NUMBERS))
+        if exchange.purpose not in _BESIDE:
+            self._skip_numbers(exchange, now)
         self._say(self._requests.write(exchange, identification, report, length), path)
+
+    def _skip_numbers(self, exchange: Exchange, now: float) -> None:
+        may_skip = self._skips.may_skip(exchange.transmissions, exchange.started, now)
+        if may_skip and self._link.outbound.skip(SKIPPED_NUMBERS):
+            self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
     def _padded_length(self, exchange: Exchange) -> int:
         if exchange.path.encapsulation is not Encapsulation.NATIVE:

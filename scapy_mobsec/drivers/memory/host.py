@@ -24,7 +24,8 @@ class Host(Generic[T]):
     """A place in the network where a terminal runs; what it says is kept with its time.
 
     `log`: events of the terminal. `inner`: inner packets that arrived. Both with nanoseconds since
-    the Unix epoch. `on_inner` is what lives behind the terminal.
+    the Unix epoch. `on_inner` is what lives behind the terminal; `save` writes its snapshot where a
+    restart finds it, None without such a place.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Host(Generic[T]):
     ) -> None:
         self.terminal = terminal
         self.on_inner = on_inner
+        self.save: Callable[[], None] | None = None
         self.name = name
         self.log: list[tuple[int, Event]] = []
         self.inner: list[tuple[int, bytes]] = []
@@ -67,6 +69,14 @@ class Host(Generic[T]):
         for segment, endpoint in places:
             segment.attach(endpoint.address, self._receive, self.name)
 
+    def restart(self, terminal: T) -> None:
+        """Go on with another terminal in the place of this one; its streams are gone."""
+        for address in self._segments:
+            self._streams.forget(address)
+            self._tcp.forget(address)
+        self.terminal, self._wakes_at = terminal, None
+        self.pump()
+
     def send(self, packet: bytes) -> None:
         """Send an inner packet through the terminal."""
         self.terminal.send(packet, self._network.now)
@@ -75,6 +85,9 @@ class Host(Generic[T]):
     def pump(self) -> None:
         """Take away what the terminal has to send and to say, and wind its timer."""
         network, terminal = self._network, self.terminal
+        due = terminal.snapshot_due
+        if self.save and due is not None and due <= network.now:
+            self.save()
         for output in terminal.transmits(network.now):
             self._do(output)
         while (event := terminal.next_event()) is not None:
@@ -82,10 +95,15 @@ class Host(Generic[T]):
         for packet in terminal.received():
             self.inner.append((network.time_ns, packet))
             self.on_inner(packet)
-        wakes_at = terminal.timer()
+        wakes_at = self._next_wake()
         if wakes_at is not None and (self._wakes_at is None or wakes_at < self._wakes_at):
             self._wakes_at = wakes_at
             network.at(wakes_at, self._wake)
+
+    def _next_wake(self) -> float | None:
+        due = self.terminal.snapshot_due if self.save else None
+        times = (self.terminal.timer(), due)
+        return min((time for time in times if time is not None), default=None)
 
     def _do(self, output: Output) -> None:
         path = output.path

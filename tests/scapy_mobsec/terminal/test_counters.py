@@ -3,12 +3,21 @@
 from dataclasses import replace
 
 import pytest
-from scripted import Script
-from terminals import PING, PONG, START, TO_OTHER
+from scripted import NATIVE, UDP, Script
+from terminals import NEW, PING, PONG, START, TO_OTHER
 
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.sa import OutboundSa
-from scapy_mobsec.terminal.counters import SKIPPED_NUMBERS, MobileSnapshot, SkipLimit
+from scapy_mobsec.terminal.counters import (
+    CEILING_AHEAD,
+    RENEWED_BEFORE,
+    RESERVED_ATTEMPTS,
+    RESERVED_NUMBERS,
+    SKIPPED_NUMBERS,
+    Reservation,
+    SkipLimit,
+    UnansweredReplies,
+)
 from scapy_mobsec.terminal.events import NumbersSkipped, PacketDropped
 
 
@@ -27,13 +36,50 @@ def test_numbers_are_skipped_at_the_second_unanswered_retransmission_once():
     assert script.events(NumbersSkipped) == [NumbersSkipped(SKIPPED_NUMBERS)]
 
 
-def test_not_while_the_peer_is_heard():
+def test_data_is_no_answer():
+    """A restarted Y sends, and refuses what comes."""
     script = Script()
     script.move()
     script.wait(0.6)
     script.give_data(PONG, script.mobile.path)
     script.wait(20)
+    assert script.events(NumbersSkipped) == [NumbersSkipped(SKIPPED_NUMBERS)]
+
+
+def test_not_where_another_way_was_answered():
+    script = Script(NATIVE, UDP)
+    script.move()
+    script.wait(0.6)
+    script.reply(script.last(UDP))
+    script.wait(20)
     assert script.events(NumbersSkipped) == []
+
+
+def test_replies_without_response():
+    replies = UnansweredReplies()
+    parallel = [replies.may_skip(now) for now in (1.0, 1.05, 1.1, 1.15)]
+    assert parallel == [False] * 4
+    assert [replies.may_skip(now) for now in (1.5, 2.0, 3.0)] == [True, False, False]
+    replies.begin()
+    assert not any(replies.may_skip(now) for now in (40.0, 40.5, 41.0))  # an hour has not passed
+    replies.hear(42.0)
+    assert [replies.may_skip(now) for now in (43.0, 43.5, 44.0)] == [False, False, True]
+    replies.begin()
+    assert [replies.may_skip(now) for now in (3700.0, 3700.5, 3701.0)] == [False, False, True]
+
+
+def test_what_is_reserved():
+    reservation = Reservation(1, ((7, 0),))
+    assert reservation.sent(2)
+    assert reservation.next_sequence == 2 + RESERVED_NUMBERS
+    assert not reservation.sent(2 + RESERVED_NUMBERS - RENEWED_BEFORE)
+    assert reservation.sent(3 + RESERVED_NUMBERS - RENEWED_BEFORE)
+    assert reservation.received(7, 1)
+    assert reservation.ceilings == ((7, 1 + CEILING_AHEAD),)
+    assert not reservation.received(7, 1 + CEILING_AHEAD - RENEWED_BEFORE)
+    assert reservation.received(7, 2 + CEILING_AHEAD - RENEWED_BEFORE)
+    assert reservation.received(7, 2**64 - 1)
+    assert reservation.ceilings == ((7, 2**64 - 1),)
 
 
 def test_once_again_after_the_peer_was_heard():
@@ -61,15 +107,16 @@ def test_a_terminal_goes_on_from_a_snapshot():
     script.reply(script.last())
     script.send(PING)
     snapshot = script.mobile.snapshot()
-    assert snapshot.next_sequence == 3
+    assert snapshot.next_sequence == 2 + RESERVED_NUMBERS
+    assert script.mobile.snapshot_due is None
     again = Script(snapshot=snapshot)
     again.link = script.link
     again.now = START - 1000  # the clock was set back
     again.move()
     before, after = script.last().request, again.last().request
-    assert after.attempt.number == before.attempt.number + 1
+    assert after.attempt.number == before.attempt.number + RESERVED_ATTEMPTS + 1
     assert after.identification > before.identification
-    assert numbers(again) == [3]
+    assert numbers(again) == [2 + RESERVED_NUMBERS]
     again.give_data(PONG, again.mobile.path)  # its number may have been used before
     assert [event.reason for event in again.events(PacketDropped)] == [DropReason.TOO_OLD]
     again.link.outbound.skip(65_536)
@@ -81,4 +128,24 @@ def test_a_snapshot_beyond_the_last_number_is_refused():
     snapshot = replace(Script().mobile.snapshot(), next_sequence=2**32 + 1)
     with pytest.raises(ValueError, match="sequence number"):
         Script(snapshot=snapshot)
-    assert isinstance(snapshot, MobileSnapshot)
+    with pytest.raises(ValueError, match="sequence number"):
+        Script(snapshot=replace(snapshot, next_sequence=0))
+
+
+def test_a_snapshot_without_an_inbound_sa_is_refused():
+    snapshot = replace(Script().mobile.snapshot(), ceilings=((99, 5),))
+    with pytest.raises(ValueError, match="ceiling"):
+        Script(snapshot=snapshot)
+
+
+def test_a_snapshot_is_due_before_the_first_packet_leaves_and_after_16_attempts():
+    script = Script()
+    assert script.mobile.snapshot_due is None
+    due = []
+    for _ in range(40):
+        script.mobile.move((NEW,), script.now)
+        due.append(script.mobile.snapshot_due)
+        saved = script.mobile.snapshot()
+        assert saved.attempt >= script.mobile.attempt
+        script.collect()
+    assert [index for index, each in enumerate(due) if each == 0] == [0, 17, 34]

@@ -1,0 +1,55 @@
+"""A link as Y has it: with its registration state, its paths, and the data that waits for one."""
+
+from collections import deque
+from collections.abc import Callable
+
+from scapy_mobsec.esp.sa import Opened
+from scapy_mobsec.packet.path import Path
+from scapy_mobsec.registration.messages import Attempt
+from scapy_mobsec.terminal.binding import Binding
+from scapy_mobsec.terminal.config import LinkParameters
+from scapy_mobsec.terminal.counters import UnansweredReplies
+from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.paths import AdmittedPaths, PathState
+from scapy_mobsec.terminal.rebinding import Rebinding
+
+FIRST_RETRY = 1.0
+"""Seconds until a suspended path is challenged again, for the first time."""
+
+
+class BoundLink(Link):
+    """One link of Y. `retry`: the pause before the next challenge on the suspended path."""
+
+    def __init__(self, parameters: LinkParameters, random_bytes: Callable[[int], bytes]) -> None:
+        super().__init__(parameters, at_mobile=False, random_bytes=random_bytes)
+        self.binding = Binding()
+        self.paths = AdmittedPaths()
+        self.rebinding = Rebinding()
+        self.waiting: deque[bytes] = deque()
+        self.suspended: PathState | None = None
+        self.retry = FIRST_RETRY
+        self.lifetime = 0
+        self.expires: float | None = None
+        self.unanswered = UnansweredReplies()
+
+    def state_of(self, path: Path) -> PathState | None:
+        """Return what is known of a path: admitted, current or suspended."""
+        state = self.paths.get(path)
+        if state is None:
+            for each in (self.current, self.suspended):
+                if each and each.path == path:
+                    return each
+        return state
+
+    def is_newest(self, opened: Opened) -> bool:
+        """Tell whether a packet that was just opened has the highest number so far of its SA."""
+        return any(sa.replay.highest == opened.sequence for sa in self.inbound)
+
+    def signalling_length(self, length: int) -> int:
+        """Return the octets of the ESP packet for a registration message of so many."""
+        return self.outbound.sealed_length(len(self.mode.wrap_message(bytes(length))[0]))
+
+    def proven(self, path: Path, attempt: Attempt) -> bool:
+        """Tell whether a path was validated in this attempt."""
+        state = self.paths.get(path)
+        return bool(state and state.validated and attempt.number == self.binding.last_attempt)

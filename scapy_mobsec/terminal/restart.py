@@ -1,0 +1,60 @@
+"""What Y knows of a link after a restart (rule 14): its numbers, its binding and its current path.
+
+Of the paths only the current one is kept; a stream is gone with the process that had it, so data
+waits for the next attempt. What X is told is at most older than the last move: then X's next probe
+is of a newer attempt than Y knows, and its USE moves the binding: one registration.
+"""
+
+from dataclasses import dataclass
+
+from scapy_mobsec.packet.path import Path
+from scapy_mobsec.registration.transitions import OtherState
+from scapy_mobsec.terminal.binding import BindingRecord
+from scapy_mobsec.terminal.bound_link import BoundLink
+from scapy_mobsec.terminal.paths import DATAGRAM, PathState
+
+
+@dataclass(frozen=True, slots=True)
+class BindingSnapshot:
+    """One link of Y. `next_sequence`, `ceilings`: as in `MobileSnapshot`.
+
+    `path`: the current one, None without any; `validated`: it has proved itself. `lifetime`:
+    seconds granted; `expires`: when it is over, None if it never is.
+    """
+
+    home_address: bytes
+    next_sequence: int
+    ceilings: tuple[tuple[int, int], ...]
+    binding: BindingRecord
+    path: Path | None
+    validated: bool
+    lifetime: int
+    expires: float | None
+
+
+def take_snapshot(link: BoundLink) -> BindingSnapshot:
+    """Return what a restarted Y has to know of a link."""
+    current = link.current
+    return BindingSnapshot(
+        home_address=link.home_address,
+        next_sequence=link.reservation.next_sequence,
+        ceilings=link.reservation.ceilings,
+        binding=link.binding.record(),
+        path=link.path,
+        validated=bool(current and current.validated),
+        lifetime=link.lifetime,
+        expires=link.expires,
+    )
+
+
+def restore(link: BoundLink, snapshot: BindingSnapshot) -> None:
+    """Let a new link go on from a snapshot. Raises ValueError as `Link.resume` does."""
+    link.resume(snapshot.next_sequence, snapshot.ceilings)
+    link.binding.restore(snapshot.binding)
+    link.lifetime, link.expires = snapshot.lifetime, snapshot.expires
+    path = snapshot.path
+    if path and path.encapsulation in DATAGRAM:
+        link.current = PathState(path, validated=snapshot.validated)
+        link.paths.add(link.current, None)
+    elif link.binding.state is OtherState.BOUND:
+        link.binding.suspend()

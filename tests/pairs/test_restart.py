@@ -1,0 +1,191 @@
+"""Either terminal is killed in the middle of traffic, and goes on from what was on disk (rule 14).
+
+The link goes on without another key exchange, no sequence number is used twice, and nothing that
+was recorded before is accepted again.
+"""
+
+import pytest
+from terminals import HOME, INNER_HOST
+
+from scapy_mobsec.drivers.memory.attacker import Attacker
+from scapy_mobsec.drivers.simulation import (
+    BEHIND_NAT,
+    BEHIND_OTHER_NAT,
+    OTHER_TERMINAL,
+    UNTRANSLATED,
+    build_topology,
+    echo_request,
+)
+from scapy_mobsec.terminal.events import BindingMoved, NumbersSkipped
+from scapy_mobsec.terminal.mobile import MobileTerminal
+from scapy_mobsec.terminal.other import OtherTerminal
+
+WELL = (10, 20)
+"""What comes in a second: X's pings to Y; Y's pings, and answers, to X."""
+
+
+class Disk:
+    """Both terminals with what they have on disk; pings go both ways all the time."""
+
+    def __init__(self, seed=1):
+        self.attacker = Attacker()
+        self.topology = build_topology(seed, near_other=[self.attacker])
+        self.network = self.topology.network
+        self.mobile, self.other = self.topology.mobile, self.topology.other
+        self.saved = None
+        self.links = {}
+        self.saves = 0
+        self.mobile.save, self.other.save = self.save_mobile, self.save_other
+        self.place, self.pings = UNTRANSLATED, 0
+        self.move(UNTRANSLATED)
+
+    def save_mobile(self):
+        self.saved, self.saves = self.mobile.terminal.snapshot(), self.saves + 1
+
+    def save_other(self):
+        self.saves += 1
+        self.links.update({each.home_address: each for each in self.other.terminal.snapshots()})
+
+    def move(self, place):
+        self.place = place
+        self.topology.move(place)
+
+    def restart_mobile(self):
+        configuration = self.mobile.terminal._configuration
+        random = self.mobile.terminal._random_bytes
+        self.mobile.restart(MobileTerminal(configuration, random_bytes=random, snapshot=self.saved))
+        self.move(self.place)
+
+    def restart_other(self):
+        configuration = self.other.terminal._configuration
+        random = self.other.terminal._random_bytes
+        self.other.restart(
+            OtherTerminal(configuration, random_bytes=random, snapshots=self.links.values())
+        )
+
+    def run(self, seconds):
+        """Ping both ways every 100 ms; return how many came to Y, and how many to X."""
+        before = len(self.other.inner), len(self.mobile.inner)
+        for _ in range(round(seconds * 10)):
+            self.pings += 1
+            self.mobile.send(echo_request(HOME, INNER_HOST, self.pings % 2**16))
+            self.other.send(echo_request(INNER_HOST, HOME, self.pings % 2**16))
+            self.network.run_for(0.1)
+        return len(self.other.inner) - before[0], len(self.mobile.inner) - before[1]
+
+    def numbers(self, name, *, sent_by_other):
+        """SPI and sequence number of what passed a tap."""
+        return [
+            packet.payload[:8]
+            for _, packet in self.topology.taps[name].packets
+            if len(packet.payload) > 8 and (packet.source == OTHER_TERMINAL) is sent_by_other
+        ]
+
+    def check(self):
+        """No number was used twice, and no packet was delivered twice."""
+        sent = self.numbers("mobile", sent_by_other=False)
+        assert len(set(sent)) == len(sent)
+        sent = self.numbers("other", sent_by_other=True)
+        assert len(set(sent)) == len(sent)
+        for host in (self.mobile, self.other):
+            inner = [packet for _, packet in host.inner]
+            assert len(set(inner)) == len(inner)
+
+    def count(self, host, kind):
+        return sum(isinstance(event, kind) for _, event in host.log)
+
+
+@pytest.fixture
+def disk():
+    disk = Disk()
+    assert disk.run(1)[0] == 10
+    return disk
+
+
+RESTARTS = {
+    "X": (Disk.restart_mobile,),
+    "Y": (Disk.restart_other,),
+    "X then Y": (Disk.restart_mobile, Disk.restart_other),
+    "Y then X": (Disk.restart_other, Disk.restart_mobile),
+    "Y three times": (Disk.restart_other,) * 3,
+    "X three times": (Disk.restart_mobile,) * 3,
+}
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3, 90.0])
+@pytest.mark.parametrize("restarts", RESTARTS.values(), ids=RESTARTS.keys())
+def test_the_link_goes_on(disk, restarts, pause):
+    for restart in restarts:
+        restart(disk)
+        disk.run(pause)
+    attempt = disk.mobile.terminal.attempt
+    disk.run(90)
+    assert disk.run(1) == WELL
+    assert disk.mobile.terminal.attempt - attempt <= 1
+    assert disk.count(disk.mobile, NumbersSkipped) <= len(restarts)
+    assert disk.count(disk.other, NumbersSkipped) <= len(restarts)
+    disk.check()
+
+
+@pytest.mark.parametrize("restart", [Disk.restart_mobile, Disk.restart_other])
+def test_nothing_recorded_before_a_restart_is_accepted(disk, restart):
+    disk.move(BEHIND_NAT)
+    disk.run(1)
+    restart(disk)
+    place = disk.other.terminal.path(HOME)
+    moves = disk.count(disk.other, BindingMoved)
+    before = len(disk.other.inner), len(disk.mobile.inner)
+    for source in (None, UNTRANSLATED):
+        disk.attacker.replay(source)
+        disk.network.run_for(0.01)
+    assert (len(disk.other.inner), len(disk.mobile.inner)) == before
+    assert disk.other.terminal.path(HOME) == place
+    assert disk.count(disk.other, BindingMoved) == moves
+    disk.run(90)
+    assert disk.run(1) == WELL
+    disk.check()
+
+
+def test_the_current_path_outlives_the_restart_of_the_other_terminal(disk):
+    disk.restart_other()
+    disk.run(1)
+    assert disk.count(disk.mobile, NumbersSkipped) == 0
+    path = disk.other.terminal.path(HOME)
+    assert path.remote == UNTRANSLATED
+    answers = [packet for _, packet in disk.mobile.inner[-10:]]
+    assert len(answers) == 10  # what Y sends arrives at once
+
+
+def test_a_binding_older_than_the_last_move_costs_one_registration(disk):
+    lost = disk.links.copy()
+    disk.move(BEHIND_OTHER_NAT)
+    disk.network.run_for(0.06)  # accepted, and not on disk yet
+    assert disk.links[HOME].path.remote == UNTRANSLATED
+    assert disk.other.terminal.path(HOME).remote != UNTRANSLATED
+    assert lost.keys() == disk.links.keys()
+    attempt = disk.mobile.terminal.attempt
+    disk.restart_other()
+    assert disk.other.terminal.path(HOME).remote == UNTRANSLATED
+    disk.run(90)
+    assert disk.run(1) == WELL
+    assert disk.mobile.terminal.attempt - attempt <= 1
+    disk.check()
+
+
+def test_snapshots_are_rare(disk):
+    disk.run(1)
+    before = disk.saves
+    disk.run(60)
+    assert disk.saves - before <= 4  # of both: the probe of each minute
+
+
+def test_snapshots_are_in_time(disk):
+    """Whatever the numbers do, each is covered before it leaves or is delivered."""
+    outbound = disk.mobile.terminal._link.outbound
+    inbound = disk.other.terminal._homes[HOME].inbound[0]
+    for skipped in (0, 1, 49_150, 49_151, 49_152, 49_153, 65_536, 131_072) * 3:
+        outbound.skip(skipped)
+        disk.run(0.1)
+        assert disk.saved.next_sequence >= outbound.next_sequence
+        (ceiling,) = disk.links[HOME].ceilings
+        assert ceiling[1] >= inbound.replay.highest == outbound.next_sequence - 1

@@ -9,6 +9,7 @@ import os
 import pytest
 from hypothesis import settings
 
+pytest.register_assert_rewrite("play")
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "default")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address
+from typing import TypeAlias
 
 from contrib_layers.numbers import EncapsulationCode
 
@@ -47,6 +48,10 @@ class Endpoint:
         return f"[{text}]:{self.port}" if len(self.address) == 16 else f"{text}:{self.port}"
 
 
+Ends: TypeAlias = tuple[Endpoint, Endpoint]
+"""Local and remote endpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """One encapsulation between one local and one remote endpoint, seen from the local side."""
@@ -54,6 +59,11 @@ class Path:
     encapsulation: Encapsulation
     local: Endpoint
     remote: Endpoint
+
+    @property
+    def ends(self) -> Ends:
+        """What tells streams apart: of one, the encapsulation shows only later."""
+        return self.local, self.remote
 
     def __str__(self) -> str:
         return f"{self.encapsulation.value} {self.local} > {self.remote}"

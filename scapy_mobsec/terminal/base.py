@@ -1,14 +1,15 @@
 """What both terminals have in common: the way of a packet in and out, and three bounded queues.
 
 In: carrier of the path -> SPI -> ICV and replay window -> mode and policy -> data or registration.
-A stream path has a carrier of its own from `Established` until it is closed.
+A stream has a carrier of its own from `Established` until it is closed. The driver knows only that
+it is TCP or TLS: the path that the terminal goes by is named by what the carrier shows.
 Data that came so far is delivered from any path, and moves nothing. Whatever is not accepted is
 dropped in one place, with its reason, a counter and an event.
 """
 
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from scapy_mobsec.drops import Drop, DropReason
@@ -16,7 +17,7 @@ from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import Carried, StreamCarrier, Violation
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.esp.spi_table import SpiTable
-from scapy_mobsec.packet.path import Encapsulation, Path
+from scapy_mobsec.packet.path import Encapsulation, Ends, Path
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.terminal.events import Event, PacketDropped
@@ -80,14 +81,25 @@ Input: TypeAlias = bytes | Established | Closed
 
 @dataclass(slots=True)
 class Stream:
-    """An open stream; `headers`: what lies between its TCP header and what the carrier adds."""
+    """An open stream. `opened_path`: as the driver knows it. `headers`: what lies between its TCP
+    header and what the carrier adds.
+    """
 
+    opened_path: Path
     carrier: StreamCarrier
     headers: Description
     opened: float
     received_octets: int = 0
     authentic: bool = False
     """An authentic ESP packet came by it."""
+
+    @property
+    def path(self) -> Path:
+        """The path of what it carries: inside TLS, tcp is tls."""
+        found = self.carrier.encapsulation
+        if found in (None, Encapsulation.TCP):
+            return self.opened_path
+        return replace(self.opened_path, encapsulation=found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +132,7 @@ class Terminal(ABC, Generic[L]):
         self.events_lost = 0
         self._sas = SpiTable(max_sas)
         self._links: dict[int, L] = {}  # by inbound SPI, as the SAs
-        self._streams: dict[Path, Stream] = {}
+        self._streams: dict[Ends, Stream] = {}
         self._transmits: deque[Output] = deque()
         self._received: deque[bytes] = deque()
         self._events: deque[Event] = deque()
@@ -144,8 +156,9 @@ class Terminal(ABC, Generic[L]):
             if isinstance(data, Established):
                 self._established(data, path, now)
             elif isinstance(data, Closed):
-                if self._streams.pop(path, None) or self.asks:
-                    self._stream_closed(path, data.reason, now)
+                stream = self._streams.pop(path.ends, None)
+                if stream or self.asks:
+                    self._stream_closed(stream.path if stream else path, data.reason, now)
             elif path.encapsulation is Encapsulation.UDP:
                 self._receive_carried(*udp.unwrap(data), path, now)
             elif path.encapsulation is Encapsulation.NATIVE:
@@ -210,19 +223,19 @@ class Terminal(ABC, Generic[L]):
         except Drop:
             self._transmits.append(Close(path))
             raise
-        self._streams[path] = Stream(carrier, established.headers[2:], now)
+        self._streams[path.ends] = Stream(path, carrier, established.headers[2:], now)
         if first := carrier.start():
             self._transmits.append(Transmit(first, path))
         self._stream_opened(established, path, now)
 
     def _close(self, path: Path, reason: str, now: float) -> None:
         """Close a stream; nothing happens if it is not open."""
-        if self._streams.pop(path, None):
-            self._transmits.append(Close(path))
-            self._stream_closed(path, reason, now)
+        if stream := self._streams.pop(path.ends, None):
+            self._transmits.append(Close(stream.opened_path))
+            self._stream_closed(stream.path, reason, now)
 
     def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
-        stream = self._streams.get(path)
+        stream = self._streams.get(path.ends)
         if stream is None:
             raise Drop(DropReason.UNKNOWN_STREAM)
         stream.received_octets += len(data)
@@ -234,7 +247,7 @@ class Terminal(ABC, Generic[L]):
         if output := stream.carrier.take_output():
             self._transmits.append(Transmit(output, path))
         for each in carried:
-            self._receive_unit(each, path, now)
+            self._receive_unit(each, stream.path, now)
         if violation:
             self._close(path, str(violation), now)
             raise violation
@@ -278,7 +291,7 @@ class Terminal(ABC, Generic[L]):
 
     def _headers(self, path: Path, *, arrived: bool) -> Description:
         """Return what lies between TCP and ESP of packets on a stream: arrived, or written."""
-        stream = self._streams.get(path)
+        stream = self._streams.get(path.ends)
         if stream is None:
             return ()
         carrier = stream.carrier
@@ -302,18 +315,27 @@ class Terminal(ABC, Generic[L]):
         """Seal and send an inner packet on the current path of its link. Raises Drop."""
         if link.path is None:
             raise Drop(DropReason.NO_PATH)
-        self._check_room()
+        self._check_writable(link.path)
         self._send_esp(link, link.seal_data(packet), link.path, data=True)
 
     def _send_message(self, link: L, message: bytes, path: Path) -> None:
         """Seal and send a registration message on a path of its link. Raises Drop."""
-        self._check_room()
+        self._check_writable(path)
         self._send_esp(link, link.seal_message(message), path)
 
-    def _check_room(self) -> None:
+    def _check_writable(self, path: Path) -> None:
         # Before sealing: a packet that is not sent shall not use up a sequence number.
         if len(self._transmits) >= MAX_TRANSMITS:
             raise Drop(DropReason.QUEUE_FULL, "packets to send")
+        if not self._is_open(path):
+            raise Drop(DropReason.UNKNOWN_STREAM, "nothing may be written to it")
+
+    def _is_open(self, path: Path) -> bool:
+        """Tell whether ESP may be written to a path: to a stream, once its carrier is ready."""
+        if path.encapsulation in DATAGRAM:
+            return True
+        stream = self._streams.get(path.ends)
+        return stream is not None and stream.carrier.ready
 
     def _sent(self, link: L, octets: int, path: Path, *, data: bool) -> None:
         """Count an ESP packet that is sent."""
@@ -324,11 +346,9 @@ class Terminal(ABC, Generic[L]):
         if link.reservation.sent(link.outbound.next_sequence):
             self._unsave(link)
         self._sent(link, len(packet), path, data=data)
-        stream = self._streams.get(path)
-        if stream is None and path.encapsulation not in DATAGRAM:
-            raise Drop(DropReason.UNKNOWN_STREAM)
-        if stream:
-            packet = stream.carrier.wrap(udp.Content.ESP, packet)
+        if path.encapsulation not in DATAGRAM:
+            stream = self._streams[path.ends]
+            packet, path = stream.carrier.wrap(udp.Content.ESP, packet), stream.opened_path
         self._transmits.append(Transmit(packet, path))
 
     def _unsave(self, link: L, by: float = 0.0) -> None:

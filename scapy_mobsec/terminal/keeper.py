@@ -156,7 +156,7 @@ class PathKeeper(Requester):
             self._send_octets(udp.wrap(udp.Content.KEEPALIVE), path)
         else:
             try:
-                self._check_room()
+                self._check_writable(path)
                 self._send_esp(self._link, self._link.outbound.seal(b"", DUMMY), path)
             except Drop as drop:
                 self._dropped(drop, None)

@@ -22,7 +22,7 @@ from scapy_mobsec.encap.carrier import StreamCarrier
 from scapy_mobsec.encap.stream import server_carrier
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import addresses
-from scapy_mobsec.packet.path import Encapsulation, Path, address_text
+from scapy_mobsec.packet.path import Encapsulation, Ends, Path, address_text
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
@@ -117,9 +117,10 @@ class OtherTerminal(ProvingTerminal):
         except Drop as drop:
             self._dropped(drop, None)
 
-    def _handle_other(self, what: Timer, key: bytes | Path, now: float) -> None:
-        if what is Timer.STREAM and isinstance(key, Path):
-            self._close(key, "no authentic ESP packet in time", now)
+    def _handle_other(self, what: Timer, key: bytes | Ends, now: float) -> None:
+        if what is Timer.STREAM and isinstance(key, tuple):
+            if stream := self._streams.get(key):
+                self._close(stream.opened_path, "no authentic ESP packet in time", now)
         elif what is Timer.EXPIRY and isinstance(key, bytes):
             link = self._homes[key]
             link.binding.expire()
@@ -157,21 +158,10 @@ class OtherTerminal(ProvingTerminal):
             raise Drop(DropReason.POORLY_FORMED, f"no {missing_required(request)}")
         link.binding.check(request, attempt, proven=link.proven(arrival.path, attempt))
         carrier = carrier_of(request.sent)
-        if not self._arrives_as(carrier, arrival.path):
+        if not _arrives_as(carrier, arrival.path.encapsulation):
             name = carrier.value if carrier else "unknown"
             raise Drop(DropReason.CARRIER_MISMATCH, f"sent as {name}")
         return attempt
-
-    def _arrives_as(self, carrier: Encapsulation | None, path: Path) -> bool:
-        """Tell whether what was sent so may arrive on `path`: a reverse proxy may end TLS."""
-        arrived = self._encapsulation(path)
-        return carrier is arrived or (carrier is _TLS and arrived is _TCP)
-
-    def _encapsulation(self, path: Path) -> Encapsulation:
-        """Return what a path carries: of a stream, its first octets tell."""
-        stream = self._streams.get(path)
-        found = stream.carrier.encapsulation if stream else None
-        return path.encapsulation if found in (None, _TCP) else found or path.encapsulation
 
     def _confirm(
         self,
@@ -250,7 +240,7 @@ class OtherTerminal(ProvingTerminal):
         items = to_items(received.translations)
         selected = None
         if settings.decider is not Decider.FIXED:
-            passed = {*link.paths.encapsulations(), self._encapsulation(path)}
+            passed = {*link.paths.encapsulations(), path.encapsulation}
             forced = settings.forced or bool(attempt.flags & AttemptFlag.FORCED)
             selected = select(items, settings.supported, passed, forced=forced)
         source = self._answer_from(path, attempt)
@@ -302,10 +292,10 @@ class OtherTerminal(ProvingTerminal):
 
     def _stream_opened(self, established: Established, path: Path, now: float) -> None:
         self._sources[path.remote.address] += 1
-        self._timers.set((Timer.STREAM, path), now + FIRST_ESP_WITHIN)
+        self._timers.set((Timer.STREAM, path.ends), now + FIRST_ESP_WITHIN)
 
     def _stream_closed(self, path: Path, reason: str, now: float) -> None:
-        self._timers.remove((Timer.STREAM, path))
+        self._timers.remove((Timer.STREAM, path.ends))
         self._sources[path.remote.address] -= 1
         self._sources += Counter()  # without zeros
         link = self._stream_links.pop(path, None)
@@ -315,20 +305,24 @@ class OtherTerminal(ProvingTerminal):
 
     def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
         super()._receive_stream(data, path, now)
-        stream = self._streams.get(path)
+        stream = self._streams.get(path.ends)
         if stream and not stream.authentic and stream.received_octets > FIRST_ESP_OCTETS:
             self._close(path, "no authentic ESP packet in its first octets", now)
 
     def _authentic(
         self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float
     ) -> None:
-        stream = self._streams.get(path)
+        stream = self._streams.get(path.ends)
         if stream and not stream.authentic:
             stream.authentic = True
-            self._timers.remove((Timer.STREAM, path))
+            self._timers.remove((Timer.STREAM, path.ends))
             self._stream_links[path] = link
         super()._authentic(link, inner, opened, octets, path, now)
 
 
-_TCP, _TLS = Encapsulation.TCP, Encapsulation.TLS
+def _arrives_as(sent: Encapsulation | None, arrived: Encapsulation) -> bool:
+    """Tell whether what was sent so may arrive so: a reverse proxy may end TLS."""
+    return sent is arrived or (sent is Encapsulation.TLS and arrived is Encapsulation.TCP)
+
+
 _OTHER_PORT, _OTHER_ADDRESS = AttemptFlag.OTHER_PORT, AttemptFlag.OTHER_ADDRESS

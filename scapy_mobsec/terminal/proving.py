@@ -20,7 +20,7 @@ from typing import Any
 from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.packet.path import Path
+from scapy_mobsec.packet.path import Ends, Path
 from scapy_mobsec.registration.messages import RegistrationReply, build_reply
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.agenda import Agenda
@@ -87,7 +87,7 @@ class ProvingTerminal(Terminal[BoundLink]):
             else:
                 self._handle_other(what, key, now)
 
-    def _handle_other(self, what: Timer, key: bytes | Path, now: float) -> None:
+    def _handle_other(self, what: Timer, key: bytes | Ends, now: float) -> None:
         """Do what is due beside the proving of paths."""
         raise NotImplementedError
 

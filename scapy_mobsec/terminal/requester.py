@@ -191,7 +191,7 @@ class Requester(Terminal[Link]):
         path = exchange.path
         if not self._is_open(path):
             exchange.next_transmission = exchange.gives_up  # until the stream is open
-            if path not in self._streams:
+            if path.ends not in self._streams:
                 self._transmits.append(Open(path))
             return
         self._reserve_attempts()
@@ -229,12 +229,6 @@ class Requester(Terminal[Link]):
         return describe(path.encapsulation, path.local, path.remote, spi, headers)
 
     # streams
-
-    def _is_open(self, path: Path) -> bool:
-        if path.encapsulation in DATAGRAM:
-            return True
-        stream = self._streams.get(path)
-        return stream is not None and stream.carrier.ready
 
     def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
         item = item_of(self._configuration, path.encapsulation)
@@ -279,12 +273,12 @@ class Requester(Terminal[Link]):
 
     def _close_stream(self, path: Path) -> None:
         """Close a stream that nobody wants."""
-        if self._streams.pop(path, None):
+        if self._streams.pop(path.ends, None):
             self._transmits.append(Close(path))
 
     def _close_streams(self) -> None:
-        for path in tuple(self._streams):
-            self._close_stream(path)
+        for stream in tuple(self._streams.values()):
+            self._close_stream(stream.opened_path)
 
     def _send_octets(self, octets: bytes, path: Path) -> None:
         self._transmits.append(Transmit(octets, path))

@@ -4,7 +4,7 @@ from functools import partial
 from ipaddress import ip_address
 
 import pytest
-from play import HTTP, NATIVE, ROUND_TRIP, TCP, TLS, UDP, Play
+from play import HTTP, NATIVE, ROUND_TRIP, TCP, TLS, UDP, Play, told
 
 from contrib_layers.numbers import NatureCode
 from scapy_mobsec.drivers.memory import (
@@ -29,6 +29,7 @@ from scapy_mobsec.terminal.events import (
     PathChosen,
     Registered,
     RegistrationFailed,
+    RegistrationReceived,
     TraversalDropped,
 )
 
@@ -83,12 +84,17 @@ def test_udp_blocked_and_tcp_passes():
     assert play.ping(2) == 20
 
 
-@pytest.mark.parametrize(("kind", "port"), [(TCP, 4500), (TLS, 443), (HTTP, 4500)], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "port"), [(TCP, 4500), (TLS, 443), (HTTP, 4500), (HTTP, 443)], ids=str
+)
 def test_every_stream_carries_registration_and_data(kind, port):
     item = EncapsulationItem(kind.code, port=port)
     play = Play(Napt("192.0.2.1"), items=(item,)).move()
     assert play.ping(2) == 20  # the first ones waited for the stream
-    assert play.mobile.terminal.path.encapsulation is kind
+    assert play.encapsulation is kind
+    (registered,) = play.told(Registered)
+    assert registered.selected[0].code == kind.code
+    assert told(play.other, RegistrationReceived)[0].path.encapsulation is kind
     assert play.told(RegistrationFailed) == []
     play.wait(120)
     assert play.told(KeepaliveLost) == []

@@ -31,3 +31,4 @@ def test_every_encapsulation_has_its_code_in_the_order_of_choice():
 def test_path():
     path = Path(Encapsulation.UDP, Endpoint.of("10.0.0.2", 4500), Endpoint.of("192.0.2.1", 4500))
     assert str(path) == "udp 10.0.0.2:4500 > 192.0.2.1:4500"
+    assert path.ends == (path.local, path.remote)

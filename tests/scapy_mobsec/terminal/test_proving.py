@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from http_samples import UPGRADE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from terminals import (
@@ -60,7 +61,7 @@ from scapy_mobsec.terminal.other import (
     MAX_STREAMS_PER_SOURCE,
     OtherTerminal,
 )
-from scapy_mobsec.terminal.paths import MAX_ADMITTED
+from scapy_mobsec.terminal.paths import MAX_ADMITTED, PathState
 from scapy_mobsec.terminal.proving import MAX_WAITING
 
 PROBE, USE, CONFIRM = AttemptFlag.PROBE, AttemptFlag.USE, AttemptFlag.CONFIRM
@@ -515,6 +516,28 @@ def test_a_stream_that_shows_nothing_is_closed():
     accept(pair)
     pair.other.receive(b"\0" * 20, STREAM, pair.now)
     assert pair.other.transmits(pair.now)[-1] == Close(STREAM)
+
+
+def test_a_path_over_http_is_called_so_and_takes_nothing_before_the_101(pair):
+    accept(pair)
+    http = replace(STREAM, encapsulation=Encapsulation.HTTP)
+    target = f"/.well-known/masque/udp/{OTHER}/".replace(":", "/")
+    head = UPGRADE.replace(b"/.well-known/masque/udp/y/4500/", target.encode())
+    for octet in head[:-1]:
+        pair.other.receive(bytes((octet,)), STREAM, pair.now)
+    link = pair.other._homes[HOME]
+    before, link.current = link.outbound.next_sequence, PathState(http, validated=True)
+    pair.other.send(PONG, pair.now)
+    assert pair.other.transmits(pair.now) == []
+    assert drops(pair.other) == [DropReason.UNKNOWN_STREAM]
+    assert link.outbound.next_sequence == before
+    pair.other.receive(head[-1:], STREAM, pair.now)
+    pair.other.send(PONG, pair.now)
+    answer, data = pair.other.transmits(pair.now)
+    assert answer.data.startswith(b"HTTP/1.1 101 ")
+    assert (data.data[:1], data.path) == (b"\0", STREAM)
+    pair.other.receive(Closed("reset"), STREAM, pair.now)
+    assert pair.other._streams == {}
 
 
 def test_streams_are_limited_by_source():

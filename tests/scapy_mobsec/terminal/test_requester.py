@@ -1,7 +1,7 @@
 """How X asks: streams, data without waiting, data that waits, reports, MTU."""
 
 import pytest
-from scripted import HTTP_POST, NATIVE, PROBE, TCP, UDP, Script, items
+from scripted import HTTP, HTTP_POST, NATIVE, PROBE, TCP, UDP, Script, items
 from terminals import NEW, OLD, PING, PONG
 
 from scapy_mobsec.drops import DropReason
@@ -13,6 +13,10 @@ from scapy_mobsec.terminal.base import Closed, Established
 from scapy_mobsec.terminal.events import PacketDropped, Registered, RegistrationFailed, StreamLost
 from scapy_mobsec.terminal.requester import MAX_COUNTED_PATHS
 from scapy_mobsec.terminal.streams import MAX_WAITING
+
+UPGRADED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\n\r\n"
+)
 
 
 def real(wanted, port=50_000):
@@ -192,3 +196,24 @@ def test_inner_mtu():
     assert script.mobile.inner_mtu == lowered
     script.mobile.packet_too_big(-5)
     assert script.mobile.inner_mtu == 0
+
+
+def test_nothing_but_the_request_is_written_to_http_before_the_101():
+    script = Script(HTTP)
+    script.move()
+    wanted = script.outs[-1].path
+    path = real(wanted)
+
+    def told(data):
+        script.mobile.receive(data, path, script.now)
+        return script.mobile.transmits(script.now)
+
+    (request,) = told(Established(wanted, ()))
+    assert request.data.startswith(b"GET ")
+    script.send(PING)
+    for octet in UPGRADED[:-1]:
+        assert told(bytes((octet,))) == []
+    assert len(script.outs) == 1
+    assert script.mobile._link.outbound.next_sequence == 1
+    capsules = [transmit.data[:1] for transmit in told(UPGRADED[-1:])]
+    assert capsules == [b"\0", b"\0"]  # RREQ and data

@@ -123,7 +123,9 @@ class PathKeeper(Requester):
         self._leave_behind(path, now)
         rank = _ORDER.index(path.encapsulation)
         for exchange in self._exchanges.of(Purpose.REGISTER, Purpose.TRY):
-            if _ORDER.index(exchange.path.encapsulation) >= rank:
+            kind = exchange.path.encapsulation
+            alone = exchange.purpose is Purpose.REGISTER and kind is Encapsulation.NATIVE
+            if alone or _ORDER.index(kind) >= rank:
                 self._done(exchange)
                 self._close_unused(exchange.path)
 

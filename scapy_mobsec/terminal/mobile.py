@@ -3,7 +3,8 @@
 This file: the five calls, what begins and ends an attempt, and what X does with each RREP.
 The current path, and better ones: `keeper`; RREQs under way, streams, data out: `requester`.
 
-- Parallel RREQs start staggered. Among them native goes as PROBE, unless it is alone.
+- Parallel RREQs start staggered. Among them native goes as PROBE, unless it is alone; where only
+  that is answered, X registers on native 2 s later.
 - Without RREP for 32 s an attempt has failed, and another one follows with all that is allowed.
 - Code 133 is acted on only for an outstanding RREQ of the current attempt, once per attempt.
 - X answers every challenge, on the path it came by, whether an RREQ asked for it or not.
@@ -40,6 +41,9 @@ from scapy_mobsec.terminal.paths import PathState
 from scapy_mobsec.terminal.routes import allowed, beginning, path_from, paths, unopened
 from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.translation import Translation, compare, from_items
+
+NATIVE_ALONE_AFTER = 2.0
+"""Seconds that the other parallel RREQs have after native was answered."""
 
 SHORTEST_RENEWAL = 1.0
 """Seconds before a renewal, however short the lifetime that Y grants."""
@@ -260,6 +264,8 @@ class MobileTerminal(PathKeeper):
             self._tell(Renewed(self.attempt, rtt, self._granted(reply, now)))
         elif is_current and purpose in (Purpose.REGISTER, Purpose.USE):
             self._chosen(path, rtt, now)
+        elif purpose is Purpose.TRY and not self._confirmed:
+            self._begin(Purpose.REGISTER, path, now, at=now + NATIVE_ALONE_AFTER)
         if self._is_well(exchange, reply, now):
             self._decide(now)
 

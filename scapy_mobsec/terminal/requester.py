@@ -34,7 +34,7 @@ from scapy_mobsec.terminal.exchange import Exchange, Exchanges, Purpose
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requests import OUTER_MTU, Requests, inner_mtu
-from scapy_mobsec.terminal.routes import item_of, unopened
+from scapy_mobsec.terminal.routes import host_of, item_of, unopened
 from scapy_mobsec.terminal.signalling import Inner
 from scapy_mobsec.terminal.streams import WaitingData
 from scapy_mobsec.terminal.watch import DataWatch, PathCounters
@@ -235,7 +235,7 @@ class Requester(Terminal[Link]):
         return client_carrier(
             path.encapsulation,
             path.remote,
-            host=item.host,
+            host=host_of(self._configuration, path),
             path=item.path,
             tls=bool(item.flags & ITEM_INSIDE_TLS),
             target_port=self._configuration.other_terminal.port,

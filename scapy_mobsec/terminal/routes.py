@@ -7,7 +7,7 @@ the prefix of a NAT64 (RFC 6052 section 2.2).
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path, address_text
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.config import MobileConfiguration
 
@@ -32,6 +32,18 @@ def beginning(configuration: MobileConfiguration) -> tuple[Encapsulation, ...]:
 def item_of(configuration: MobileConfiguration, encapsulation: Encapsulation) -> EncapsulationItem:
     """Return Y's parameters for an allowed encapsulation."""
     return next(item for item in configuration.allow if item.code == encapsulation.code)
+
+
+def host_of(configuration: MobileConfiguration, path: Path) -> str:
+    """Return how HTTP on a path names Y, "" for the address as dialed.
+
+    Y does not know as its own the address that stands for it behind a NAT64.
+    """
+    item = item_of(configuration, path.encapsulation)
+    prefix, address = configuration.nat64_prefix, path.remote.address
+    if item.host or prefix is None or not address.startswith(prefix):
+        return item.host
+    return address_text(address[len(prefix) :])
 
 
 def paths(

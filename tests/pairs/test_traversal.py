@@ -77,6 +77,16 @@ def test_a_filter_that_appears_later(block):
     assert play.ping(1) == 10
 
 
+@pytest.mark.parametrize("start", [(), (NATIVE, UDP)], ids=["all later", "parallel"])
+def test_native_alone_passes(start):
+    """X registers there, though native is only probed beside udp."""
+    play = Play(Firewall(NO_UDP), start=start).move()
+    play.wait(3 if start else 36)
+    assert play.encapsulation is NATIVE
+    assert play.ping(1) == 10
+    assert len(play.told(Registered)) == 1
+
+
 def test_udp_blocked_and_tcp_passes():
     play = Play(Firewall(NO_UDP), allow=(UDP, TCP), start=(UDP, TCP)).move()
     play.wait(2)
@@ -186,9 +196,9 @@ def test_two_interfaces_one_of_them_dead():
     assert play.ping(1) == 10
 
 
-@pytest.mark.parametrize("allow", [(NATIVE, UDP), (TCP,)], ids=["udp", "tcp"])
+@pytest.mark.parametrize("allow", [(NATIVE, UDP), (TCP,), (HTTP,)], ids=["udp", "tcp", "http"])
 def test_behind_nat64(allow):
-    """Y has IPv4 alone, X has IPv6 alone."""
+    """Y has IPv4 alone, X has IPv6 alone; over HTTP X names Y by the address that Y knows."""
     prefix = ip_address("64:ff9b::").packed[:12]
     play = Play(allow=allow, nat64_prefix=prefix)
     chain = [Delay(ROUND_TRIP / 2), Nat64("192.0.2.64")]
@@ -196,7 +206,7 @@ def test_behind_nat64(allow):
     play.mobile.move(inside, Endpoint.of("2001:db8::2", 4500))
     play.wait(1)
     assert play.ping(2) == 20
-    assert play.encapsulation is allow[-1]
+    assert play.mobile.terminal.path.encapsulation is allow[-1]
     (event,) = play.told(Registered)
     assert NatureCode.PROTOCOL in {each.nature for each in event.translations}
     assert NatureCode.PROTOCOL in {each.nature for each in event.reply_translations}

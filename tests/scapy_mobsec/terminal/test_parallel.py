@@ -114,6 +114,30 @@ def test_udp_that_answers_later_is_used():
     assert script.events(Registered) == []
 
 
+def test_where_only_native_is_answered_it_is_registered_2_s_later():
+    script = Script(NATIVE, UDP, start=(NATIVE, UDP))
+    script.move()
+    script.wait(0.1)
+    script.reply(script.last(NATIVE), flags=0, challenge=CHALLENGE)
+    script.took()
+    script.wait(2.1)
+    assert [line for line in script.took() if "native" in line] == ["2100 native RREQ #1 1/1"]
+    script.reply(script.last(NATIVE, 0))
+    assert script.mobile.path.encapsulation is NATIVE
+    assert script.mobile.state is MobileState.REGISTERED
+
+
+def test_but_not_if_another_was_answered_too():
+    script = Script(NATIVE, UDP, start=(NATIVE, UDP), forced=True)
+    script.move()
+    script.wait(0.1)
+    script.reply(script.last(NATIVE), flags=0, challenge=CHALLENGE)
+    script.reply(script.last(UDP))
+    script.took()
+    script.wait(5)
+    assert script.took() == []
+
+
 def test_without_any_answer_the_next_attempt_has_all_that_is_allowed():
     script = Script(*ALL, start=(UDP,))
     script.move()

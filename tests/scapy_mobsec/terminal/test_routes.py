@@ -10,7 +10,7 @@ from contrib_layers.numbers import EncapsulationCode
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.config import MobileConfiguration
-from scapy_mobsec.terminal.routes import MAX_PATHS, allowed, beginning, path_from, paths
+from scapy_mobsec.terminal.routes import MAX_PATHS, allowed, beginning, host_of, path_from, paths
 
 V6 = Endpoint.of("2001:db8::2", 4500)
 OTHER_V6 = ip_address("2001:db8:ffff::1").packed
@@ -79,3 +79,12 @@ def test_what_an_attempt_begins_with():
 def test_configurations_that_cannot_be(changes):
     with pytest.raises(ValueError, match=r"allow|start|prefix"):
         MobileConfiguration(MOBILE_LINK, OTHER, **changes)
+
+
+def test_y_is_named_as_dialed_but_behind_nat64_by_its_own_address():
+    configuration = configured(HTTP, nat64_prefix=PREFIX, other_addresses=())
+    assert host_of(configuration, path_from(configuration, NEW, HTTP)) == ""
+    assert host_of(configuration, path_from(configuration, V6, HTTP)) == "203.0.113.2"
+    item = EncapsulationItem(EncapsulationCode.HTTP, host="y.example")
+    named = MobileConfiguration(MOBILE_LINK, OTHER, allow=(item,), nat64_prefix=PREFIX)
+    assert host_of(named, path_from(named, V6, HTTP)) == "y.example"

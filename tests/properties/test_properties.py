@@ -1,0 +1,114 @@
+"""The six properties on random plans (the command `run.py` judges many more), and their judge.
+
+Each break takes away what a property rests on; the judge has to see that.
+"""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from judging import PROPERTIES, verdict
+from plans import Burst, Move, Place, Plan, Restart, plans
+
+from contrib_layers.numbers import AttemptFlag
+from scapy_mobsec.registration.transitions import OtherEvent
+from scapy_mobsec.terminal import paths, proving
+from scapy_mobsec.terminal.binding import Binding
+from scapy_mobsec.terminal.counters import MobileSnapshot
+from scapy_mobsec.terminal.mobile import MobileTerminal
+from scapy_mobsec.terminal.other import OtherTerminal
+from scapy_mobsec.terminal.proving import BoundLink, ProvingTerminal
+
+RUN = Path(__file__).with_name("run.py")
+SLOW = Place(delay=0.3)
+CALM = Plan(1, ("udp",), (), "OTHER", (SLOW,), ())
+
+
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@given(plans())
+def test_every_property_holds(plan):
+    found = verdict(plan)
+    assert not found.failures, found.explanation()
+
+
+def test_a_plan_is_replayed_from_its_text():
+    attacked = replace(CALM, steps=(Move(2.0, 0),), loss=0.3, attacks=("race",), attack_rate=1.0)
+    first, again = verdict(attacked), verdict(eval(repr(attacked)))
+    assert first.world.tap.packets == again.world.tap.packets
+
+
+def no_answer(monkeypatch):
+    monkeypatch.setattr(OtherTerminal, "_answer", lambda *arguments: None)
+    return CALM
+
+
+def no_limit(monkeypatch):
+    monkeypatch.setattr(paths, "AMPLIFICATION", 100)
+    return replace(CALM, steps=(Burst(0.3, 90),))
+
+
+def every_rreq_moves(monkeypatch):
+    monkeypatch.setattr(Binding, "check", lambda *arguments, **named: None)
+    monkeypatch.setattr(Binding, "_event", lambda *arguments: OtherEvent.MOVE)
+    monkeypatch.setattr("scapy_mobsec.esp.replay.ReplayWindow.check", lambda *arguments: None)
+    return replace(CALM, attacks=("copy",), attack_rate=1.0)
+
+
+def counters_begin_again(monkeypatch):
+    monkeypatch.setattr(
+        MobileTerminal, "snapshot", lambda self: MobileSnapshot(self.attempt, None, 1, ())
+    )
+    return replace(CALM, steps=(Restart(2.0),))
+
+
+def use_changes_nothing(monkeypatch):
+    def with_use(self, link, state, reply):
+        return replace(reply, attempt=replace(reply.attempt, flags=int(AttemptFlag.USE)))
+
+    monkeypatch.setattr(BoundLink, "proven", lambda *arguments: False)
+    monkeypatch.setattr(ProvingTerminal, "_with_use", with_use)
+    return replace(CALM, allow=("native", "udp"))
+
+
+def a_longer_queue(monkeypatch):
+    monkeypatch.setattr(proving, "MAX_WAITING", 1000)
+    return replace(CALM, steps=(Burst(0.3, 90),))
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("a", no_answer),
+        ("b", no_limit),
+        ("c", every_rreq_moves),
+        ("d", counters_begin_again),
+        ("e", use_changes_nothing),
+        ("f", a_longer_queue),
+    ],
+)
+def test_the_judge_sees(name, broken, monkeypatch):
+    plan = broken(monkeypatch)
+    assert name in verdict(plan).failures
+    monkeypatch.undo()
+    assert not verdict(plan).failures
+
+
+def run(*options):
+    return subprocess.run(
+        [sys.executable, RUN, *options], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_counts():
+    done = run("--examples", "3", "--seed", "7")
+    assert done.returncode == 0
+    assert done.stdout.startswith("3 examples of each, seed 7")
+    assert done.stdout.count("3 examples, 0 failures") == len(PROPERTIES)
+
+
+@pytest.mark.parametrize("options", [("--examples", "0"), ("--jobs", "x"), ("--seconds", "1")])
+def test_options_that_make_no_sense(options):
+    assert run(*options).returncode == 2

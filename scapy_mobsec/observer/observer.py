@@ -270,10 +270,14 @@ def _inner_addresses(opened: Opened) -> tuple[bytes, bytes] | None:
 
 
 def _moves_nothing(message: Message | None) -> bool:
-    """PROBE and CONFIRM test a path; an RREP tells by USE that its path is the current one."""
+    """PROBE and CONFIRM test a path; an RREP tells by USE that its path is the current one.
+
+    Of several RREQs at once the other terminal takes one: that is known from its RREP.
+    """
     if message is None or message.attempt is None:
         return False
-    flags = message.attempt.flags
-    if isinstance(message, RegistrationRequest):
-        return bool(flags & (AttemptFlag.PROBE | AttemptFlag.CONFIRM))
-    return not flags & AttemptFlag.USE
+    attempt = message.attempt
+    if not isinstance(message, RegistrationRequest):
+        return not attempt.flags & AttemptFlag.USE
+    tests = attempt.flags & (AttemptFlag.PROBE | AttemptFlag.CONFIRM)
+    return bool(tests) or (attempt.count > 1 and not attempt.flags & AttemptFlag.USE)

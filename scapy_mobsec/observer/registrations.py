@@ -132,7 +132,8 @@ class Registrations:
         `move`: what the message told of, if its link moved by it.
         """
         if isinstance(message, RegistrationReply):
-            self._note_reply(message, sighting)
+            if not _is_challenge_alone(message):
+                self._note_reply(message, sighting)
         elif not (message.attempt and message.attempt.flags & AttemptFlag.CONFIRM):
             self._note_request(Registration(message, sighting, move=move))
 
@@ -160,6 +161,12 @@ class Registrations:
         self._early[key] = reply, sighting
         if len(self._early) > MAX_WAITING:
             self._early.popitem(last=False)
+
+
+def _is_challenge_alone(reply: RegistrationReply) -> bool:
+    """Tell whether no RREQ asked for it: it has the Identification of an RREQ answered before."""
+    used = reply.attempt is not None and reply.attempt.flags & AttemptFlag.USE
+    return reply.challenge is not None and reply.sent is None and not used
 
 
 def _keys(message: Message) -> tuple[_Key, _Key]:

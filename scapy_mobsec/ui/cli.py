@@ -79,11 +79,11 @@ def decode(
     "--write",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what the mobile terminal's link saw to FILE (.pcapng: with comments that tell the "
-    "events), and its keys beside it, with the ending .esp_sa.",
+    help="Write what a link saw to FILE (.pcapng: with comments that tell the events), and its "
+    "keys beside it, with the ending .esp_sa.",
 )
 def demo(scenario: str, simulate: bool, names: bool, write: Path | None) -> None:
-    """Show a scenario: the network, what passed the mobile terminal's link, and how it ended.
+    """Show a scenario: the network, what passed a link, and how it ended.
 
     Without a name: a mobile terminal moves behind a NAT and registers anew.
     """

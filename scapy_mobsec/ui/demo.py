@@ -12,14 +12,15 @@ from rich.table import Table
 
 from scapy_mobsec.drivers.capture import CaptureWriter, PcapngWriter
 from scapy_mobsec.drivers.keyfiles import write_esp_sa
-from scapy_mobsec.drivers.scenarios import CAPTURED_AT, SCENARIOS, ScenarioResult, run
+from scapy_mobsec.drivers.scenarios import SCENARIOS, ScenarioResult, run
 from scapy_mobsec.terminal.events import Event
 from scapy_mobsec.ui.event_text import event_text
 from scapy_mobsec.ui.views import PIPED_WIDTH, add_row, table_of
 
 SIDES = "mobile terminal", "other terminal"
+DULL = ("ping", "pong", "data", "dummy", "keepalive", "ACK")
+"""How lines of the ladder begin that say little where there are many of them."""
 SHOWN_OF_A_RUN = 2
-"""Lines of the ladder that are shown where more packets in a row are data or acknowledgments."""
 
 
 class DemoError(ClickException):
@@ -72,7 +73,7 @@ def folded(ladder: Iterable[str]) -> Iterator[str]:
 
 def _is_dull(line: str) -> bool:
     what = line.rpartition("  ")[2].rpartition("octets, ")[2]
-    return what.startswith(("data", "ACK", "dummy")) or what.endswith("octets")
+    return what.startswith(DULL) or what.endswith("octets")
 
 
 def outcome(result: ScenarioResult) -> str:
@@ -83,11 +84,11 @@ def outcome(result: ScenarioResult) -> str:
 
 
 def write_capture(result: ScenarioResult, capture: Path, keys: Path) -> None:
-    """Write what the link of the mobile terminal saw, and the keys to read it.
+    """Write what a link saw, the mobile terminal's or the other's, and the keys to read it.
 
     A name that ends in .pcapng gets comments that tell the events; else it is a classic capture.
     """
-    packets = result.captures[CAPTURED_AT]
+    packets = result.captures[result.shown]
     with capture.open("wb") as stream:
         if capture.suffix == ".pcapng":
             commented, told = PcapngWriter(stream), comments(result)
@@ -106,7 +107,7 @@ def comments(result: ScenarioResult) -> dict[int, list[str]]:
 
     That is the first packet of the last instant that is not after it.
     """
-    times = [time_ns for time_ns, _ in result.captures[CAPTURED_AT]]
+    times = [time_ns for time_ns, _ in result.captures[result.shown]]
     start = result.moves[0]
     told = defaultdict(list)
     for time_ns, side, event in events(result):

@@ -15,6 +15,11 @@ def told(name, seed=1):
     )
 
 
+def count(events, kind):
+    """Return how many of the events are of a kind."""
+    return sum(isinstance(event, kind) for event in events)
+
+
 def first(log, kind):
     """Return the first event of a kind."""
     return next(event for _, event in log if isinstance(event, kind))

@@ -3,9 +3,13 @@
 A scenario is data (`scenario`): a network, a script of `actions`, pings all along.
 """
 
-from scapy_mobsec.drivers.scenarios import translators
-from scapy_mobsec.drivers.scenarios.scenario import CAPTURED_AT, Scenario, ScenarioResult, run
+from scapy_mobsec.drivers.scenarios import filters, modes, translators, troubles
+from scapy_mobsec.drivers.scenarios.scenario import Scenario, ScenarioResult, run
 
-SCENARIOS = {scenario.name: scenario for scenario in (*translators.SCENARIOS,)}
+SCENARIOS = {
+    scenario.name: scenario
+    for part in (translators, filters, troubles, modes)
+    for scenario in part.SCENARIOS
+}
 
-__all__ = ["CAPTURED_AT", "SCENARIOS", "Scenario", "ScenarioResult", "run"]
+__all__ = ["SCENARIOS", "Scenario", "ScenarioResult", "run"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from scapy_mobsec.drivers.memory import Block, Element, Firewall, Napt
+from scapy_mobsec.drivers.memory import Attacker, Block, Element, Firewall, Napt
 from scapy_mobsec.drivers.scenarios.scenario import Action
 from scapy_mobsec.drivers.simulation import Topology
 from scapy_mobsec.packet.path import Endpoint
@@ -34,6 +34,12 @@ def reboot_nat(topology: Topology) -> None:
         nat.reboot()
 
 
+def stop_attacks(topology: Topology) -> None:
+    """The attackers on X's ways give up."""
+    for attacker in _elements(topology, Attacker):
+        attacker.stop()
+
+
 def deregister(topology: Topology) -> None:
     """X ends its registration."""
     topology.mobile.terminal.deregister(topology.network.now)
@@ -41,12 +47,16 @@ def deregister(topology: Topology) -> None:
 
 
 def lose_counters(topology: Topology) -> None:
-    """X is started anew with its keys, but without its attempt number."""
+    """X is started anew with its keys, but without its attempt number.
+
+    Y's numbers are taken from the first on: what a ceiling costs is another story.
+    """
     kept = topology.mobile.terminal.snapshot()
+    ceilings = tuple((spi, 0) for spi, _ in kept.ceilings)
     topology.mobile.terminal = MobileTerminal(
         topology.configuration,
         random_bytes=topology.network.new_random().randbytes,
-        snapshot=replace(kept, attempt=0, identification=None, ceilings=()),
+        snapshot=replace(kept, attempt=0, identification=None, ceilings=ceilings),
     )
 
 

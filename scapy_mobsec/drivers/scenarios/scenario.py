@@ -13,9 +13,6 @@ from scapy_mobsec.terminal.events import Event, Moved
 
 Action = Callable[[Topology], object]
 
-CAPTURED_AT = "mobile"
-"""The tap whose packets a person is shown."""
-
 
 @dataclass(frozen=True, slots=True)
 class Pings:
@@ -32,6 +29,7 @@ class Scenario:
 
     `name`: one word. `sentence`: what it shows. `build`: makes the network from a seed.
     `script`: seconds after the start, and what is done then. `duration`: seconds in all.
+    `shown`: the tap whose packets a person sees, "mobile" or "other".
     """
 
     name: str
@@ -40,6 +38,7 @@ class Scenario:
     script: tuple[tuple[float, Action], ...]
     duration: float = 3.0
     pings: Pings = Pings()
+    shown: str = "mobile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class ScenarioResult:
 
     `captures`: IP packets by tap, "mobile" (as X sends and receives them) and "other" (as Y does).
     `inner_mobile`, `inner_other`: inner packets that arrived at X, and behind Y. `sas`: for a key
-    table. `picture`: the network, with who was where. `ladder`: a line for each packet of X.
-    `path`: of X in the end. `pings`: how many X sent.
+    table. `picture`: the network, with who was where. `shown`: the tap that a person is shown;
+    `ladder`: a line for each packet there. `path`: of X in the end. `pings`: how many X sent.
     """
 
     mobile_events: list[tuple[int, Event]]
@@ -59,6 +58,7 @@ class ScenarioResult:
     captures: Mapping[str, list[tuple[int, bytes]]]
     sas: tuple[SaParameters, ...]
     picture: str
+    shown: str
     ladder: list[str]
     path: Path | None
     pings: int
@@ -91,7 +91,8 @@ def run(scenario: Scenario, seed: int = 1) -> ScenarioResult:
         captures={name: tap.capture() for name, tap in topology.taps.items()},
         sas=topology.sas,
         picture=draw(network),
-        ladder=chart(topology.taps[CAPTURED_AT].packets, topology.sas, start),
+        shown=scenario.shown,
+        ladder=chart(topology.taps[scenario.shown].packets, topology.sas, start),
         path=mobile.terminal.path,
         pings=count,
     )

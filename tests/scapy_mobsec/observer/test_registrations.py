@@ -8,6 +8,7 @@ from scapy_mobsec.packet.ip import build_ip, build_udp
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EspHeader, Ipv4Header, UdpHeader
 from scapy_mobsec.registration.extensions import TranslationItem
+from scapy_mobsec.registration.messages import Attempt
 
 INSIDE = Endpoint.of("10.0.0.2", 4500)
 SEEN = (
@@ -61,6 +62,27 @@ def test_translations_are_told_with_and_without_the_reply(bench, answered):
         (FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS_AND_PORT),
         (FieldCode.SOURCE_PORT, NatureCode.ADDRESS_AND_PORT),
     ]
+
+
+def test_a_challenge_alone_is_no_answer(bench):
+    bench.see(asks(bench))
+    alone = {"attempt": Attempt(1, AttemptFlag.PROBE), "challenge": bytes(8)}
+    bench.see(answers(bench, **alone))
+    (entry,) = bench.report.registrations
+    assert entry.reply is None
+    bench.see(answers(bench, **alone, sent=BACK))  # of a PROBE
+    assert entry.reply.challenge
+    assert bench.report.replies_without_request == 0
+
+
+def test_of_several_requests_the_one_that_is_used_moves_the_link(bench):
+    bench.see(bench.up(OLD), bench.down(OLD))
+    bench.see(asks(bench, NEW, attempt=Attempt(1, 0, 0, 2)))
+    assert not bench.report.moves
+    bench.see(answers(bench, NEW, attempt=Attempt(1, AttemptFlag.USE, 0, 2)))
+    (move,) = bench.report.moves
+    assert move.signalled
+    assert (move.left, move.reached) == (OLD, NEW)
 
 
 def test_the_move_is_signalled_by_it(bench):

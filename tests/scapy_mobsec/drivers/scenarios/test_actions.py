@@ -2,13 +2,15 @@
 
 from stories import first
 
-from scapy_mobsec.drivers.memory import NO_UDP, Firewall
+from scapy_mobsec.drivers.memory import NO_UDP, Attacker, Firewall
+from scapy_mobsec.drivers.memory.attacker import drop
 from scapy_mobsec.drivers.scenarios.actions import (
     block,
     deregister,
     go,
     lose_counters,
     reboot_nat,
+    stop_attacks,
 )
 from scapy_mobsec.drivers.simulation import (
     BEHIND_NAT,
@@ -49,6 +51,13 @@ def test_after_a_reboot_the_nat_takes_another_port():
     after = topology.other.terminal.path(HOME)
     assert after.remote.address == before.remote.address
     assert after.remote.port != before.remote.port
+
+
+def test_stop_attacks():
+    attacker = Attacker(drop)
+    topology = assemble(1, lambda random: [Place(UNTRANSLATED, (attacker,))])
+    play(go(UNTRANSLATED), stop_attacks, topology=topology)
+    assert topology.mobile.terminal.state is MobileState.REGISTERED
 
 
 def test_deregister():

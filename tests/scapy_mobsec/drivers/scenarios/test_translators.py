@@ -1,7 +1,7 @@
 """What X and Y tell of the translators on the way."""
 
 import pytest
-from stories import told
+from stories import count, told
 
 from contrib_layers.numbers import FieldCode, NatureCode
 from scapy_mobsec.packet.path import Encapsulation
@@ -30,7 +30,7 @@ def natures(event):
 def test_what_is_told(name, ends_on, dropped, nature):
     result, mobile, _ = told(name)
     assert result.path.encapsulation is ends_on
-    assert len([event for event in mobile if isinstance(event, TraversalDropped)]) == dropped
+    assert count(mobile, TraversalDropped) == dropped
     found = set().union(*(natures(event) for event in mobile if isinstance(event, Registered)))
     assert (nature in found) if nature else not found
     assert len(result.inner_mobile) >= result.pings - 3

@@ -1,0 +1,27 @@
+"""Scenarios with the other modes of a link: the same handover in transport mode and with L2TP."""
+
+from functools import partial
+
+from scapy_mobsec.drivers.scenarios.actions import go
+from scapy_mobsec.drivers.scenarios.scenario import Pings, Scenario
+from scapy_mobsec.drivers.simulation import BEHIND_NAT, SIGNALLING, UNTRANSLATED, build_topology
+from scapy_mobsec.terminal.modes.l2tp import L2tp
+from scapy_mobsec.terminal.modes.transport import Transport
+
+HANDOVER = ((0.0, go(UNTRANSLATED)), (1.0, go(BEHIND_NAT)))
+
+SCENARIOS = (
+    Scenario(
+        "transport",
+        "A handover in transport mode: data ends at Y, and home addresses stay as they are.",
+        partial(build_topology, mode=Transport()),
+        HANDOVER,
+        pings=Pings(peer=SIGNALLING),
+    ),
+    Scenario(
+        "l2tp",
+        "A handover in transport mode with L2TP inside, which reaches a host behind Y.",
+        partial(build_topology, mode=L2tp(1, 2, mobile_tunnel=3, mobile_session=4)),
+        HANDOVER,
+    ),
+)

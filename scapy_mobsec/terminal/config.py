@@ -47,7 +47,8 @@ class MobileConfiguration:
     between the first RREQs of different encapsulations, 0 = together. `decider`: who chooses.
     `forced`: keep the traversal even without translation. `keepalive`: seconds between signs of
     life on a datagram path. `nat64_prefix`: 12 octets (RFC 6052 section 2.2) that Y's IPv4 address
-    goes behind where X has only IPv6.
+    goes behind where X has only IPv6. `tls_verify`: SHA-256 that the certificate inside TLS must
+    have; b"": TLS is camouflage, and who intercepts it is only reported.
     """
 
     link: LinkParameters
@@ -62,9 +63,12 @@ class MobileConfiguration:
     keepalive: float = 20.0
     nat64_prefix: bytes | None = None
     other_addresses: tuple[bytes, ...] = ()
+    tls_verify: bytes = b""
 
     def __post_init__(self) -> None:
         """Raises ValueError for what an RREQ cannot ask for, or X cannot begin with."""
+        if len(self.tls_verify) not in (0, 32):
+            raise ValueError("a SHA-256 has 32 octets")
         if not 0 < self.lifetime <= LIFETIME_INFINITE:
             raise ValueError(f"lifetime {self.lifetime} is not in 1..{LIFETIME_INFINITE}")
         if self.nat64_prefix is not None and len(self.nat64_prefix) != 12:

@@ -1,10 +1,10 @@
 """What a terminal tells its user, as frozen events with figures.
 
 Of `MobileTerminal`: Moved, Registered, Renewed, ChallengeAnswered, PathChosen, TraversalDropped,
-FellBack, MappingChanged, KeepaliveLost, StreamLost, NumbersSkipped, CountersCorrected,
-RegistrationFailed, Deregistered. Of `OtherTerminal`: RegistrationReceived, BindingMoved,
-BindingEnded, PathValidated, PathRejected, Suspended, Resumed, Rebound, RaceSuspected. Of both:
-PacketDropped. Inner packets do not come as events but by `received()`.
+FellBack, MappingChanged, KeepaliveLost, StreamLost, CertificateRefused, NumbersSkipped,
+CountersCorrected, RegistrationFailed, Deregistered. Of `OtherTerminal`: RegistrationReceived,
+BindingMoved, BindingEnded, PathValidated, PathRejected, Suspended, Resumed, Rebound, RaceSuspected.
+Of both: PacketDropped. Inner packets do not come as events but by `received()`.
 """
 
 from dataclasses import dataclass
@@ -133,6 +133,18 @@ class StreamLost:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateRefused:
+    """X gave a stream up: the certificate inside its TLS is not the one that is demanded.
+
+    `sha256`: of the certificate that X saw. Other paths of the attempt go on.
+    """
+
+    attempt: int
+    path: Path
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class NumbersSkipped:
     """X left out sequence numbers: Y may refuse lower ones after a restart."""
 
@@ -151,6 +163,7 @@ class FailureReason(Enum):
 
     NO_REPLY = "no reply"
     REFUSED = "refused by the other terminal"
+    CERTIFICATE = "no way left but one with another certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +311,7 @@ Event: TypeAlias = (
     | MappingChanged
     | KeepaliveLost
     | StreamLost
+    | CertificateRefused
     | NumbersSkipped
     | CountersCorrected
     | RegistrationFailed

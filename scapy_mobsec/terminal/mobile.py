@@ -140,9 +140,9 @@ class MobileTerminal(PathKeeper):
         self._tell(why)
         self._attempt_again(beginning(self._configuration), now)
 
-    def _failed(self, now: float) -> None:
+    def _failed(self, now: float, reason: FailureReason = FailureReason.NO_REPLY) -> None:
         self._machine.fire(MobileEvent.TIMEOUT)
-        self._tell(RegistrationFailed(self.attempt, FailureReason.NO_REPLY))
+        self._tell(RegistrationFailed(self.attempt, reason))
         self._attempt_again(allowed(self._configuration), now)
 
     def _leave(self) -> None:
@@ -322,13 +322,26 @@ class MobileTerminal(PathKeeper):
             self._leave()
             self._tell(Deregistered(self.attempt, confirmed=False))
         elif purpose is Purpose.REFRESH or (purpose is Purpose.REGISTER and not self._confirmed):
-            self._machine.fire(MobileEvent.REFUSED)
-            self._exchanges.clear()
-            self._stop_care()
-            self._pause_ends = now + GIVE_UP_AFTER
-            self._tell(RegistrationFailed(self.attempt, FailureReason.REFUSED, code))
+            self._pause(RegistrationFailed(self.attempt, FailureReason.REFUSED, code), now)
         else:
             self._gave_up(exchange, now)
+
+    def _refused_certificate(self, exchange: Exchange, now: float) -> None:
+        others = self._exchanges.of(Purpose.REGISTER, Purpose.USE)
+        if exchange.purpose is not Purpose.REGISTER or self._confirmed or others:
+            self._gave_up(exchange, now)
+        elif set(self._encapsulations) >= set(allowed(self._configuration)):
+            self._pause(RegistrationFailed(self.attempt, FailureReason.CERTIFICATE), now)
+        else:
+            self._failed(now, FailureReason.CERTIFICATE)
+
+    def _pause(self, why: RegistrationFailed, now: float) -> None:
+        """The attempt failed at once; the next one must not."""
+        self._machine.fire(MobileEvent.REFUSED)
+        self._exchanges.clear()
+        self._stop_care()
+        self._pause_ends = now + GIVE_UP_AFTER
+        self._tell(why)
 
     def _correct_counters(self, identification: int, attempt: int, now: float) -> None:
         """Act on code 133; only the low word of its Identification is ours (RFC 5944, 5.7.1).

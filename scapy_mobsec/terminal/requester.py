@@ -6,6 +6,8 @@ When an attempt begins, and what an answer means, is in `mobile`.
   not open, it waits as plaintext.
 - A stream is opened when the first RREQ on it is due, again at the times of a retransmission where
   it could not be, and closed when nobody wants it.
+- Where the certificate of Y is demanded (`tls_verify`), a stream with another one is closed before
+  anything is written to it, and its path given up; other paths go on.
 - At the second unanswered retransmission sequence numbers are skipped (`counters`).
 """
 
@@ -18,7 +20,7 @@ from scapy_mobsec.encap.carrier import StreamCarrier
 from scapy_mobsec.encap.stream import client_carrier
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Encapsulation, Path
-from scapy_mobsec.registration.description import Description
+from scapy_mobsec.registration.description import Description, TlsHeader
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import is_newer_attempt
 from scapy_mobsec.terminal.base import Close, Established, Open, Terminal, Transmit
@@ -29,7 +31,7 @@ from scapy_mobsec.terminal.counters import (
     MobileSnapshot,
     SkipLimit,
 )
-from scapy_mobsec.terminal.events import NumbersSkipped
+from scapy_mobsec.terminal.events import CertificateRefused, NumbersSkipped
 from scapy_mobsec.terminal.exchange import Exchange, Exchanges, Purpose
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
@@ -120,6 +122,10 @@ class Requester(Terminal[Link]):
     @abstractmethod
     def _gave_up(self, exchange: Exchange, now: float) -> None:
         """Go on after an RREQ had no answer."""
+
+    @abstractmethod
+    def _refused_certificate(self, exchange: Exchange, now: float) -> None:
+        """Go on without the path of an RREQ that is not to be sent."""
 
     # data
 
@@ -230,6 +236,19 @@ class Requester(Terminal[Link]):
 
     # streams
 
+    def _established(self, established: Established, path: Path, now: float) -> None:
+        found = _certificate(established.headers)
+        expected = self._configuration.tls_verify
+        if expected and found is not None and found != expected:
+            self._transmits.append(Close(path))
+            self._tell(CertificateRefused(self.attempt, path, found))
+            for exchange in self._exchanges:
+                if exchange.path == established.wanted and exchange in self._exchanges:
+                    self._exchanges.remove(exchange)
+                    self._refused_certificate(exchange, now)
+            return
+        super()._established(established, path, now)
+
     def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
         item = item_of(self._configuration, path.encapsulation)
         return client_carrier(
@@ -282,3 +301,9 @@ class Requester(Terminal[Link]):
 
     def _send_octets(self, octets: bytes, path: Path) -> None:
         self._transmits.append(Transmit(octets, path))
+
+
+def _certificate(headers: Description) -> bytes | None:
+    """Return the SHA-256 of the certificate in the TLS of a stream, None without TLS."""
+    found = (each.certificate_sha256 for each in headers if isinstance(each, TlsHeader))
+    return next(found, None)

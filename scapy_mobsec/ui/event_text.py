@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from scapy_mobsec.terminal.events import (
     BindingEnded,
     BindingMoved,
+    CertificateRefused,
     ChallengeAnswered,
     CountersCorrected,
     Deregistered,
@@ -62,6 +63,8 @@ def _mobile_text(event: Event) -> str:
             return "keepalive lost"
         case StreamLost():
             return f"stream lost: {event.reason}"
+        case CertificateRefused():
+            return f"certificate refused: {event.path}, SHA-256 {event.sha256.hex()}"
         case NumbersSkipped():
             return f"{event.count} sequence numbers skipped"
         case CountersCorrected():

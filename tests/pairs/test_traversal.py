@@ -1,6 +1,7 @@
 """X and Y with the network between them: traversal dropped, blocked, watched, kept alive."""
 
 from functools import partial
+from hashlib import sha256
 from ipaddress import ip_address
 
 import pytest
@@ -14,6 +15,7 @@ from scapy_mobsec.drivers.memory import (
     NO_UDP,
     Delay,
     Firewall,
+    Interceptor,
     Loss,
     Napt,
     Nat64,
@@ -23,6 +25,7 @@ from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.events import (
+    CertificateRefused,
     FellBack,
     KeepaliveLost,
     Moved,
@@ -109,6 +112,21 @@ def test_every_stream_carries_registration_and_data(kind, port):
     play.wait(120)
     assert play.told(KeepaliveLost) == []
     assert play.ping(1) == 10
+
+
+@pytest.mark.parametrize(("demanded", "used"), [(b"", TLS), (b"certificate", TCP)], ids=str)
+def test_interception_is_reported_and_fatal_where_the_certificate_is_demanded(demanded, used):
+    items = EncapsulationItem(TCP.code), EncapsulationItem(TLS.code, port=443)
+    tls_verify = sha256(demanded).digest() if demanded else b""
+    interceptor = Interceptor([443], certificate=b"other")
+    play = Play(interceptor, items=items, start=(TLS,), tls_verify=tls_verify).move()
+    assert play.ping(2) == 20
+    assert play.encapsulation is used
+    refused = {one.sha256 for one in play.told(CertificateRefused)}
+    assert refused == ({sha256(b"other").digest()} if demanded else set())
+    (registered,) = play.told(Registered)
+    natures = {each.nature for each in registered.translations}
+    assert (NatureCode.INTERCEPTED in natures) is not bool(demanded)
 
 
 def test_udp_only_at_first_then_all_that_is_allowed():

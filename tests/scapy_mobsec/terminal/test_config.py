@@ -25,6 +25,11 @@ def test_a_link_verifies_what_it_receives():
         replace(MOBILE_LINK, inbound=(replace(CBC_SAS[0], integrity_key=None),))
 
 
+def test_a_certificate_is_demanded_by_its_sha256():
+    with pytest.raises(ValueError, match="SHA-256"):
+        MobileConfiguration(MOBILE_LINK, OTHER, tls_verify=bytes(20))
+
+
 @pytest.mark.parametrize("lifetime", [0, -1, 65536])
 def test_lifetimes_fit_into_a_message(lifetime):
     with pytest.raises(ValueError, match="lifetime"):

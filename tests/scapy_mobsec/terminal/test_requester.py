@@ -1,16 +1,23 @@
 """How X asks: streams, data without waiting, data that waits, reports, MTU."""
 
 import pytest
-from scripted import HTTP, HTTP_POST, NATIVE, PROBE, TCP, UDP, Script, items
-from terminals import NEW, OLD, PING, PONG
+from scripted import HTTP, HTTP_POST, NATIVE, PROBE, TCP, TLS, UDP, Script, items
+from terminals import NEW, OLD, OTHER, PING, PONG
 
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Endpoint, Path
-from scapy_mobsec.registration.description import TcpHeader
+from scapy_mobsec.registration.description import Ipv4Header, TcpHeader, TlsHeader
 from scapy_mobsec.registration.messages import Report
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.base import Closed, Established
-from scapy_mobsec.terminal.events import PacketDropped, Registered, RegistrationFailed, StreamLost
+from scapy_mobsec.terminal.events import (
+    CertificateRefused,
+    FailureReason,
+    PacketDropped,
+    Registered,
+    RegistrationFailed,
+    StreamLost,
+)
 from scapy_mobsec.terminal.requester import MAX_COUNTED_PATHS
 from scapy_mobsec.terminal.streams import MAX_WAITING
 
@@ -217,3 +224,60 @@ def test_nothing_but_the_request_is_written_to_http_before_the_101():
     assert script.mobile._link.outbound.next_sequence == 1
     capsules = [transmit.data[:1] for transmit in told(UPGRADED[-1:])]
     assert capsules == [b"\0", b"\0"]  # RREQ and data
+
+
+EXPECTED, INTERCEPTED = b"E" * 32, b"I" * 32
+
+
+def inside_tls(script, certificate):
+    """The TLS stream that X asked for last is open; return its path."""
+    wanted = [out.path for out in script.outs if out.what == "open"][-1]
+    headers = Ipv4Header(NEW.address, OTHER.address), TcpHeader(50_000, 4500)
+    path = real(wanted)
+    script.tell(Established(wanted, (*headers, TlsHeader(certificate, ""))), path)
+    return path
+
+
+def failures(script):
+    found = script.events(CertificateRefused, RegistrationFailed)
+    return [getattr(each, "reason", None) or each.sha256 for each in found]
+
+
+def test_the_certificate_that_is_demanded_is_taken():
+    script = Script(TLS, tls_verify=EXPECTED)
+    script.move()
+    inside_tls(script, EXPECTED)
+    assert script.took() == ["0 tls open", "0 tls prefix", "0 tls RREQ #1 1/1"]
+
+
+def test_another_certificate_ends_an_attempt_without_other_ways_and_nothing_is_written():
+    script = Script(TLS, tls_verify=EXPECTED)
+    script.move()
+    script.send(PING)
+    path = inside_tls(script, INTERCEPTED)
+    assert script.events(CertificateRefused, RegistrationFailed) == [
+        CertificateRefused(1, path, INTERCEPTED),
+        RegistrationFailed(1, FailureReason.CERTIFICATE),
+    ]
+    assert script.mobile.state is MobileState.REFUSED
+    script.wait(40)
+    assert script.took() == ["0 tls open", "0 tls close", "32000 tls open"]
+
+
+def test_another_certificate_leaves_the_other_ways():
+    script = Script(TCP, TLS, tls_verify=EXPECTED)
+    script.move()
+    script.wait(0.1)
+    inside_tls(script, INTERCEPTED)
+    assert failures(script) == [INTERCEPTED]
+    assert script.took() == ["0 tcp open", "50 tls open", "100 tls close"]
+    script.tell(Established(script.open[0].path, ()), real(script.open[0].path))
+    assert script.took() == ["100 tcp prefix", "100 tcp RREQ #1 1/2"]
+
+
+def test_another_certificate_is_no_reason_to_wait_where_more_is_allowed():
+    script = Script(UDP, TLS, start=(TLS,), tls_verify=EXPECTED)
+    script.move()
+    inside_tls(script, INTERCEPTED)
+    assert failures(script) == [INTERCEPTED, FailureReason.CERTIFICATE]
+    assert script.took() == ["0 tls open", "0 tls close", "0 udp RREQ #2 1/2"]

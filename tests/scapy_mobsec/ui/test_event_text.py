@@ -10,6 +10,7 @@ from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal import events
 from scapy_mobsec.terminal.events import (
     BindingEnded,
+    CertificateRefused,
     ChallengeAnswered,
     CountersCorrected,
     Deregistered,
@@ -49,6 +50,10 @@ def test_no_event_is_without_text():
             "attempt 1 failed: refused by the other terminal (insufficient resources (130))",
         ),
         (Deregistered(1, True), "de-registered"),
+        (
+            CertificateRefused(1, PATH, b"\x07\xff"),
+            "certificate refused: udp 192.0.2.1:4500 > 192.0.2.1:4500, SHA-256 07ff",
+        ),
         (BindingEnded(bytes(4), EndReason.EXPIRED), "binding ended: lifetime over"),
         (
             PacketDropped(DropReason.BAD_ICV, "", NetworkPath(Encapsulation.UDP, END, END)),

@@ -9,6 +9,8 @@ class DropReason(Enum):
     TRUNCATED = "shorter than its headers say"
     MALFORMED_IP = "not a well-formed IP packet"
     MALFORMED_UDP = "not a well-formed UDP datagram"
+    MALFORMED_TCP = "not a well-formed TCP segment"
+    TCP_GAP = "octets of a TCP stream that the capture does not have"
     BAD_CHECKSUM = "wrong checksum"
     UNKNOWN_LINK_TYPE = "link layer that is not understood"
     FRAGMENT_OVERLAP = "IP fragments that overlap"

@@ -1,10 +1,10 @@
 """What a terminal tells its user, as frozen events with figures.
 
 Of `MobileTerminal`: Moved, Registered, Renewed, ChallengeAnswered, PathChosen, TraversalDropped,
-FellBack, MappingChanged, KeepaliveLost, StreamLost, CertificateRefused, NumbersSkipped,
+FellBack, InnerMtuLowered, MappingChanged, KeepaliveLost, StreamLost, CertificateRefused,
 CountersCorrected, RegistrationFailed, Deregistered. Of `OtherTerminal`: RegistrationReceived,
 BindingMoved, BindingEnded, PathValidated, PathRejected, Suspended, Resumed, Rebound, RaceSuspected.
-Of both: PacketDropped. Inner packets do not come as events but by `received()`.
+Of both: NumbersSkipped, PacketDropped. Inner packets do not come as events but by `received()`.
 """
 
 from dataclasses import dataclass
@@ -106,6 +106,15 @@ class FellBack:
 
 
 @dataclass(frozen=True, slots=True)
+class InnerMtuLowered:
+    """Inner packets must be shorter in this attempt: octets of the longest one, before and now."""
+
+    attempt: int
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
 class MappingChanged:
     """Y sees X's packets come from elsewhere than before; a new attempt follows."""
 
@@ -146,7 +155,7 @@ class CertificateRefused:
 
 @dataclass(frozen=True, slots=True)
 class NumbersSkipped:
-    """X left out sequence numbers: Y may refuse lower ones after a restart."""
+    """A terminal left out numbers: the other one may refuse lower ones after a restart."""
 
     count: int
 
@@ -308,6 +317,7 @@ Event: TypeAlias = (
     | ChallengeAnswered
     | PathChosen
     | FellBack
+    | InnerMtuLowered
     | MappingChanged
     | KeepaliveLost
     | StreamLost

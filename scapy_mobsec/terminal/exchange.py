@@ -5,7 +5,8 @@ Where data depends on the answer, the first guess of 0.5 s doubles up to 8 s, wi
 data, or is waiting to. A retransmission keeps the attempt and takes a new Identification.
 RREQs are padded, so that on a path that is not validated the answer and a full data packet fit into
 3 times their octets: 1200 to 1232 octets of ESP packet in the first and the second transmission, at
-least 500 later, for paths with a small MTU. A probe of native is as long as the longest data.
+least 500 later, for paths with a small MTU. A probe of native is as long as the longest data, and
+so are the first two of a keepalive probe and of one that measures.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,7 @@ class Purpose(Enum):
     IMPROVE = "see whether a better encapsulation passes"
     KEEPALIVE = "see whether the current path is alive"
     WATCH = "see whether data arrives"
+    MEASURE = "see how long packets may be"
 
 
 class Plan(NamedTuple):
@@ -59,6 +61,7 @@ PLANS: Mapping[Purpose, Plan] = {
     Purpose.IMPROVE: Plan(AttemptFlag.PROBE, (0.5, 1.0, 2.0)),
     Purpose.KEEPALIVE: Plan(AttemptFlag.PROBE, (0.5, 0.5, 2.0)),
     Purpose.WATCH: Plan(AttemptFlag.PROBE, (0.5, 1.0)),
+    Purpose.MEASURE: Plan(AttemptFlag.PROBE, (0.5, 1.0, 2.0)),
 }
 
 
@@ -86,6 +89,7 @@ class IdentificationSource:
 class Exchange:
     """One RREQ on one path, waiting for its RREP. `outstanding`: Identification -> when sent.
 
+    `lengths`: Identification -> least octets of the ESP packet, on a datagram path.
     `index` of `count` RREQs of one attempt. `openings`: of its stream, that failed.
     """
 
@@ -99,6 +103,7 @@ class Exchange:
     transmissions: int = 0
     openings: int = 0
     outstanding: dict[int, float] = field(default_factory=dict)
+    lengths: dict[int, int] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:

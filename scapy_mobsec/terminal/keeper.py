@@ -32,9 +32,10 @@ from scapy_mobsec.terminal.events import (
 )
 from scapy_mobsec.terminal.exchange import Exchange, Purpose
 from scapy_mobsec.terminal.keepalive import Keepalive, Sign
-from scapy_mobsec.terminal.paths import PathState
+from scapy_mobsec.terminal.mtu import PathMtu
+from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requester import Requester
-from scapy_mobsec.terminal.routes import path_from
+from scapy_mobsec.terminal.routes import allowed, path_from
 from scapy_mobsec.terminal.signalling import DUMMY
 from scapy_mobsec.terminal.watch import DataWatch
 
@@ -73,6 +74,7 @@ class PathKeeper(Requester):
         self._confirmed: Path | None = None  # what Y said that it uses
         self._observed: Description | None = None  # how Y sees the current path
         self._known_good: Path | None = None
+        self._mtu = PathMtu(allowed(self._configuration))
         self._stop_care()
 
     def _stop_care(self) -> None:
@@ -131,7 +133,8 @@ class PathKeeper(Requester):
 
     def _leave_behind(self, path: Path, now: float) -> None:
         """What was asked on the path before is asked on this one, or not at all."""
-        for exchange in self._exchanges.of(Purpose.KEEPALIVE, Purpose.WATCH, Purpose.REFRESH):
+        asked = (Purpose.KEEPALIVE, Purpose.WATCH, Purpose.MEASURE, Purpose.REFRESH)
+        for exchange in self._exchanges.of(*asked):
             if exchange.path != path:
                 self._done(exchange)
                 if exchange.purpose is Purpose.REFRESH:
@@ -166,6 +169,24 @@ class PathKeeper(Requester):
     def _probe_current(self, purpose: Purpose, now: float) -> None:
         if self.path and not self._exchanges.of(purpose):
             self._begin(purpose, self.path, now)
+
+    def _measure(self, now: float) -> None:
+        """The longest packets may not pass: ask for them."""
+        if self._confirmed is None or self._confirmed.encapsulation not in DATAGRAM:
+            return
+        if not self._mtu.passes(self._link.sealed_length(self.inner_mtu)):
+            self._probe_current(Purpose.MEASURE, now)
+
+    def _learn_length(self, exchange: Exchange, identification: int, now: float) -> None:
+        """Find out what an answer tells of the lengths that pass on the current path."""
+        if exchange.path != self._confirmed:
+            return
+        if not self._mtu.answered(exchange.lengths, identification):
+            return
+        if exchange.purpose in (Purpose.KEEPALIVE, Purpose.MEASURE):
+            self._lower_mtu(self._mtu.lower)
+        else:
+            self._measure(now)
 
     def _is_well(self, exchange: Exchange, reply: RegistrationReply, now: float) -> bool:
         """Tell from an RREP whether the current path is as it was; if not, do what helps."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from scapy_mobsec.esp.sa import InboundSa, OutboundSa
+from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Path
 from scapy_mobsec.terminal.config import LinkParameters
 from scapy_mobsec.terminal.counters import Reservation
@@ -10,6 +11,9 @@ from scapy_mobsec.terminal.paths import PathState
 from scapy_mobsec.terminal.signalling import Mode
 
 __all__ = ["Link", "PathState"]
+
+_ANY_PROTOCOL = 253
+"""For experiments (RFC 3692); such a packet never leaves."""
 
 
 class Link:
@@ -23,6 +27,7 @@ class Link:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self.home_address = parameters.home_address
+        self._signalling_address = parameters.signalling_address
         self.inbound = tuple(InboundSa(sa) for sa in parameters.inbound)
         self.outbound = OutboundSa(parameters.outbound, random_bytes=random_bytes)
         self.reservation = Reservation(1, ((sa.parameters.spi, 0) for sa in self.inbound))
@@ -70,6 +75,12 @@ class Link:
     def data_length(self, packet: bytes) -> int:
         """Return the octets of the ESP packet for an inner IP packet. Raises Drop."""
         return self.outbound.sealed_length(len(self.mode.wrap_data(packet)[0]))
+
+    def sealed_length(self, packet_length: int) -> int:
+        """Return the octets of the ESP packet for an inner IP packet of so many, from X's side."""
+        smallest = build_ip(self.home_address, self._signalling_address, _ANY_PROTOCOL, b"")
+        added = len(self.mode.wrap_data(smallest)[0]) - len(smallest)
+        return self.outbound.sealed_length(max(0, packet_length + added))
 
     def message_length(self, esp_length: int) -> int:
         """Return how long a registration message must be for an ESP packet of `esp_length` octets.

@@ -170,6 +170,8 @@ class MobileTerminal(PathKeeper):
             self._restart(KeepaliveLost(self.attempt, path), now)
         elif purpose is Purpose.WATCH:
             self._fall_back(path, FallBackReason.NO_ANSWER, now)
+        elif purpose is Purpose.MEASURE:
+            return
         elif purpose is Purpose.REFRESH or (
             purpose is Purpose.USE and (path == self.path or not self._confirmed)
         ):
@@ -179,6 +181,8 @@ class MobileTerminal(PathKeeper):
                 self._failed(now)
         else:
             self._give_up_path(path, now)
+            if path.encapsulation is Encapsulation.NATIVE and now >= exchange.gives_up:
+                self._measure(now)  # native may be filtered, or its probe too long
 
     def _stream_closed(self, path: Path, reason: str, now: float) -> None:
         if path == self._confirmed:
@@ -266,6 +270,7 @@ class MobileTerminal(PathKeeper):
             self._chosen(path, rtt, now)
         elif purpose is Purpose.TRY and not self._confirmed:
             self._begin(Purpose.REGISTER, path, now, at=now + NATIVE_ALONE_AFTER)
+        self._learn_length(exchange, reply.identification, now)
         if self._is_well(exchange, reply, now):
             self._decide(now)
 

@@ -31,12 +31,13 @@ from scapy_mobsec.terminal.counters import (
     MobileSnapshot,
     SkipLimit,
 )
-from scapy_mobsec.terminal.events import CertificateRefused, NumbersSkipped
+from scapy_mobsec.terminal.events import CertificateRefused, InnerMtuLowered, NumbersSkipped
 from scapy_mobsec.terminal.exchange import Exchange, Exchanges, Purpose
 from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.mtu import PathMtu
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
-from scapy_mobsec.terminal.requests import OUTER_MTU, Requests, inner_mtu
-from scapy_mobsec.terminal.routes import host_of, item_of, unopened
+from scapy_mobsec.terminal.requests import Requests
+from scapy_mobsec.terminal.routes import allowed, host_of, item_of, unopened
 from scapy_mobsec.terminal.signalling import Inner
 from scapy_mobsec.terminal.streams import WaitingData
 from scapy_mobsec.terminal.watch import DataWatch, PathCounters
@@ -44,7 +45,10 @@ from scapy_mobsec.terminal.watch import DataWatch, PathCounters
 MAX_COUNTED_PATHS = 32
 
 _BESIDE = frozenset({Purpose.TRY, Purpose.IMPROVE})
-"""Where these have no answer, the path does not pass: it tells nothing of Y."""
+"""They ask whether another path passes."""
+
+_MEASURING = frozenset({Purpose.KEEPALIVE, Purpose.MEASURE})
+"""They ask whether the longest data passes too."""
 
 
 class Requester(Terminal[Link]):
@@ -78,7 +82,7 @@ class Requester(Terminal[Link]):
         self._waiting = WaitingData()
         self._skips = SkipLimit()
         self._sequence = 0
-        self._outer_mtu = OUTER_MTU
+        self._mtu = PathMtu(allowed(configuration))
 
     @property
     def attempt(self) -> int:
@@ -93,11 +97,17 @@ class Requester(Terminal[Link]):
     @property
     def inner_mtu(self) -> int:
         """Octets of the longest inner packet that no way allowed fragments."""
-        return inner_mtu(self._link, self._outer_mtu)
+        return self._mtu.inner_mtu(self._link)
 
     def packet_too_big(self, outer_mtu: int) -> None:
         """The network said that an outer packet must not be longer: never raised in an attempt."""
-        self._outer_mtu = min(self._outer_mtu, max(outer_mtu, 0))
+        self._lower_mtu(lambda: self._mtu.too_big(outer_mtu))
+
+    def _lower_mtu(self, lower: Callable[[], None]) -> None:
+        old = self.inner_mtu
+        lower()
+        if self.inner_mtu < old:
+            self._tell(InnerMtuLowered(self.attempt, old, self.inner_mtu))
 
     def snapshot(self) -> MobileSnapshot:
         """Return the counters, for a terminal that goes on after this one; see `snapshot_due`."""
@@ -208,7 +218,9 @@ class Requester(Terminal[Link]):
             report = counters.report(identification)
         length = self._padded_length(exchange)
         exchange.transmitted(identification, now, self._random_bytes)
-        if exchange.purpose not in _BESIDE:
+        if length:
+            exchange.lengths[identification] = length
+        if exchange.purpose not in _BESIDE | {Purpose.MEASURE}:
             self._skip_numbers(exchange, now)
         self._say(self._requests.write(exchange, identification, report, length), path)
 
@@ -218,11 +230,14 @@ class Requester(Terminal[Link]):
             self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
     def _padded_length(self, exchange: Exchange) -> int:
-        if exchange.path.encapsulation is not Encapsulation.NATIVE:
-            return exchange.padded_length if exchange.path.encapsulation in DATAGRAM else 0
-        if exchange.purpose in (Purpose.TRY, Purpose.IMPROVE):
-            return self._link.outbound.sealed_length(self.inner_mtu)
-        return exchange.padded_length
+        encapsulation, purpose = exchange.path.encapsulation, exchange.purpose
+        if encapsulation not in DATAGRAM:
+            return 0
+        of_native = encapsulation is Encapsulation.NATIVE and purpose in _BESIDE
+        if of_native or (purpose in _MEASURING and exchange.transmissions < 2):
+            return self._link.sealed_length(self.inner_mtu)
+        room = self._mtu.esp_room
+        return exchange.padded_length if room is None else min(exchange.padded_length, room)
 
     def _say(self, message: bytes, path: Path) -> None:
         try:

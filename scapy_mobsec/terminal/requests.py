@@ -19,12 +19,6 @@ from scapy_mobsec.terminal.exchange import Exchange, IdentificationSource
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.signalling import if_ipv4
 
-OUTER_MTU = 1500
-OUTER_HEADERS = 48
-"""IPv6 and UDP, which NAT64 can make of any datagram carrier."""
-
-DEFAULT_INNER_MTU = 1380
-
 
 class Requests:
     """The RREQs of one link, with the counters that they take: attempt and Identification."""
@@ -89,16 +83,3 @@ class Requests:
             response=reply.challenge,
         )
         return build_request(request)
-
-
-def esp_room(outer_mtu: int = OUTER_MTU) -> int:
-    """Return the octets of the longest ESP packet that is not fragmented on any way allowed."""
-    return outer_mtu - OUTER_HEADERS
-
-
-def inner_mtu(link: Link, outer_mtu: int = OUTER_MTU) -> int:
-    """Return the longest inner packet of a link (rule 13): the smallest over datagram carriers."""
-    length = max(0, min(DEFAULT_INNER_MTU, esp_room(outer_mtu)))
-    while length and link.outbound.sealed_length(length) > esp_room(outer_mtu):
-        length -= 1
-    return length

@@ -11,6 +11,7 @@ from scapy_mobsec.terminal.events import (
     Deregistered,
     Event,
     FellBack,
+    InnerMtuLowered,
     KeepaliveLost,
     MappingChanged,
     Moved,
@@ -57,6 +58,8 @@ def _mobile_text(event: Event) -> str:
             return f"path chosen: {event.new}"
         case FellBack():
             return f"fell back: {event.new} ({event.reason.value})"
+        case InnerMtuLowered():
+            return f"inner MTU {event.old} -> {event.new}"
         case MappingChanged():
             return "the translator changed its mapping"
         case KeepaliveLost():

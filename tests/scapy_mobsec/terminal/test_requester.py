@@ -1,4 +1,4 @@
-"""How X asks: streams, data without waiting, data that waits, reports, MTU."""
+"""How X asks: streams, data without waiting, data that waits, reports."""
 
 import pytest
 from scripted import HTTP, HTTP_POST, NATIVE, PROBE, TCP, TLS, UDP, Script, items
@@ -190,19 +190,6 @@ def test_counted_paths_are_bounded():
         path = Path(UDP, NEW, Endpoint(NEW.address, port))
         script.mobile._begin(script.mobile._exchanges.of.__self__._exchanges[0].purpose, path, 0.0)
     assert len(script.mobile._counters) == MAX_COUNTED_PATHS
-
-
-def test_inner_mtu():
-    script = Script(NATIVE, UDP)
-    assert script.mobile.inner_mtu == 1380
-    script.mobile.packet_too_big(1400)
-    lowered = script.mobile.inner_mtu
-    assert script.mobile._link.outbound.sealed_length(lowered) + 48 <= 1400
-    assert script.mobile._link.outbound.sealed_length(lowered + 4) + 48 > 1400
-    script.mobile.packet_too_big(1500)
-    assert script.mobile.inner_mtu == lowered
-    script.mobile.packet_too_big(-5)
-    assert script.mobile.inner_mtu == 0
 
 
 def test_nothing_but_the_request_is_written_to_http_before_the_101():

@@ -5,7 +5,6 @@ from terminals import NEW, OTHER
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.registration.description import EncapsulationItem
-from scapy_mobsec.terminal.requests import DEFAULT_INNER_MTU, OUTER_HEADERS, esp_room
 
 
 def test_supported_is_what_is_allowed_cheapest_first_without_ports():
@@ -42,8 +41,3 @@ def test_the_confirm_carries_the_response_alone():
     assert confirm.request.sent == script.outs[0].request.sent
     assert confirm.request.supported is confirm.request.report is None
     assert len(confirm.data) < 200
-
-
-def test_the_room_of_the_smallest_way():
-    assert esp_room() == 1500 - OUTER_HEADERS
-    assert esp_room() > DEFAULT_INNER_MTU

@@ -207,7 +207,7 @@ def test_claim_4_traversal_in_streams(kind, port, flags, handshakes, headers):
         525 ms  tcp Y > NAT  pong 1
         """.replace("NAT", "192.0.2.1:40000").replace("Y", f"203.0.113.2:{port}"),
     )
-    assert play.mobile.terminal.path.encapsulation is kind
+    assert play.encapsulation is kind
     sent = told(play.other, RegistrationReceived)[-1].sent
     assert [type(each) for each in sent] == [Ipv4Header, *headers, EspHeader]
 

@@ -17,7 +17,7 @@ Both descriptions are of one message. An RREQ and its RREP are not comparable: t
 of one holds a request, of the other a status code.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
@@ -116,7 +116,13 @@ _HEADER_NAMES = {int(header): header.name.lower() for header in HeaderType}
 _CAN_BE_ABSENT = (FieldCode.WHOLE_HEADER, FieldCode.HTTP_INTERMEDIARY)
 _EVIDENT = (NatureCode.ADDRESS, NatureCode.PORT, NatureCode.ADDRESS_AND_PORT)
 
-_Partners: TypeAlias = list[HeaderDescriptor | None]
+_SIGNS = (FieldCode.WHOLE_HEADER, FieldCode.HTTP_INTERMEDIARY)
+"""Changes of an HTTP header that show a proxy."""
+
+_IP = (Ipv4Header, Ipv6Header)
+_PROXIED = (*_IP, TcpHeader)
+
+_Partners: TypeAlias = Sequence[HeaderDescriptor | None]
 _Natures: TypeAlias = dict[tuple[int, FieldCode], NatureCode]
 
 
@@ -133,12 +139,11 @@ def changes(sent: Description, observed: Description) -> tuple[TranslationItem, 
     natures = _natures(sent, partners)
     if _is_proxied(sent, natures, added):
         for index, field in natures:
-            if isinstance(sent[index], Ipv4Header | Ipv6Header | TcpHeader):
+            if isinstance(sent[index], _PROXIED):
                 natures[index, field] = NatureCode.PROXIED
-    items = [TranslationItem(*place, nature) for place, nature in natures.items()]
-    items += [
-        TranslationItem(NOT_IN_SENT, FieldCode.WHOLE_HEADER, NatureCode.PROXIED) for _ in added
-    ]
+    items = [TranslationItem(index, field, nature) for (index, field), nature in natures.items()]
+    for _ in added:
+        items.append(TranslationItem(NOT_IN_SENT, FieldCode.WHOLE_HEADER, NatureCode.PROXIED))
     return tuple(items)
 
 
@@ -149,10 +154,13 @@ def _align(
 
     Of alignments equally near the end, the one with the later headers of `sent`.
     """
-    left = [_kind(header) for header in sent]
-    right = [_kind(header) for header in observed]
+    left = [header.type for header in sent]
+    right = [header.type for header in observed]
+    if left != right:
+        left = [_kind(each) for each in left]
+        right = [_kind(each) for each in right]
     if left == right:
-        return list(observed), ()
+        return observed, ()
     # The best alignment of the first i and first j headers: how many match, and how near the end.
     best = [[(0, 0)] * (len(right) + 1) for _ in range(len(left) + 1)]
     for i, kind in enumerate(left):
@@ -161,7 +169,7 @@ def _align(
             count, nearness = best[i][j]
             matched = (count + 1, nearness + i + j) if kind == other else apart
             best[i + 1][j + 1] = max(apart, matched)
-    partners: _Partners = [None] * len(left)
+    partners: list[HeaderDescriptor | None] = [None] * len(left)
     added = []
     i, j = len(left), len(right)
     while j:
@@ -176,8 +184,8 @@ def _align(
     return partners, tuple(reversed(added))
 
 
-def _kind(header: HeaderDescriptor) -> int:
-    return HeaderType.IPV4 if header.type == HeaderType.IPV6 else header.type
+def _kind(header_type: int) -> int:
+    return HeaderType.IPV4 if header_type == HeaderType.IPV6 else header_type
 
 
 def _natures(sent: Description, partners: _Partners) -> _Natures:
@@ -185,8 +193,10 @@ def _natures(sent: Description, partners: _Partners) -> _Natures:
     natures: _Natures = {}
     ip_index = NOT_IN_SENT
     for index, (header, partner) in enumerate(zip(sent, partners, strict=True)):
-        if isinstance(header, Ipv4Header | Ipv6Header):
+        if isinstance(header, _IP):
             ip_index = index
+        if header == partner:
+            continue
         for field, nature in _differences(header, partner):
             natures[index, field] = nature
             address = (ip_index, _ADDRESS_OF.get(field, field))
@@ -202,8 +212,6 @@ def _differences(
         return [(FieldCode.WHOLE_HEADER, NatureCode.PROXIED)]
     if header.type != partner.type:  # aligned all the same: IPv4 and IPv6
         return [(FieldCode.WHOLE_HEADER, NatureCode.PROTOCOL)]
-    if header == partner:
-        return []
     changed = [
         (field.code, field.nature)
         for field in _FIELDS.get(header.type, ())
@@ -213,10 +221,10 @@ def _differences(
 
 
 def _is_proxied(sent: Description, natures: _Natures, added: tuple[HeaderDescriptor, ...]) -> bool:
-    signs = (FieldCode.WHOLE_HEADER, FieldCode.HTTP_INTERMEDIARY)
-    return any(
-        isinstance(sent[index], HttpHeader) and field in signs for index, field in natures
-    ) or any(isinstance(header, HttpHeader) and header.intermediaries for header in added)
+    for index, field in natures:
+        if isinstance(sent[index], HttpHeader) and field in _SIGNS:
+            return True
+    return any(isinstance(header, HttpHeader) and header.intermediaries for header in added)
 
 
 def to_items(translations: Iterable[Translation]) -> tuple[TranslationItem, ...]:

@@ -10,6 +10,7 @@ Objects built by hand are checked when they are made (ValueError), parsed ones b
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, TypeAlias
 
 from contrib_layers.numbers import (
@@ -29,6 +30,9 @@ MAX_INTERMEDIARIES = 16
 
 MAX_ITEMS = 16
 """Encapsulation items in one list; there are 6 codes, some with several hosts or ports."""
+
+MAX_REMEMBERED = 1024
+"""Lists of either kind that are remembered as parsed: terminals say the same again and again."""
 
 _IPV4 = struct.Struct(">BH4s4s")
 _IPV6 = struct.Struct(">BH16s16s")
@@ -284,6 +288,7 @@ _PARSERS: dict[int, _Parser] = {
 _LAST = (int(HeaderType.ESP), int(HeaderType.AH))
 
 
+@lru_cache(MAX_REMEMBERED)
 def parse_description(value: bytes) -> Description:
     """Parse a list of header descriptors (the value of SENT or OBSERVED). Raises Drop."""
     headers: list[HeaderDescriptor] = []
@@ -351,6 +356,7 @@ _ItemDraft = draft_of(EncapsulationItem)
 _item_head = _ITEM.unpack_from
 
 
+@lru_cache(MAX_REMEMBERED)
 def parse_items(value: bytes) -> tuple[EncapsulationItem, ...]:
     """Parse a list of encapsulation items (the value of SUPPORTED or SELECTED). Raises Drop."""
     items: list[EncapsulationItem] = []

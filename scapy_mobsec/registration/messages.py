@@ -137,14 +137,14 @@ RegistrationMessage: TypeAlias = RegistrationRequest | RegistrationReply
 def _check(message: RegistrationMessage) -> None:
     check_length(message.home_address, 4, "home address")
     check_length(message.home_agent, 4, "home agent")
-    for value, length, name in (
-        (message.challenge, 8, "challenge"),
-        (message.response, 8, "response"),
-        (message.home, 16, "home"),
-    ):
-        if value is not None:
-            check_length(value, length, name)
-    check_pad(message.pad)
+    if message.challenge is not None:
+        check_length(message.challenge, 8, "challenge")
+    if message.response is not None:
+        check_length(message.response, 8, "response")
+    if message.home is not None:
+        check_length(message.home, 16, "home")
+    if message.pad:
+        check_pad(message.pad)
 
 
 _Codec: TypeAlias = tuple[str, Callable[[bytes], Any], Callable[[Any], bytes]]
@@ -310,7 +310,8 @@ def _with_extensions(head: bytes, message: RegistrationMessage, values: _Values)
     for value, (kind, build) in zip(values.of(message), values.builders, strict=True):
         if value is not None:
             parts.append(build_vendor(kind, build(value)))
-    parts += [extension.octets for extension in message.others]
+    if message.others:
+        parts += [extension.octets for extension in message.others]
     if message.pad:
         parts.append(build_pad(message.pad))
     return b"".join(parts)

@@ -51,6 +51,8 @@ class OtherState(Enum):
     SUSPENDED = "registered, current path lost, data waits"
     EXPIRED = "lifetime over, no current path"
 
+    __hash__ = object.__hash__  # members are singletons; the one of Enum is not in C
+
 
 class OtherEvent(Enum):
     """What can happen to a binding at Y."""
@@ -61,6 +63,8 @@ class OtherEvent(Enum):
     SUSPEND = "current path failed or closed, and no other has proved itself"
     DEREGISTER = "request with lifetime 0"
     EXPIRE = "lifetime over"
+
+    __hash__ = object.__hash__
 
 
 State = TypeVar("State", bound=Enum)

@@ -16,7 +16,6 @@ from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
-    TranslationItem,
     salvage_request,
 )
 from scapy_mobsec.terminal.binding import Binding
@@ -64,7 +63,7 @@ def refusal(
     )
 
 
-def bare_challenge(binding: Binding, home_address: bytes) -> RegistrationReply:
+def bare_challenge(binding: Binding, home_address: bytes, challenge: bytes) -> RegistrationReply:
     """Return the RREP that only challenges; `home_address` as the fixed part has it."""
     return RegistrationReply(
         identification=binding.last_identification,
@@ -73,17 +72,17 @@ def bare_challenge(binding: Binding, home_address: bytes) -> RegistrationReply:
         home_address=home_address,
         home_agent=bytes(4),
         attempt=Attempt(binding.last_attempt or 0, int(AttemptFlag.PROBE)),
+        challenge=challenge,
     )
 
 
 def select(
-    translations: tuple[TranslationItem, ...],
     supported: tuple[EncapsulationItem, ...],
-    passed: set[Encapsulation],
-    *,
+    translated: bool,
+    passed: frozenset[Encapsulation],
     forced: bool,
 ) -> tuple[EncapsulationItem, ...]:
     """Return the items that Y tells X to use, best first; all that it supports is allowed."""
     known = {_ENCAPSULATIONS[each.code] for each in supported if each.code in _ENCAPSULATIONS}
-    chosen = choose(translations, known, passed, known, forced=forced)
+    chosen = choose(translated, known, passed, known, forced=forced)
     return tuple(item for each in chosen for item in supported if item.code == each.code)

@@ -9,7 +9,7 @@ dropped in one place, with its reason, a counter and an event.
 
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from scapy_mobsec.drops import Drop, DropReason
@@ -99,7 +99,7 @@ class Stream:
         found = self.carrier.encapsulation
         if found in (None, Encapsulation.TCP):
             return self.opened_path
-        return replace(self.opened_path, encapsulation=found)
+        return self.opened_path._replace(encapsulation=found)
 
 
 @dataclass(frozen=True, slots=True)

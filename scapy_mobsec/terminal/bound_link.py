@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
+from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Path
 from scapy_mobsec.registration.messages import Attempt
@@ -47,9 +48,16 @@ class BoundLink(Link):
 
     def signalling_length(self, length: int) -> int:
         """Return the octets of the ESP packet for a registration message of so many."""
-        return self.outbound.sealed_length(len(self.mode.wrap_message(bytes(length))[0]))
+        return self.outbound.sealed_length(self.message_overhead + length)
+
+    def reply_flags(self, state: PathState) -> int:
+        """Return the flags of an RREP: USE says that its path is the current one."""
+        return _USE if state is self.current else 0
 
     def proven(self, path: Path, attempt: Attempt) -> bool:
         """Tell whether a path was validated in this attempt."""
         state = self.paths.get(path)
         return bool(state and state.validated and attempt.number == self.binding.last_attempt)
+
+
+_USE = int(AttemptFlag.USE)

@@ -20,7 +20,7 @@ class Decider(Enum):
 
 
 def choose(
-    translations: Collection[object],
+    translated: bool,
     supported: Collection[Encapsulation],
     passed: Collection[Encapsulation],
     allowed: Collection[Encapsulation],
@@ -29,8 +29,8 @@ def choose(
 ) -> tuple[Encapsulation, ...]:
     """Return the encapsulations to use, best first; () if none is left.
 
-    `translations`: those seen, by either side. `supported`: by both sides. `passed`: known to
-    carry data in both directions. `allowed`: a floor against downgrade. `forced`: keep the
+    `translated`: whether either side saw a translation. `supported`: by both sides. `passed`:
+    known to carry data in both directions. `allowed`: a floor against downgrade. `forced`: keep the
     traversal even without translation.
     """
     usable = [
@@ -38,7 +38,7 @@ def choose(
         for each in Encapsulation  # cheapest first
         if each in supported and each in passed and each in allowed
     ]
-    if Encapsulation.NATIVE in usable and (translations or forced):
+    if Encapsulation.NATIVE in usable and (translated or forced):
         usable.remove(Encapsulation.NATIVE)
         if not forced:
             usable.append(Encapsulation.NATIVE)

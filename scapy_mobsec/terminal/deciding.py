@@ -83,7 +83,7 @@ class Findings:
         seen = self._translations
         datagrams = [each for each in DATAGRAM if each in seen]  # a proxy says nothing of them
         found = [one for each in datagrams or seen for one in seen[each]]
-        return choose(found, supported, passed, self._allowed, forced=self._forced)
+        return choose(bool(found), supported, passed, self._allowed, forced=self._forced)
 
 
 class BackOff:

@@ -14,7 +14,8 @@ from typing import TypeAlias
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description, EncapsulationItem
-from scapy_mobsec.translation import Translation
+from scapy_mobsec.registration.messages import TranslationItem
+from scapy_mobsec.translation import Translation, from_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,12 @@ class RegistrationReceived:
     lifetime: int
     sent: Description
     observed: Description
-    translations: tuple[Translation, ...]
+    changes: tuple[TranslationItem, ...]
+
+    @property
+    def translations(self) -> tuple[Translation, ...]:
+        """The changes with the values to show, which are written only where somebody asks."""
+        return from_items(self.changes, self.sent, self.observed)
 
 
 class MoveCause(Enum):

@@ -34,6 +34,8 @@ class Link:
         self.mode: Mode = parameters.mode.make(
             parameters.home_address, parameters.signalling_address, at_mobile=at_mobile
         )
+        self.message_overhead = len(self.mode.wrap_message(b"")[0])
+        """Octets that the mode puts around a registration message, of any length."""
         self.current: PathState | None = None
 
     def resume(self, next_sequence: int, ceilings: tuple[tuple[int, int], ...]) -> None:
@@ -87,7 +89,7 @@ class Link:
 
         Where the suite's blocks do not allow just that, the packet is the next longer one.
         """
-        overhead = len(self.mode.wrap_message(b"")[0])
+        overhead = self.message_overhead
         length = max(0, esp_length - self.outbound.sealed_length(overhead))
         while self.outbound.sealed_length(overhead + length) < esp_length:
             length += 1

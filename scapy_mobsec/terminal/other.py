@@ -13,8 +13,7 @@ binding in `binding`, a rebinding in `rebinding`, the answers in `answering`.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 
 from contrib_layers.numbers import NATT_PORT, AttemptFlag, MessageType, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
@@ -48,7 +47,7 @@ from scapy_mobsec.terminal.paths import PathState
 from scapy_mobsec.terminal.proving import ProvingTerminal, Timer
 from scapy_mobsec.terminal.restart import BindingSnapshot, restore, take_snapshot
 from scapy_mobsec.terminal.signalling import Inner, if_ipv4
-from scapy_mobsec.translation import compare, to_items
+from scapy_mobsec.translation import changes
 
 FIRST_ESP_WITHIN = 5.0
 FIRST_ESP_OCTETS = 65_536
@@ -57,6 +56,9 @@ FIRST_ESP_OCTETS = 65_536
 MAX_STREAMS = 4096
 MAX_STREAMS_PER_SOURCE = 16
 """Open streams in all, and from one address."""
+
+MAX_SELECTIONS = 256
+"""Answers to the question what to use that are remembered: there are 2 * 2 * 2^6 questions."""
 
 
 class OtherTerminal(ProvingTerminal):
@@ -76,6 +78,7 @@ class OtherTerminal(ProvingTerminal):
         self._configuration = configuration
         self._sources: Counter[bytes] = Counter()
         self._stream_links: dict[Path, BoundLink] = {}
+        self._select = lru_cache(MAX_SELECTIONS)(partial(select, configuration.supported))
         saved = {snapshot.home_address: snapshot for snapshot in snapshots}
         for parameters in configuration.links:
             self.add_link(parameters, saved.get(parameters.home_address))
@@ -144,7 +147,7 @@ class OtherTerminal(ProvingTerminal):
             if reply:
                 self._send_reply(link, reply, arrival.path, link.state_of(arrival.path), now)
             return
-        if attempt.flags & AttemptFlag.CONFIRM:
+        if attempt.flags & _CONFIRM:
             self._confirm(link, request, attempt, arrival.path, now)
         else:
             self._accept(link, request, attempt, arrival, now)
@@ -201,7 +204,7 @@ class OtherTerminal(ProvingTerminal):
             lifetime=lifetime,
             sent=sent,
             observed=arrival.observed,
-            translations=compare(sent, arrival.observed),
+            changes=changes(sent, arrival.observed),
         )
         self._tell(received)
         state = self._admit(link, path, arrival.octets)
@@ -237,12 +240,12 @@ class OtherTerminal(ProvingTerminal):
     ) -> None:
         """Answer an accepted RREQ on the way it came, with a challenge until it is validated."""
         path, settings = received.path, self._configuration
-        items = to_items(received.translations)
         selected = None
         if settings.decider is not Decider.FIXED:
-            passed = {*link.paths.encapsulations(), path.encapsulation}
-            forced = settings.forced or bool(attempt.flags & AttemptFlag.FORCED)
-            selected = select(items, settings.supported, passed, forced=forced)
+            passed = frozenset((*link.paths.encapsulations(), path.encapsulation))
+            forced = settings.forced or bool(attempt.flags & _FORCED)
+            selected = self._select(bool(received.changes), passed, forced)
+        challenge = None if state.validated else self._challenged(link, state, now)[0]
         source = self._answer_from(path, attempt)
         headers = self._headers(path, arrived=False)
         reply = RegistrationReply(
@@ -251,28 +254,33 @@ class OtherTerminal(ProvingTerminal):
             lifetime=received.lifetime,
             home_address=request.home_address,
             home_agent=request.home_agent,
-            attempt=replace(attempt, flags=0),
+            attempt=Attempt(attempt.number, link.reply_flags(state), attempt.index, attempt.count),
             sent=describe(
                 path.encapsulation, source.local, path.remote, link.outbound_spi, headers
             ),
             observed=received.observed,
-            translations=items,
+            translations=received.changes,
             supported=settings.supported,
             selected=selected,
             report=state.report(),
             addresses=settings.addresses or None,
+            challenge=challenge.octets if challenge else None,
         )
-        self._reply(link, state, reply, source, now)
+        if challenge:
+            challenge.reply = reply
+        self._send_reply(link, reply, source, state, now)
 
     def _answer_from(self, path: Path, attempt: Attempt) -> Path:
         """Return the path of the answer: another port or address of Y's if X asks for it."""
+        if not attempt.flags & (_OTHER_ADDRESS | _OTHER_PORT):
+            return path
         for flag, same_address in ((_OTHER_ADDRESS, False), (_OTHER_PORT, True)):
             if attempt.flags & flag:
                 for endpoint in self._configuration.alternates:
                     of_family = len(endpoint.address) == len(path.local.address)
                     same = endpoint.address == path.local.address
                     if of_family and endpoint != path.local and same is same_address:
-                        return replace(path, local=endpoint)
+                        return path._replace(local=endpoint)
         return path
 
     # streams
@@ -325,4 +333,5 @@ def _arrives_as(sent: Encapsulation | None, arrived: Encapsulation) -> bool:
     return sent is arrived or (sent is Encapsulation.TLS and arrived is Encapsulation.TCP)
 
 
-_OTHER_PORT, _OTHER_ADDRESS = AttemptFlag.OTHER_PORT, AttemptFlag.OTHER_ADDRESS
+_CONFIRM, _FORCED = int(AttemptFlag.CONFIRM), int(AttemptFlag.FORCED)
+_OTHER_PORT, _OTHER_ADDRESS = int(AttemptFlag.OTHER_PORT), int(AttemptFlag.OTHER_ADDRESS)

@@ -37,11 +37,11 @@ _MASK = (1 << 32) - 1
 
 @dataclass(slots=True)
 class Challenge:
-    """A challenge under way, and the RREP that carries it."""
+    """A challenge under way, and the RREP that carries it (once it is written)."""
 
     octets: bytes
     started: float
-    reply: RegistrationReply
+    reply: RegistrationReply | None = None
     repeated: int = 0
 
     @property
@@ -111,14 +111,13 @@ class PathState:
         return Report(traffic.received_data & _MASK, traffic.sent_data & _MASK, largest)
 
     def challenged(
-        self, reply: RegistrationReply, now: float, random_bytes: Callable[[int], bytes]
+        self, now: float, random_bytes: Callable[[int], bytes]
     ) -> tuple[Challenge, bool]:
-        """Return the challenge that `reply` is to carry, and whether it is a new one."""
+        """Return the challenge that an RREP is to carry, and whether it is a new one."""
         challenge = self.challenge
         if challenge and now < challenge.started + CHALLENGE_LIFE:
-            challenge.reply = reply
             return challenge, False
-        self.challenge = Challenge(random_bytes(CHALLENGE_LENGTH), now, reply)
+        self.challenge = Challenge(random_bytes(CHALLENGE_LENGTH), now)
         return self.challenge, True
 
 

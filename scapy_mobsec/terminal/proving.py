@@ -42,6 +42,7 @@ from scapy_mobsec.terminal.events import (
 from scapy_mobsec.terminal.paths import (
     CHALLENGE_LIFE,
     REPLY_RESERVE,
+    Challenge,
     PathState,
 )
 from scapy_mobsec.terminal.rebinding import Verdict
@@ -62,6 +63,8 @@ class Timer(Enum):
     SUSPENDED = "challenge on the suspended path"
     REBINDING = "silence of the current path"
     STREAM = "first authentic packet of a stream"
+
+    __hash__ = object.__hash__  # members are singletons; the one of Enum is not in C
 
 
 class ProvingTerminal(Terminal[BoundLink]):
@@ -106,44 +109,31 @@ class ProvingTerminal(Terminal[BoundLink]):
                 self._timers.remove((Timer.CHALLENGE, link.home_address, evicted.path))
         return state
 
-    def _reply(
-        self,
-        link: BoundLink,
-        state: PathState,
-        reply: RegistrationReply,
-        source: Path,
-        now: float,
-    ) -> None:
-        """Send an RREP on a path, with a challenge if it is not validated. Raises Drop."""
-        if state.validated:
-            self._send_reply(link, self._with_use(link, state, reply), source, state, now)
-            return
-        challenge, new = state.challenged(reply, now, self._random_bytes)
+    def _challenged(self, link: BoundLink, state: PathState, now: float) -> tuple[Challenge, bool]:
+        """Return the challenge for the next RREP on a path, and whether it is a new one."""
+        challenge, new = state.challenged(now, self._random_bytes)
         if new:
             self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
-        self._send_challenge(link, state, source, now)
+        return challenge, new
 
     def _challenge(self, link: BoundLink, state: PathState, now: float) -> None:
         """Challenge a path that nobody asked about. Raises Drop."""
-        reply = bare_challenge(link.binding, if_ipv4(link.home_address))
-        challenge, new = state.challenged(reply, now, self._random_bytes)
+        challenge, new = self._challenged(link, state, now)
+        home = if_ipv4(link.home_address)
+        challenge.reply = bare_challenge(link.binding, home, challenge.octets)
         if new:
-            self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
-            self._send_challenge(link, state, state.path, now)
+            self._send_challenge(link, state, now)
 
-    def _send_challenge(self, link: BoundLink, state: PathState, source: Path, now: float) -> None:
-        if state.challenge:
-            reply = self._with_use(link, state, state.challenge.reply)
-            reply = replace(reply, challenge=state.challenge.octets)
-            self._send_reply(link, reply, source, state, now)
-
-    def _with_use(
-        self, link: BoundLink, state: PathState, reply: RegistrationReply
-    ) -> RegistrationReply:
-        attempt = reply.attempt
-        if state is not link.current or attempt is None or attempt.flags & AttemptFlag.PROBE:
-            return reply
-        return replace(reply, attempt=replace(attempt, flags=int(AttemptFlag.USE)))
+    def _send_challenge(self, link: BoundLink, state: PathState, now: float) -> None:
+        """Send the RREP that carries the challenge of a path. Raises Drop."""
+        reply = state.challenge.reply if state.challenge else None
+        attempt = reply.attempt if reply else None
+        if reply is None or attempt is None:
+            return
+        flags = link.reply_flags(state)
+        if attempt.flags not in (flags, _PROBE):
+            reply = replace(reply, attempt=replace(attempt, flags=flags))
+        self._send_reply(link, reply, state.path, state, now)
 
     def _send_reply(
         self,
@@ -170,7 +160,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         """Skip numbers if X seems to have restarted, and to refuse ours. What no RREQ asked for
         does not show that: nobody may be there.
         """
-        asked = reply.attempt is None or not reply.attempt.flags & AttemptFlag.PROBE
+        asked = reply.attempt is None or not reply.attempt.flags & _PROBE
         if asked and link.unanswered.may_skip(now) and link.outbound.skip(SKIPPED_NUMBERS):
             self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
@@ -185,7 +175,7 @@ class ProvingTerminal(Terminal[BoundLink]):
             return
         challenge.repeated += 1
         self._timers.set((Timer.CHALLENGE, link.home_address, path), challenge.due)
-        self._attempt_send(partial(self._send_challenge, link, state, path, now), path)
+        self._attempt_send(partial(self._send_challenge, link, state, now), path)
 
     def _attempt_send(self, send: Callable[[], None], path: Path) -> None:
         try:
@@ -297,10 +287,11 @@ class ProvingTerminal(Terminal[BoundLink]):
             return
         link.retry = min(2 * link.retry, LONGEST_RETRY)
         self._timers.set((Timer.SUSPENDED, link.home_address), now + link.retry)
-        reply = bare_challenge(link.binding, if_ipv4(link.home_address))
-        state.challenged(reply, now, self._random_bytes)
+        challenge, _ = state.challenged(now, self._random_bytes)
+        home = if_ipv4(link.home_address)
+        challenge.reply = bare_challenge(link.binding, home, challenge.octets)
         path = state.path
-        self._attempt_send(partial(self._send_challenge, link, state, path, now), path)
+        self._attempt_send(partial(self._send_challenge, link, state, now), path)
 
     def _clear(self, link: BoundLink) -> None:
         """The binding is over: no current path, and nothing waits for one."""
@@ -397,3 +388,6 @@ class ProvingTerminal(Terminal[BoundLink]):
             self._tell(Rebound(link.home_address, current.path, candidate.path, seconds))
             self._choose(link, candidate, MoveCause.REBINDING, now)
             self._flush(link)
+
+
+_PROBE = int(AttemptFlag.PROBE)

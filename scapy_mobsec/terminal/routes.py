@@ -5,7 +5,6 @@ the prefix of a NAT64 (RFC 6052 section 2.2).
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path, address_text
 from scapy_mobsec.registration.description import EncapsulationItem
@@ -78,7 +77,7 @@ def path_from(
 
 def unopened(path: Path) -> Path:
     """Return the path that a stream has before it is open: its local port may be any."""
-    return replace(path, local=Endpoint(path.local.address))
+    return path._replace(local=Endpoint(path.local.address))
 
 
 def _address(configuration: MobileConfiguration, local: Endpoint) -> bytes | None:

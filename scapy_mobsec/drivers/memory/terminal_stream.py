@@ -1,7 +1,6 @@
 """Streams of a terminal: what `Open`, `Close` and `Transmit` mean on the network in memory."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from scapy_mobsec.drivers.memory.proxies import ThroughProxy
 from scapy_mobsec.drivers.memory.streams import Stream, StreamUser
@@ -83,7 +82,7 @@ class _User:
         self._path, self._wanted = path, wanted
 
     def established(self, stream: Stream) -> None:
-        self._path = replace(self._path, local=stream.local)
+        self._path = self._path._replace(local=stream.local)
         if self._wanted:
             self._streams.pending.pop(self._wanted, None)
         self._streams.open[self._path] = stream

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.packet.ip import UDP, addresses, build_ip, parse_ip
+from scapy_mobsec.packet.ip import UDP, IpPacket, addresses, build_ip, parse_ip
 from scapy_mobsec.packet.path import address_text
 from scapy_mobsec.terminal.signalling import (
     DUMMY,
@@ -47,7 +47,7 @@ class TunnelMode:
     def wrap_data(self, packet: bytes) -> tuple[bytes, int]:
         source, destination = addresses(packet)
         check_home(source if self._at_mobile else destination, self._home)
-        if (source, destination) == (self._from, self._to) and _is_signalling(packet):
+        if (source, destination) == (self._from, self._to) and _is_signalling(parse_ip(packet)):
             raise Drop(DropReason.OUTSIDE_POLICY, "registration from outside the terminal")
         return packet, self._next_header
 
@@ -59,8 +59,10 @@ class TunnelMode:
             raise Drop(DropReason.UNKNOWN_NEXT_HEADER, str(next_header))
         source, destination = addresses(packet)
         check_home(destination if self._at_mobile else source, self._home)
-        if (source, destination) == (self._to, self._from) and _is_signalling(packet):
-            return Inner.SIGNALLING, parse_signalling(parse_ip(packet))
+        if (source, destination) == (self._to, self._from):
+            ip = parse_ip(packet)
+            if _is_signalling(ip):
+                return Inner.SIGNALLING, parse_signalling(ip)
         return Inner.DATA, packet
 
 
@@ -70,7 +72,6 @@ def check_home(address: bytes, home: bytes) -> None:
         raise Drop(DropReason.OUTSIDE_POLICY, f"{address_text(address)} is not the home address")
 
 
-def _is_signalling(packet: bytes) -> bool:
+def _is_signalling(ip: IpPacket) -> bool:
     """Tell whether an inner packet is UDP to port 434."""
-    ip = parse_ip(packet)
     return ip.protocol == UDP and not ip.fragment_offset and is_signalling(ip.payload)

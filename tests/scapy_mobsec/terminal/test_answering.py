@@ -22,17 +22,18 @@ UDP, NATIVE, OTHER_UDP = (
 def test_a_bare_challenge_names_the_last_request():
     binding, request = Binding(), a_request(**with_attempt(7))
     binding.accept(request, request.attempt)
-    reply = bare_challenge(binding, HOME)
+    reply = bare_challenge(binding, HOME, bytes(8))
     assert reply.attempt == Attempt(7, AttemptFlag.PROBE)
     assert (reply.identification, reply.code, reply.sent) == (ntp_timestamp(START), 0, None)
+    assert reply.challenge == bytes(8)
 
 
 def test_selected_are_the_items_of_what_is_chosen():
     supported = (UDP, NATIVE, OTHER_UDP)
-    both = {Encapsulation.UDP, Encapsulation.NATIVE}
-    assert select((), supported, both, forced=False) == (NATIVE, UDP, OTHER_UDP)
-    assert select((), supported, both, forced=True) == (UDP, OTHER_UDP)
-    assert select((), supported, {Encapsulation.TCP}, forced=False) == ()
+    both = frozenset({Encapsulation.UDP, Encapsulation.NATIVE})
+    assert select(supported, False, both, False) == (NATIVE, UDP, OTHER_UDP)
+    assert select(supported, False, both, True) == (UDP, OTHER_UDP)
+    assert select(supported, False, frozenset({Encapsulation.TCP}), False) == ()
 
 
 def test_what_has_no_code_gets_no_answer():

@@ -1,7 +1,5 @@
 """The way in and out that both terminals share: named drops, counters, bounded queues."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,13 +42,13 @@ def test_what_is_not_accepted_is_named(pair):
 
 
 def test_native_packets_come_as_they_are(pair):
-    path = replace(path_at_other(OLD), encapsulation=Encapsulation.NATIVE)
+    path = path_at_other(OLD)._replace(encapsulation=Encapsulation.NATIVE)
     pair.other.receive(pair.as_mobile.seal_data(PING), path, pair.now)
     assert pair.other.received() == [PING]
 
 
 def test_octets_of_a_stream_that_is_not_open(pair):
-    path = replace(path_at_other(OLD), encapsulation=Encapsulation.TCP)
+    path = path_at_other(OLD)._replace(encapsulation=Encapsulation.TCP)
     pair.other.receive(pair.as_mobile.seal_data(PING), path, pair.now)
     assert drops(pair.other) == [DropReason.UNKNOWN_STREAM]
 

@@ -1,6 +1,5 @@
 """X's care for its registration, as charts: what comes in, what must go out, and when."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -328,7 +327,7 @@ def test_a_known_good_stream_that_was_closed_is_opened_again():
     script = Script(UDP, TCP, start=(TCP,), decider=Decider.MOBILE)
     script.move()
     wanted = script.outs[0].path
-    tcp = replace(wanted, local=Endpoint(wanted.local.address, 50_000))
+    tcp = wanted._replace(local=Endpoint(wanted.local.address, 50_000))
     script.tell(Established(wanted, ()), tcp)
     script.reply(script.last(TCP))
     script.wait(10.1)
@@ -340,7 +339,7 @@ def test_a_known_good_stream_that_was_closed_is_opened_again():
     script.wait(3.0)
     script.send(PING)
     assert script.took()[-1].endswith("tcp open")
-    again = replace(wanted, local=Endpoint(wanted.local.address, 50_001))
+    again = wanted._replace(local=Endpoint(wanted.local.address, 50_001))
     script.tell(Established(wanted, ()), again)
     assert [line.split(" ", 1)[1] for line in script.took()] == [
         "tcp prefix",

@@ -408,7 +408,7 @@ def test_moves_while_an_attempt_is_under_way(pair):
 
 def test_data_from_y_is_delivered_from_any_path(registered):
     pair = registered
-    path = replace(path_at_mobile(NEW), remote=TRANSLATED)
+    path = path_at_mobile(NEW)._replace(remote=TRANSLATED)
     pair.mobile.receive(pair.as_other.seal_data(PONG), path, pair.now)
     assert pair.mobile.received() == [PONG]
     assert pair.mobile.path == path_at_mobile(OLD)

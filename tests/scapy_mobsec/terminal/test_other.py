@@ -97,7 +97,7 @@ def test_an_accepted_request_moves_at_once_and_is_told():
         lifetime=3600,
         sent=describe(Encapsulation.UDP, NEW, OTHER, TO_OTHER.spi),
         observed=describe(Encapsulation.UDP, TRANSLATED, OTHER, TO_OTHER.spi),
-        translations=received.translations,
+        changes=received.changes,
     )
     assert [(one.sent, one.observed) for one in received.translations] == [
         ("10.0.0.2", "192.0.2.1"),

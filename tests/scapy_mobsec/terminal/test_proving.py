@@ -520,7 +520,7 @@ def test_a_stream_that_shows_nothing_is_closed():
 
 def test_a_path_over_http_is_called_so_and_takes_nothing_before_the_101(pair):
     accept(pair)
-    http = replace(STREAM, encapsulation=Encapsulation.HTTP)
+    http = STREAM._replace(encapsulation=Encapsulation.HTTP)
     target = f"/.well-known/masque/udp/{OTHER}/".replace(":", "/")
     head = UPGRADE.replace(b"/.well-known/masque/udp/y/4500/", target.encode())
     for octet in head[:-1]:

@@ -1,7 +1,5 @@
 """Hosts: what a terminal says goes out, what comes is told, at the right time and address."""
 
-from dataclasses import replace
-
 import pytest
 from puppet import Puppet
 from wires import CLIENT, SERVER, Receiver, a_packet
@@ -110,7 +108,7 @@ def test_notices_about_datagrams_are_told_to_the_mobile_terminal(play):
     narrow = play.network.core.segment([Mtu(1000, notify=True)], ["203.0.113.9"])
     narrow.attach(bytes((203, 0, 113, 9)), print)
     far = Endpoint.of("203.0.113.9", 4500)
-    play.say(Transmit(bytes(1200), replace(path, remote=far)))
+    play.say(Transmit(bytes(1200), path._replace(remote=far)))
     assert play.terminal.mtus == [1000]
     play.network.core.send(too_big(a_packet(CLIENT, far, protocol=TCP), 900))
     play.network.run_for(1)

@@ -1,6 +1,5 @@
 """Open, Close and Transmit on stream paths; Established and Closed at both ends."""
 
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -68,7 +67,7 @@ def test_open(play, encapsulation, port, at_other, milliseconds):
         play.mobile.terminal.came,
         play.other.terminal.came,
     )
-    assert mine == replace(wanted, local=mine.local)
+    assert mine == wanted._replace(local=mine.local)
     assert mine.local.port
     outer = Endpoint.of(EXTERNAL, 40_000)
     assert theirs == Path(at_other, wanted.remote, outer)

@@ -22,8 +22,8 @@ from scapy_mobsec.terminal.events import (
 )
 
 RAW_IP = 101
-STREAMS = {"udpblocked", "tls", "http", "intercepted"}
-"""What happens inside these streams the decoder does not tell."""
+STREAMS = ("udpblocked", "tls", "http", "intercepted")
+"""Where the link ends up in a stream, into which the decoder does not look."""
 
 DATAGRAMS = [name for name in SCENARIOS if name not in STREAMS]
 
@@ -157,3 +157,16 @@ def test_refused_requests(name):
     reasons = [event.reason for event in of(result.other_events, PacketDropped)]
     refused = decoded(result, "other").refused
     assert len(refused) == reasons.count(DropReason.STALE_ATTEMPT)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_beside_a_stream_nothing_is_told_that_was_not(name):
+    result = result_of(name)
+    report = decoded(result, "mobile")
+    assert paths_of_x(result)[: len(report.moves) + bool(report.sas)] == paths_decoded(
+        report, result.sas[0]
+    )
+    attempts = {event.attempt for event in of(result.mobile_events, Registered)}
+    assert {entry.request.attempt.number for entry in report.registrations} <= attempts
+    assert not answered(report)
+    assert not report.drops

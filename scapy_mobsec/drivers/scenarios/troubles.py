@@ -1,32 +1,27 @@
 """Scenarios with attackers, losses, hasty moves, and terminals that end or forget."""
 
-from scapy_mobsec.drivers.memory import (
-    NO_UDP,
-    Attacker,
-    Direction,
-    Element,
-    Firewall,
-    Loss,
-    Packet,
-)
-from scapy_mobsec.drivers.memory.attacker import only, race, replay_after
+from collections.abc import Callable, Sequence
+from random import Random
+
+from contrib_layers.numbers import NATT_PORT
+from scapy_mobsec.drivers.memory import NO_UDP, Attacker, Direction, Firewall, Loss, Packet
+from scapy_mobsec.drivers.memory.attacker import Tactic, only, race, replay_after
 from scapy_mobsec.drivers.scenarios.actions import deregister, go, lose_counters, stop_attacks
+from scapy_mobsec.drivers.scenarios.building import UDP, on, through
 from scapy_mobsec.drivers.scenarios.scenario import Pings, Scenario
-from scapy_mobsec.drivers.scenarios.translators import datagram_topology
 from scapy_mobsec.drivers.simulation import (
     BEHIND_NAT,
     BEHIND_OTHER_NAT,
     UNTRANSLATED,
     Place,
     Topology,
-    assemble,
     build_topology,
 )
 from scapy_mobsec.packet.path import Endpoint
 
 ATTACKER = Endpoint.of("198.51.100.66", 666)
-ELSEWHERE = Endpoint.of("198.51.100.34", 4500)
-DEAD = Endpoint.of("198.51.100.9", 4500)
+ELSEWHERE = Endpoint.of("198.51.100.34", NATT_PORT)
+DEAD = Endpoint.of("198.51.100.9", NATT_PORT)
 SHORTEST_REQUEST = 1200
 """Octets; nothing else in the scenarios is as long as a padded RREQ."""
 
@@ -38,51 +33,38 @@ def _is_request(packet: Packet, direction: Direction) -> bool:
     return direction is Direction.OUT and packet.length > SHORTEST_REQUEST
 
 
-def _udp_only(seed: int, *elements: Element) -> Topology:
-    places = Place(UNTRANSLATED), Place(ELSEWHERE, elements)
-    return assemble(seed, lambda random: places)
-
-
-def _raced(seed: int) -> Topology:
-    return _udp_only(seed, Attacker(only(race(ATTACKER), _is_request)))
-
-
-def _replayed(seed: int) -> Topology:
-    return _udp_only(seed, Attacker(only(replay_after(0.5, ATTACKER), _is_request)))
-
-
-def _lossy(seed: int) -> Topology:
+def _lossy(random: Random) -> Sequence[Place]:
     loss = Loss(0.3, in_a_row=8)
-    return assemble(seed, lambda random: (Place(UNTRANSLATED, (loss,)), Place(ELSEWHERE, (loss,))))
+    return through(loss), Place(ELSEWHERE, (loss,))
 
 
-def _two_interfaces(seed: int) -> Topology:
-    return assemble(seed, lambda random: (Place(DEAD, (Firewall(NO_UDP),)), Place(UNTRANSLATED)))
-
-
-def _open(seed: int) -> Topology:
-    return datagram_topology(seed, Place(UNTRANSLATED), Place(ELSEWHERE))
+def _attacked(tactic: Tactic) -> Callable[[int], Topology]:
+    """Return what builds a network with an attacker at the second place, after the RREQs there."""
+    only_requests = only(tactic, _is_request)
+    return on(
+        lambda random: (through(), Place(ELSEWHERE, (Attacker(only_requests),))), allow=(UDP,)
+    )
 
 
 SCENARIOS = (
     Scenario(
         "race",
         "An attacker delivers a copy of the RREQ first: Y moves there, and back when paths prove.",
-        _raced,
+        _attacked(race(ATTACKER)),
         ((0.0, go(UNTRANSLATED)), (1.0, go(ELSEWHERE)), (1.2, stop_attacks)),
         shown="other",
     ),
     Scenario(
         "replay",
         "An attacker sends recorded RREQs again, from elsewhere: Y drops them and stays.",
-        _replayed,
+        _attacked(replay_after(0.5, ATTACKER)),
         ((0.0, go(UNTRANSLATED)), (1.0, go(ELSEWHERE))),
         shown="other",
     ),
     Scenario(
         "loss",
         "Three packets of ten are lost: RREQs are sent again until one is answered.",
-        _lossy,
+        on(_lossy, allow=(UDP,)),
         tuple((2.0 * number, go((UNTRANSLATED, ELSEWHERE)[number % 2])) for number in range(4)),
         duration=8.0,
     ),
@@ -98,7 +80,7 @@ SCENARIOS = (
     Scenario(
         "deregister",
         "X ends its registration, and makes a new one later with the same SAs.",
-        _open,
+        on(lambda random: (through(), Place(ELSEWHERE))),
         ((0.0, go(UNTRANSLATED)), (1.5, deregister), (2.0, go(ELSEWHERE))),
         pings=Pings(until=1.0),
     ),
@@ -116,7 +98,7 @@ SCENARIOS = (
     Scenario(
         "twointerfaces",
         "X has two interfaces, and the preferred one is dead: the RREQ on the other is answered.",
-        _two_interfaces,
+        on(lambda random: (Place(DEAD, (Firewall(NO_UDP),)), through()), allow=(UDP,)),
         ((0.0, go(DEAD, UNTRANSLATED)),),
     ),
 )

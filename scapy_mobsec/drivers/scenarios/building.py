@@ -1,0 +1,80 @@
+"""Networks of scenarios: from places to what builds the network from a seed."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from contrib_layers.numbers import NATT_PORT
+from scapy_mobsec.drivers.memory import Dependence, Element, Napt, random_ports
+from scapy_mobsec.drivers.simulation import (
+    BEHIND_NAT,
+    OTHER_TERMINAL,
+    UNTRANSLATED,
+    Place,
+    Places,
+    Topology,
+    assemble,
+)
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.registration.description import EncapsulationItem
+
+NATIVE, UDP, TCP, TLS, HTTP, _ = Encapsulation
+PORTS = {NATIVE: 0, UDP: NATT_PORT, TCP: NATT_PORT, TLS: 443, HTTP: 80}
+"""What Y takes, and where."""
+
+CERTIFICATE = b"certificate of Y"
+
+
+def on(
+    places: Places,
+    *,
+    allow: Sequence[Encapsulation] = (NATIVE, UDP),
+    at_other: Sequence[Endpoint] = (OTHER_TERMINAL,),
+    **mobile: Any,
+) -> Callable[[int], Topology]:
+    """Return what builds a network with these places.
+
+    `allow`: encapsulations that X may use. `at_other`: Y's endpoints, the dialed one first.
+    `mobile`: what X's configuration has otherwise.
+    """
+    others = tuple(endpoint.address for endpoint in at_other[1:])
+
+    def build(seed: int) -> Topology:
+        topology = assemble(
+            seed,
+            places,
+            at_other=at_other,
+            mobile={"allow": items(*allow), "other_addresses": others, **mobile},
+            other={"supported": items(*PORTS), "addresses": others},
+        )
+        topology.other.listen(PORTS[TCP])
+        topology.other.listen(PORTS[TLS], CERTIFICATE)
+        topology.other.listen(PORTS[HTTP])
+        return topology
+
+    return build
+
+
+def items(*encapsulations: Encapsulation) -> tuple[EncapsulationItem, ...]:
+    """Encapsulation items with Y's ports."""
+    return tuple(EncapsulationItem(each.code, port=PORTS[each]) for each in encapsulations)
+
+
+def through(*elements: Element) -> Place:
+    """Make an untranslated place behind these elements."""
+    return Place(UNTRANSLATED, elements)
+
+
+def behind_nat(
+    random: Random,
+    *outer: Element,
+    depends: Dependence = Dependence.ENDPOINT_INDEPENDENT,
+    external: str = "192.0.2.1",
+) -> Place:
+    """Make a place behind a NAT with random ports, and behind what else there is outside of it.
+
+    `depends`: on what its mappings do, and what it lets in. `external`: the NAT's address.
+    """
+    ports = random_ports(random.getrandbits(32))
+    nat = Napt(external, ports, mapping=depends, filtering=depends)
+    return Place(BEHIND_NAT, (nat, *outer), ("192.0.2.1",))

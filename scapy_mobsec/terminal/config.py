@@ -46,9 +46,10 @@ class MobileConfiguration:
     one dialed. `start`: what a move begins with; (): udp if allowed, else all. `stagger`: seconds
     between the first RREQs of different encapsulations, 0 = together. `decider`: who chooses.
     `forced`: keep the traversal even without translation. `keepalive`: seconds between signs of
-    life on a datagram path. `nat64_prefix`: 12 octets (RFC 6052 section 2.2) that Y's IPv4 address
-    goes behind where X has only IPv6. `tls_verify`: SHA-256 that the certificate inside TLS must
-    have; b"": TLS is camouflage, and who intercepts it is only reported.
+    life on a datagram path, fewer if Y says so, 0 = none. `nat64_prefix`: 12 octets (RFC 6052
+    section 2.2) that Y's IPv4 address goes behind where X has only IPv6. `tls_verify`: SHA-256 that
+    the certificate inside TLS must have; b"": TLS is camouflage, and who intercepts it is only
+    reported.
     """
 
     link: LinkParameters

@@ -31,6 +31,7 @@ class Findings:
         self._allowed = allowed(configuration)
         self._supported: tuple[Encapsulation, ...] | None = None
         self._selected: tuple[Encapsulation, ...] | None = None
+        self._keepalives: dict[int, int] = {}
         self._newest = -1
         self._translations: dict[Encapsulation, tuple[Translation, ...]] = {}
         self._passed: dict[Encapsulation, Path] = {}
@@ -53,7 +54,16 @@ class Findings:
         self._newest = sequence
         if reply.supported is not None:
             self._supported = _encapsulations(reply.supported)
+        items = (*(reply.supported or ()), *(reply.selected or ()))
+        self._keepalives.update((item.code, item.keepalive) for item in items)
         self._selected = None if reply.selected is None else _encapsulations(reply.selected)
+
+    def keepalive(self, encapsulation: Encapsulation, interval: float) -> float:
+        """Return the seconds between signs of life, where X itself would take `interval`: the
+        smaller of this and what Y says. 0 is none, and Y cannot change that.
+        """
+        asked = self._keepalives.get(encapsulation.code, 0)
+        return min(interval, asked) if asked else interval
 
     def forget(self, path: Path) -> None:
         """This path does not carry data after all."""

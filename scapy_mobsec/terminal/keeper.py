@@ -119,7 +119,7 @@ class PathKeeper(Requester):
         if self._link.path != path:
             self._link.current = PathState(path)
         self._confirmed, self._observed, self._watch = path, None, None
-        interval = self._configuration.keepalive
+        interval = self._findings.keepalive(path.encapsulation, self._configuration.keepalive)
         self._keepalive = Keepalive(path.encapsulation, now, interval) if interval else None
         self._send_waiting(now)
         self._leave_behind(path, now)

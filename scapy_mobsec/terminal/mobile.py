@@ -7,10 +7,12 @@ The current path, and better ones: `keeper`; RREQs under way, streams, data out:
   that is answered, X registers on native 2 s later.
 - Without RREP for 32 s an attempt has failed, and another one follows with all that is allowed.
 - Code 133 is acted on only for an outstanding RREQ of the current attempt, once per attempt.
+- The addresses that Y tells are used from the next attempt on, where X knows none of that family.
 - X answers every challenge, on the path it came by, whether an RREQ asked for it or not.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from math import inf
 
 from contrib_layers.numbers import LIFETIME_INFINITE, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
@@ -38,7 +40,7 @@ from scapy_mobsec.terminal.exchange import FIRST_INTERVAL, GIVE_UP_AFTER, Exchan
 from scapy_mobsec.terminal.keeper import PathKeeper, is_used
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import PathState
-from scapy_mobsec.terminal.routes import allowed, beginning, path_from, paths, unopened
+from scapy_mobsec.terminal.routes import allowed, beginning, path_from, paths, told, unopened
 from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.translation import Translation, compare, from_items
 
@@ -64,6 +66,8 @@ class MobileTerminal(PathKeeper):
         self._encapsulations: Collection[Encapsulation] = ()
         self._pause_ends: float | None = None
         self._corrected: float | None = None
+        self._offered: tuple[Endpoint, ...] = ()
+        self._not_before = -inf
 
     @property
     def state(self) -> MobileState:
@@ -75,8 +79,8 @@ class MobileTerminal(PathKeeper):
 
         An endpoint that looks like the old one may be in another network: it starts an attempt too.
         """
-        usable = (one for one in local_endpoints if self._leads_to_other(one))
-        self._locals = tuple(dict.fromkeys(usable))
+        self._offered = tuple(dict.fromkeys(local_endpoints))
+        self._locals = self._usable()
         self._machine.fire(MobileEvent.MOVE if self._locals else MobileEvent.LOSE)
         old = self.path
         if not self._locals:
@@ -108,10 +112,14 @@ class MobileTerminal(PathKeeper):
 
     # attempts
 
-    def _leads_to_other(self, local: Endpoint) -> bool:
-        return path_from(self._configuration, local, allowed(self._configuration)[0]) is not None
+    def _usable(self) -> tuple[Endpoint, ...]:
+        """Return the local endpoints from where Y is reached, as far as is known by now."""
+        settings = self._configuration
+        any_one = allowed(settings)[0]
+        return tuple(one for one in self._offered if path_from(settings, one, any_one))
 
     def _next_attempt(self, encapsulations: Collection[Encapsulation]) -> list[Path]:
+        self._locals = self._usable()
         self._requests.next_attempt()
         return self._new_paths(encapsulations)
 
@@ -124,16 +132,24 @@ class MobileTerminal(PathKeeper):
         self._link.current = PathState(first)
         return found
 
-    def _send_requests(self, found: list[Path], now: float) -> None:
+    def _send_requests(self, found: list[Path], now: float, *, wait: float = 0.0) -> None:
         kinds = list(dict.fromkeys(path.encapsulation for path in found))
         for index, path in enumerate(found):
             purpose = Purpose.TRY if _only_tried(path, found) else Purpose.REGISTER
-            at = now + self._configuration.stagger * kinds.index(path.encapsulation)
+            at = now + wait + self._configuration.stagger * kinds.index(path.encapsulation)
             self._begin(purpose, path, now, at=at, index=index, count=len(found))
         self._send_waiting(now)
 
     def _attempt_again(self, encapsulations: Collection[Encapsulation], now: float) -> None:
         self._send_requests(self._next_attempt(encapsulations), now)
+
+    def _ask_elsewhere(self, now: float) -> None:
+        """Y accepts, but uses another path: ask anew, and not at the pace of its answers."""
+        self._machine.fire(MobileEvent.ELSEWHERE)
+        start = max(now, self._not_before)
+        self._not_before = start + FIRST_INTERVAL
+        found = self._next_attempt(self._encapsulations)
+        self._send_requests(found, now, wait=start - now)
 
     def _restart(self, why: Event, now: float) -> None:
         self._machine.fire(MobileEvent.RESTART)
@@ -239,6 +255,7 @@ class MobileTerminal(PathKeeper):
         seen = from_items(
             reply.translations or (), self._describe_sent(exchange.path), reply.observed or ()
         )
+        self._configuration = told(self._configuration, reply.addresses or ())
         own = compare(reply.sent, arrival.observed) if reply.sent else ()
         if exchange.purpose is not Purpose.DEREGISTER:
             self._findings.learn(reply, exchange.path, (*seen, *own), self._sequence)
@@ -309,15 +326,13 @@ class MobileTerminal(PathKeeper):
     def _elsewhere(self, exchange: Exchange, reply: RegistrationReply, now: float) -> None:
         """Y uses another path than the one that this RREQ came by."""
         if exchange.purpose is Purpose.REFRESH:
-            self._machine.fire(MobileEvent.ELSEWHERE)
-            self._attempt_again(self._encapsulations, now)
+            self._ask_elsewhere(now)
         elif self._confirmed:
             return  # one of the parallel RREQs was faster
         elif reply.challenge is not None:  # a copy may have been faster; this path is proven
             self._use(exchange.path, now)
         elif not self._exchanges.of(Purpose.REGISTER):
-            self._machine.fire(MobileEvent.ELSEWHERE)
-            self._attempt_again(self._encapsulations, now)
+            self._ask_elsewhere(now)
 
     def _refused(self, exchange: Exchange, code: int, now: float) -> None:
         self._exchanges.remove(exchange)

@@ -5,6 +5,8 @@ the prefix of a NAT64 (RFC 6052 section 2.2).
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from ipaddress import ip_address
 
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path, address_text
 from scapy_mobsec.registration.description import EncapsulationItem
@@ -73,6 +75,21 @@ def path_from(
     port = item_of(configuration, encapsulation).port or configuration.other_terminal.port
     local_port = local.port if encapsulation is Encapsulation.UDP else 0
     return Path(encapsulation, Endpoint(local.address, local_port), Endpoint(address, port))
+
+
+def told(configuration: MobileConfiguration, addresses: Sequence[bytes]) -> MobileConfiguration:
+    """Return a configuration that also knows the addresses which Y told of itself.
+
+    One for a family in which Y is not reached without it; never one that is no single host's.
+    """
+    for address in addresses:
+        ip = ip_address(address)
+        if ip.is_multicast or ip.is_unspecified or ip.is_loopback:
+            continue
+        if _address(configuration, Endpoint(address)) is None:
+            known = (*configuration.other_addresses, address)
+            configuration = replace(configuration, other_addresses=known)
+    return configuration
 
 
 def unopened(path: Path) -> Path:

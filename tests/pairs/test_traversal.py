@@ -230,9 +230,12 @@ def test_behind_nat64(allow):
     assert NatureCode.PROTOCOL in {each.nature for each in event.reply_translations}
 
 
-def test_from_ipv4_to_ipv6_and_back():
+@pytest.mark.parametrize("told", [False, True], ids=["configured", "told"])
+def test_from_ipv4_to_ipv6_and_back(told):
     address = "2001:db8:ffff::1"
-    play = Play(other_addresses=(ip_address(address).packed,)).move()
+    known = (ip_address(address).packed,)
+    play = Play(other={"addresses": known}) if told else Play(other_addresses=known)
+    play.move()
     play.ping(1)
     six = play.network.core.segment([Delay(ROUND_TRIP / 2)], ["2001:db8::2"])
     others = play.network.core.segment([], [address])

@@ -1,5 +1,7 @@
 """What X knows of an attempt, and what it makes of it."""
 
+from dataclasses import replace
+
 import pytest
 from scripted import HTTP, NATIVE, TCP, TLS, UDP, items
 from terminals import MOBILE_LINK, NEW, OTHER
@@ -114,3 +116,21 @@ def test_back_off():
     assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
     back_off.postpone(now)
     assert back_off.due == now + 600
+
+
+@pytest.mark.parametrize(
+    ("selected", "supported", "seconds"),
+    [(7, 9, 7), (0, 9, 20), (None, 9, 9), (60, 60, 20), (None, 0, 20), (None, None, 20)],
+)
+def test_the_keepalive_is_the_smaller_of_both(selected, supported, seconds):
+    known = findings()
+    lists = (
+        None if each is None else (EncapsulationItem(1, keepalive=each),)
+        for each in (selected, supported)
+    )
+    said = dict(zip(("selected", "supported"), lists, strict=True))
+    known.learn(replace(reply(), **said), PATHS[UDP], (), 5)
+    known.learn(replace(reply(), selected=(EncapsulationItem(1, keepalive=1),)), PATHS[UDP], (), 4)
+    assert known.keepalive(UDP, 20.0) == seconds
+    assert known.keepalive(NATIVE, 20.0) == 20.0
+    assert known.keepalive(UDP, 0) == 0

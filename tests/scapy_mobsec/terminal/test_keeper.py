@@ -8,6 +8,7 @@ from terminals import OLD, PING, PONG, TRANSLATED
 
 from contrib_layers.numbers import FieldCode, NatureCode
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.messages import Report, TranslationItem
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.base import Closed, Established
@@ -348,3 +349,12 @@ def test_a_known_good_stream_that_was_closed_is_opened_again():
     ]
     script.reply(script.last(TCP, USE))
     assert script.mobile.path == script.mobile._confirmed == again
+
+
+def test_y_may_ask_for_more_signs_of_life():
+    script = Script(UDP, keepalive=20)
+    script.move()
+    script.reply(script.last(), selected=(EncapsulationItem(1, keepalive=7),))
+    script.took()
+    script.wait(15)
+    assert script.took() == ["7000 udp 0xFF", "14000 udp 0xFF"]

@@ -270,6 +270,23 @@ def test_a_proven_path_that_y_never_takes_ends_the_attempt():
     assert script.mobile.attempt == 2
 
 
+def test_a_y_that_always_uses_another_path_does_not_set_the_pace():
+    script = Script(UDP, lifetime=2)
+    script.move()
+    script.reply(script.last())
+    script.wait(1)
+    for _ in range(120):  # the refresh, and every RREQ of the attempts that follow
+        script.reply(script.last(), flags=0)
+        script.wait(0.01)
+    assert [str(out) for out in script.outs] == [
+        "0 udp RREQ #1 1/1",
+        "1000 udp RREQ #1 1/1",
+        "1000 udp RREQ #2 1/1",
+        "1500 udp RREQ #3 1/1",
+        "2000 udp RREQ #4 1/1",
+    ]
+
+
 # refusals and corrections
 
 

@@ -10,7 +10,15 @@ from contrib_layers.numbers import EncapsulationCode
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.config import MobileConfiguration
-from scapy_mobsec.terminal.routes import MAX_PATHS, allowed, beginning, host_of, path_from, paths
+from scapy_mobsec.terminal.routes import (
+    MAX_PATHS,
+    allowed,
+    beginning,
+    host_of,
+    path_from,
+    paths,
+    told,
+)
 
 V6 = Endpoint.of("2001:db8::2", 4500)
 OTHER_V6 = ip_address("2001:db8:ffff::1").packed
@@ -52,6 +60,18 @@ def test_families():
     assert str(path_from(behind, V6, UDP).remote) == "[64:ff9b::cb00:7102]:4500"
     only_v6 = MobileConfiguration(MOBILE_LINK, Endpoint(OTHER_V6, 4500), nat64_prefix=PREFIX)
     assert path_from(only_v6, NEW, UDP) is None
+
+
+def test_addresses_that_y_tells():
+    other = ip_address("2001:db8:ffff::9").packed
+    nowhere = [ip_address(each).packed for each in ("::", "::1", "ff02::1")]
+    known = told(configured(UDP), [*nowhere, OTHER_V6, other, NEW.address])
+    assert known.other_addresses == (OTHER_V6,)  # the dialed one is of the other family
+    assert path_from(known, V6, UDP).remote == Endpoint(OTHER_V6, OTHER.port)
+    assert told(known, [other]) is known
+    behind = configured(UDP, nat64_prefix=PREFIX)
+    assert told(behind, [OTHER_V6]) is behind
+    assert told(configured(UDP), []) == configured(UDP)
 
 
 def test_not_more_paths_than_y_admits():

@@ -9,6 +9,7 @@ from scapy_mobsec.drivers.memory import SECOND, chart, draw
 from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, Topology, echo_request
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.packet.path import Path
+from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.events import Event, Moved
 
 Action = Callable[[Topology], object]
@@ -48,7 +49,8 @@ class ScenarioResult:
     `captures`: IP packets by tap, "mobile" (as X sends and receives them) and "other" (as Y does).
     `inner_mobile`, `inner_other`: inner packets that arrived at X, and behind Y. `sas`: for a key
     table. `picture`: the network, with who was where. `shown`: the tap that a person is shown;
-    `ladder`: a line for each packet there. `path`: of X in the end. `pings`: how many X sent.
+    `ladder`: a line for each packet there. `path`: where X is registered in the end, None if it
+    is not. `pings`: how many X sent.
     """
 
     mobile_events: list[tuple[int, Event]]
@@ -83,6 +85,7 @@ def run(scenario: Scenario, seed: int = 1) -> ScenarioResult:
         ping = echo_request(HOME, pings.peer, number)
         network.after(round(number * pings.every * SECOND), partial(mobile.send, ping))
     network.run_for(scenario.duration)
+    registered = mobile.terminal.state in (MobileState.REGISTERED, MobileState.REFRESHING)
     return ScenarioResult(
         mobile_events=mobile.log,
         other_events=topology.other.log,
@@ -93,6 +96,6 @@ def run(scenario: Scenario, seed: int = 1) -> ScenarioResult:
         picture=draw(network),
         shown=scenario.shown,
         ladder=chart(topology.taps[scenario.shown].packets, topology.sas, start),
-        path=mobile.terminal.path,
+        path=mobile.terminal.path if registered else None,
         pings=count,
     )

@@ -143,6 +143,8 @@ def test_the_ladder_shows_what_the_tap_saw(result):
 
 def test_where_x_is_in_the_end(result):
     assert result.path.local == BEHIND_OTHER_NAT
+    too_short = replace(HANDOVER, duration=1.04)  # the RREP is under way
+    assert run(too_short).path is None
 
 
 def test_pings_end_when_told():

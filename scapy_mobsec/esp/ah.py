@@ -197,6 +197,13 @@ class OutboundAh:
         icv = self._icv(header, packet[start:], high)
         return b"".join((packet[:icv_at], icv, packet[icv_at + len(icv) :]))
 
+    def skip(self, count: int) -> bool:
+        """Leave out the next `count` numbers; False, and none is, if the last one would be."""
+        if self._next_sequence + count > self._last_sequence:
+            return False
+        self._next_sequence += count
+        return True
+
     def sealed_length(self, payload_length: int, address_length: int) -> int:
         """Octets of the IP packet that a payload becomes between addresses of so many octets."""
         ip_header = 20 if address_length == 4 else 40

@@ -57,11 +57,15 @@ Ends: TypeAlias = tuple[Endpoint, Endpoint]
 
 
 class Path(NamedTuple):
-    """One encapsulation between one local and one remote endpoint, seen from the local side."""
+    """One encapsulation between one local and one remote endpoint, seen from the local side.
+
+    `ah`: native carries AH instead of ESP.
+    """
 
     encapsulation: Encapsulation
     local: Endpoint
     remote: Endpoint
+    ah: bool = False
 
     @property
     def ends(self) -> Ends:
@@ -69,4 +73,5 @@ class Path(NamedTuple):
         return self.local, self.remote
 
     def __str__(self) -> str:
-        return f"{self.encapsulation.value} {self.local} > {self.remote}"
+        carried = "ah" if self.ah else self.encapsulation.value
+        return f"{carried} {self.local} > {self.remote}"

@@ -3,6 +3,7 @@
 In: carrier of the path -> SPI -> ICV and replay window -> mode and policy -> data or registration.
 A stream has a carrier of its own from `Established` until it is closed. The driver knows only that
 it is TCP or TLS: the path that the terminal goes by is named by what the carrier shows.
+AH (rule 12) comes and goes as whole IP packets; its path is what the ICV covers.
 Data that came so far is delivered from any path, and moves nothing. Whatever is not accepted is
 dropped in one place, with its reason, a counter and an event.
 """
@@ -15,11 +16,13 @@ from typing import ClassVar, Generic, TypeAlias, TypeVar
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import Carried, StreamCarrier, Violation
-from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.esp.spi_table import SpiTable
-from scapy_mobsec.packet.path import Encapsulation, Ends, Path
+from scapy_mobsec.esp.ah import InboundAh, spi_of
+from scapy_mobsec.esp.sa import InboundSa, Opened
+from scapy_mobsec.esp.spi_table import S, SpiTable
+from scapy_mobsec.packet.ip import addresses
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Ends, Path
 from scapy_mobsec.registration.description import Description
-from scapy_mobsec.registration.outer import describe
+from scapy_mobsec.registration.outer import describe, describe_ah
 from scapy_mobsec.terminal.events import Event, PacketDropped
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import DATAGRAM
@@ -34,7 +37,9 @@ L = TypeVar("L", bound=Link)
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """What the driver shall send: a UDP payload from `path.local` to `path.remote`."""
+    """What the driver shall send: a UDP payload from `path.local` to `path.remote`, octets of a
+    stream, an ESP packet (native), or a whole IP packet (native, AH).
+    """
 
     data: bytes
     path: Path
@@ -130,8 +135,10 @@ class Terminal(ABC, Generic[L]):
     def __init__(self, max_sas: int) -> None:
         self.drops: Counter[DropReason] = Counter()
         self.events_lost = 0
-        self._sas = SpiTable(max_sas)
+        self._sas: SpiTable[InboundSa] = SpiTable(max_sas)
+        self._ah_sas: SpiTable[InboundAh] = SpiTable(max_sas)
         self._links: dict[int, L] = {}  # by inbound SPI, as the SAs
+        self._ah_links: dict[int, L] = {}
         self._streams: dict[Ends, Stream] = {}
         self._transmits: deque[Output] = deque()
         self._received: deque[bytes] = deque()
@@ -149,8 +156,8 @@ class Terminal(ABC, Generic[L]):
         return self._snapshot_due
 
     def receive(self, data: Input, path: Path, now: float) -> None:
-        """Take what came on `path` (as seen from here): a datagram's payload, octets of a stream
-        in any cutting, or that a stream is open or closed.
+        """Take what came on `path` (as seen from here): a datagram's payload, an IP packet with
+        AH, octets of a stream in any cutting, or that a stream is open or closed.
         """
         try:
             if isinstance(data, Established):
@@ -161,6 +168,8 @@ class Terminal(ABC, Generic[L]):
                     self._stream_closed(stream.path if stream else path, data.reason, now)
             elif path.encapsulation is Encapsulation.UDP:
                 self._receive_carried(*udp.unwrap(data), path, now)
+            elif path.ah:
+                self._receive_ah(data, now)
             elif path.encapsulation is Encapsulation.NATIVE:
                 self._receive_esp(data, path, now)
             else:
@@ -272,22 +281,38 @@ class Terminal(ABC, Generic[L]):
         link = self._links[spi]
         if link.reservation.received(spi, opened.sequence):
             self._unsave(link)
+        self._receive_opened(link, opened, spi, len(packet), path, now)
+
+    def _receive_ah(self, packet: bytes, now: float) -> None:
+        spi = spi_of(packet)
+        opened = self._ah_sas.get(spi).open(packet)
+        link = self._ah_links[spi]
+        if link.ah_reservation.received(spi, opened.sequence):
+            self._unsave(link)
+        source, destination = addresses(packet)
+        path = Path(Encapsulation.NATIVE, Endpoint(destination), Endpoint(source), ah=True)
+        self._receive_opened(link, opened, spi, len(packet), path, now)
+
+    def _receive_opened(
+        self, link: L, opened: Opened, spi: int, length: int, path: Path, now: float
+    ) -> None:
         inner, octets = link.mode.unwrap(opened)
-        self._authentic(link, inner, opened, len(packet), path, now)
+        self._authentic(link, inner, opened, length, path, now)
         if inner is Inner.SIGNALLING:
-            self._receive_message(
-                link, octets, Arrival(path, self._observe(path, spi), len(packet)), now
-            )
+            observed = self._describe(path, spi, arrived=True)
+            self._receive_message(link, octets, Arrival(path, observed, length), now)
         elif inner is Inner.DATA:
             if len(self._received) >= MAX_RECEIVED:
                 raise Drop(DropReason.QUEUE_FULL, "received packets")
             self._received.append(octets)
 
-    def _observe(self, path: Path, spi: int) -> Description:
-        """Return the headers of a packet that arrived on a path."""
-        return describe(
-            path.encapsulation, path.remote, path.local, spi, self._headers(path, arrived=True)
-        )
+    def _describe(self, path: Path, spi: int, *, arrived: bool) -> Description:
+        """Return the headers of a packet that arrived on a path, or that is written there."""
+        ends = (path.remote, path.local) if arrived else (path.local, path.remote)
+        if path.ah:
+            return describe_ah(*ends, spi)
+        headers = self._headers(path, arrived=arrived)
+        return describe(path.encapsulation, *ends, spi, headers)
 
     def _headers(self, path: Path, *, arrived: bool) -> Description:
         """Return what lies between TCP and ESP of packets on a stream: arrived, or written."""
@@ -300,28 +325,27 @@ class Terminal(ABC, Generic[L]):
 
     def _add_link(self, link: L) -> None:
         """Raises ValueError if an SPI is in use, or there is no room; then nothing changes."""
-        added: list[int] = []
-        for sa in link.inbound:
-            try:
-                self._sas.add(sa)
-            except ValueError:
-                for spi in added:
-                    self._sas.remove(spi)
-                raise
-            added.append(sa.parameters.spi)
-        self._links.update(dict.fromkeys(added, link))
+        esp = _enter(self._sas, link.inbound)
+        try:
+            ah = _enter(self._ah_sas, link.inbound_ah)
+        except ValueError:
+            for spi in esp:
+                self._sas.remove(spi)
+            raise
+        self._links.update(dict.fromkeys(esp, link))
+        self._ah_links.update(dict.fromkeys(ah, link))
 
     def _send_data(self, link: L, packet: bytes) -> None:
         """Seal and send an inner packet on the current path of its link. Raises Drop."""
         if link.path is None:
             raise Drop(DropReason.NO_PATH)
         self._check_writable(link.path)
-        self._send_esp(link, link.seal_data(packet), link.path, data=True)
+        self._send_sealed(link, link.seal_data(packet, link.path), link.path, data=True)
 
     def _send_message(self, link: L, message: bytes, path: Path) -> None:
         """Seal and send a registration message on a path of its link. Raises Drop."""
         self._check_writable(path)
-        self._send_esp(link, link.seal_message(message), path)
+        self._send_sealed(link, link.seal_message(message, path), path)
 
     def _check_writable(self, path: Path) -> None:
         # Before sealing: a packet that is not sent shall not use up a sequence number.
@@ -338,12 +362,12 @@ class Terminal(ABC, Generic[L]):
         return stream is not None and stream.carrier.ready
 
     def _sent(self, link: L, octets: int, path: Path, *, data: bool) -> None:
-        """Count an ESP packet that is sent."""
+        """Count a sealed packet that is sent."""
         if link.current and link.current.path == path:
             link.current.sent(octets, data=data)
 
-    def _send_esp(self, link: L, packet: bytes, path: Path, *, data: bool = False) -> None:
-        if link.reservation.sent(link.outbound.next_sequence):
+    def _send_sealed(self, link: L, packet: bytes, path: Path, *, data: bool = False) -> None:
+        if link.sent(path):
             self._unsave(link)
         self._sent(link, len(packet), path, data=data)
         if path.encapsulation not in DATAGRAM:
@@ -373,3 +397,17 @@ class Terminal(ABC, Generic[L]):
             self._events.popleft()
             self.events_lost += 1
         self._events.append(event)
+
+
+def _enter(table: SpiTable[S], sas: tuple[S, ...]) -> list[int]:
+    """Enter all SAs or, with the ValueError of the table, none; return their SPIs."""
+    added: list[int] = []
+    for sa in sas:
+        try:
+            table.add(sa)
+        except ValueError:
+            for spi in added:
+                table.remove(spi)
+            raise
+        added.append(sa.parameters.spi)
+    return added

@@ -44,11 +44,13 @@ class BoundLink(Link):
 
     def is_newest(self, opened: Opened) -> bool:
         """Tell whether a packet that was just opened has the highest number so far of its SA."""
-        return any(sa.replay.highest == opened.sequence for sa in self.inbound)
+        return any(sa.replay.highest == opened.sequence for sa in self.inbound) or any(
+            sa.replay.highest == opened.sequence for sa in self.inbound_ah
+        )
 
-    def signalling_length(self, length: int) -> int:
-        """Return the octets of the ESP packet for a registration message of so many."""
-        return self.outbound.sealed_length(self.message_overhead + length)
+    def signalling_length(self, length: int, path: Path | None = None) -> int:
+        """Return the octets of the packet for a registration message of so many. Raises Drop."""
+        return self._length(self.message_overhead + length, path)
 
     def reply_flags(self, state: PathState) -> int:
         """Return the flags of an RREP: USE says that its path is the current one."""

@@ -1,8 +1,11 @@
-"""What a terminal is told at its start. Keys are in `SaParameters`, which does not show them."""
+"""What a terminal is told at its start. Keys are in `SaParameters` and `AhParameters`, which do not
+show them.
+"""
 
 from dataclasses import dataclass, field
 
 from contrib_layers.numbers import LIFETIME_INFINITE, NATT_PORT, EncapsulationCode
+from scapy_mobsec.esp.ah import AhParameters
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
@@ -12,26 +15,39 @@ from scapy_mobsec.terminal.signalling import ModeSettings
 
 
 @dataclass(frozen=True, slots=True)
+class AhSas:
+    """The AH SAs of a link. `inbound`: towards this end, `outbound`: the one to send with."""
+
+    inbound: tuple[AhParameters, ...]
+    outbound: AhParameters
+
+
+@dataclass(frozen=True, slots=True)
 class LinkParameters:
     """One link, as one of its ends sees it.
 
     `home_address`: inner address of the mobile terminal, which identifies the link.
     `signalling_address`: inner address of the other terminal; its port 434 takes registrations.
     Both packed, of one family. `inbound`: SAs towards this end, `outbound`: the one to send with.
-    `mode`: how inner packets lie in them, the same at both ends.
+    `mode`: how inner packets lie in them, the same at both ends. `ah`: if there are AH SAs, X
+    registers by them first; a link without ESP has no others.
     """
 
     home_address: bytes
     signalling_address: bytes
     inbound: tuple[SaParameters, ...]
-    outbound: SaParameters
+    outbound: SaParameters | None
     mode: ModeSettings = field(default_factory=Tunnel)
+    ah: AhSas | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError where families differ or a key is missing."""
+        """Raises ValueError where families differ, or a key or every SA is missing."""
         if len(self.home_address) != len(self.signalling_address):
             raise ValueError("home and signalling address are of different families")
-        if not all(sa.verifiable for sa in (*self.inbound, self.outbound)):
+        if self.outbound is None and (self.inbound or self.ah is None):
+            raise ValueError("a link needs an SA to send with")
+        esp = (*self.inbound, self.outbound) if self.outbound else ()
+        if not all(sa.verifiable for sa in esp):
             raise ValueError("a link needs the integrity keys of all its SAs")
 
 
@@ -45,11 +61,11 @@ class MobileConfiguration:
     `allow`: encapsulations with Y's parameters for them, a floor against downgrade; port 0 is the
     one dialed. `start`: what a move begins with; (): udp if allowed, else all. `stagger`: seconds
     between the first RREQs of different encapsulations, 0 = together. `decider`: who chooses.
-    `forced`: keep the traversal even without translation. `keepalive`: seconds between signs of
-    life on a datagram path, fewer if Y says so, 0 = none. `nat64_prefix`: 12 octets (RFC 6052
-    section 2.2) that Y's IPv4 address goes behind where X has only IPv6. `tls_verify`: SHA-256 that
-    the certificate inside TLS must have; b"": TLS is camouflage, and who intercepts it is only
-    reported.
+    `forced`: keep the traversal even without translation, so no AH either. `keepalive`: seconds
+    between signs of life on a datagram path, fewer if Y says so, 0 = none. `nat64_prefix`: 12
+    octets (RFC 6052 section 2.2) that Y's IPv4 address goes behind where X has only IPv6.
+    `tls_verify`: SHA-256 that the certificate inside TLS must have; b"": TLS is camouflage, and who
+    intercepts it is only reported.
     """
 
     link: LinkParameters
@@ -79,6 +95,8 @@ class MobileConfiguration:
             raise ValueError("allow names no encapsulation, or one of them twice")
         if any(each.code not in allowed for each in self.start):
             raise ValueError("start names an encapsulation that is not allowed")
+        if self.forced and self.link.outbound is None:
+            raise ValueError("traversal is forced, but there is no ESP SA")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,18 +35,27 @@ COMMITTED_WITHIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class AhNumbers:
+    """Of the AH SAs of a link what a snapshot has of those of ESP: they count apart."""
+
+    next_sequence: int
+    ceilings: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MobileSnapshot:
     """Where X's counters go on after a restart, above all that were used since.
 
     `attempt`: highest one that may have been used. `identification`: last one that was, None if
     none was. `next_sequence`: of the outbound SA. `ceilings`: inbound SPI -> number at or below
-    which everything is refused.
+    which everything is refused. `ah`: numbers of the AH SAs, None if there are none.
     """
 
     attempt: int
     identification: int | None
     next_sequence: int
     ceilings: tuple[tuple[int, int], ...]
+    ah: AhNumbers | None = None
 
 
 class Reservation:

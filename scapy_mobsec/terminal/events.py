@@ -2,9 +2,10 @@
 
 Of `MobileTerminal`: Moved, Registered, Renewed, ChallengeAnswered, PathChosen, TraversalDropped,
 FellBack, InnerMtuLowered, MappingChanged, KeepaliveLost, StreamLost, CertificateRefused,
-CountersCorrected, RegistrationFailed, Deregistered. Of `OtherTerminal`: RegistrationReceived,
-BindingMoved, BindingEnded, PathValidated, PathRejected, Suspended, Resumed, Rebound, RaceSuspected.
-Of both: NumbersSkipped, PacketDropped. Inner packets do not come as events but by `received()`.
+CountersCorrected, AhTranslated, RegistrationFailed, Deregistered. Of `OtherTerminal`:
+RegistrationReceived, BindingMoved, BindingEnded, PathValidated, PathRejected, Suspended, Resumed,
+Rebound, RaceSuspected. Of both: NumbersSkipped, PacketDropped. Inner packets do not come as events
+but by `received()`.
 """
 
 from dataclasses import dataclass
@@ -168,10 +169,21 @@ class CountersCorrected:
     attempt: int
 
 
+@dataclass(frozen=True, slots=True)
+class AhTranslated:
+    """No RREQ by AH was answered: an address is translated (or AH is filtered, or two packets were
+    lost, which looks the same). X registers by the ESP SA of the link.
+    """
+
+    attempt: int
+    path: Path
+
+
 class FailureReason(Enum):
     """Why an attempt failed; the value is the sentence a person reads."""
 
     NO_REPLY = "no reply"
+    AH_ALONE = "no reply by AH, and there is no ESP SA to register by"
     REFUSED = "refused by the other terminal"
     CERTIFICATE = "no way left but one with another certificate"
 
@@ -330,6 +342,7 @@ Event: TypeAlias = (
     | CertificateRefused
     | NumbersSkipped
     | CountersCorrected
+    | AhTranslated
     | RegistrationFailed
     | Deregistered
     | RegistrationReceived

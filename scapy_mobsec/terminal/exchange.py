@@ -65,6 +65,10 @@ PLANS: Mapping[Purpose, Plan] = {
 }
 
 
+BRIEF = Plan(AttemptFlag(0), (0.5, 1.0))
+"""Of a registration by AH that one by ESP can follow (rule 12): two transmissions."""
+
+
 class IdentificationSource:
     """Gives each RREQ a larger Identification: max(last + 1, NTP time), by serial arithmetic."""
 
@@ -89,8 +93,9 @@ class IdentificationSource:
 class Exchange:
     """One RREQ on one path, waiting for its RREP. `outstanding`: Identification -> when sent.
 
-    `lengths`: Identification -> least octets of the ESP packet, on a datagram path.
-    `index` of `count` RREQs of one attempt. `openings`: of its stream, that failed.
+    `lengths`: Identification -> least octets of the sealed packet, on a datagram path.
+    `index` of `count` RREQs of one attempt. `openings`: of its stream, that failed. `brief`: by the
+    plan of that name.
     """
 
     path: Path
@@ -102,13 +107,14 @@ class Exchange:
     count: int = 1
     transmissions: int = 0
     openings: int = 0
+    brief: bool = False
     outstanding: dict[int, float] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
         """What its purpose asks for."""
-        return PLANS[self.purpose]
+        return BRIEF if self.brief else PLANS[self.purpose]
 
     @property
     def gives_up(self) -> float:

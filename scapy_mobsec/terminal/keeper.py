@@ -11,6 +11,7 @@ ones, changes to them, watches, and goes back (rules 2, 5, 6 and 9 at work).
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection
+from functools import partial
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import Drop
@@ -162,7 +163,7 @@ class PathKeeper(Requester):
         else:
             try:
                 self._check_writable(path)
-                self._send_esp(self._link, self._link.outbound.seal(b"", DUMMY), path)
+                self._send_sealed(self._link, self._link.seal(b"", DUMMY, path), path)
             except Drop as drop:
                 self._dropped(drop, None)
 
@@ -174,7 +175,7 @@ class PathKeeper(Requester):
         """The longest packets may not pass: ask for them."""
         if self._confirmed is None or self._confirmed.encapsulation not in DATAGRAM:
             return
-        if not self._mtu.passes(self._link.sealed_length(self.inner_mtu)):
+        if not self._mtu.passes(self._link.sealed_length(self.inner_mtu, self.path)):
             self._probe_current(Purpose.MEASURE, now)
 
     def _learn_length(self, exchange: Exchange, identification: int, now: float) -> None:
@@ -184,7 +185,7 @@ class PathKeeper(Requester):
         if not self._mtu.answered(exchange.lengths, identification):
             return
         if exchange.purpose in (Purpose.KEEPALIVE, Purpose.MEASURE):
-            self._lower_mtu(self._mtu.lower)
+            self._lower_mtu(partial(self._mtu.lower, ah=exchange.path.ah))
         else:
             self._measure(now)
 
@@ -215,8 +216,8 @@ class PathKeeper(Requester):
     # better paths
 
     def _better(self) -> tuple[Encapsulation, ...]:
-        """Return the encapsulations that may be probed now."""
-        if self._confirmed is None:
+        """Return the encapsulations that may be probed now; nothing is better than AH."""
+        if self._confirmed is None or self._confirmed.ah:
             return ()
         busy = {one.path.encapsulation for one in self._exchanges}
         better = self._findings.better(self._confirmed.encapsulation)
@@ -246,6 +247,8 @@ class PathKeeper(Requester):
         """Change to a better path, if one is known."""
         target, current = self._findings.choice(), self._confirmed
         if target is None or current is None or target.encapsulation is current.encapsulation:
+            return
+        if current.ah:
             return
         if not any(one.path == target for one in self._exchanges.of(Purpose.USE)):
             self._use(target, now)

@@ -1,12 +1,18 @@
-"""A link: the SAs that both terminals share, the mode of its inner packets, its current path."""
+"""A link: the SAs that both terminals share, the mode of its inner packets, its current path.
+
+The path says whether a packet is sealed by ESP or AH. AH must know it, because its ICV covers the
+addresses: what it makes is the whole IP packet, and lengths are those of that.
+"""
 
 from collections.abc import Callable
 
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.esp.ah import InboundAh, OutboundAh
 from scapy_mobsec.esp.sa import InboundSa, OutboundSa
-from scapy_mobsec.packet.ip import build_ip
+from scapy_mobsec.packet.ip import MAX_LENGTH, build_ip
 from scapy_mobsec.packet.path import Path
 from scapy_mobsec.terminal.config import LinkParameters
-from scapy_mobsec.terminal.counters import Reservation
+from scapy_mobsec.terminal.counters import AhNumbers, Reservation
 from scapy_mobsec.terminal.paths import PathState
 from scapy_mobsec.terminal.signalling import Mode
 
@@ -29,8 +35,12 @@ class Link:
         self.home_address = parameters.home_address
         self._signalling_address = parameters.signalling_address
         self.inbound = tuple(InboundSa(sa) for sa in parameters.inbound)
-        self.outbound = OutboundSa(parameters.outbound, random_bytes=random_bytes)
+        esp, ah = parameters.outbound, parameters.ah
+        self.outbound = OutboundSa(esp, random_bytes=random_bytes) if esp else None
+        self.inbound_ah = tuple(InboundAh(sa) for sa in ah.inbound) if ah else ()
+        self.outbound_ah = OutboundAh(ah.outbound) if ah else None
         self.reservation = Reservation(1, ((sa.parameters.spi, 0) for sa in self.inbound))
+        self.ah_reservation = Reservation(1, ((sa.parameters.spi, 0) for sa in self.inbound_ah))
         self.mode: Mode = parameters.mode.make(
             parameters.home_address, parameters.signalling_address, at_mobile=at_mobile
         )
@@ -38,59 +48,128 @@ class Link:
         """Octets that the mode puts around a registration message, of any length."""
         self.current: PathState | None = None
 
-    def resume(self, next_sequence: int, ceilings: tuple[tuple[int, int], ...]) -> None:
+    def resume(
+        self,
+        next_sequence: int,
+        ceilings: tuple[tuple[int, int], ...],
+        ah: AhNumbers | None = None,
+    ) -> None:
         """Go on above the numbers of a snapshot, before anything is sent or received.
 
         Raises ValueError where no number is left, or an inbound SA has no ceiling.
         """
-        found = dict(ceilings)
-        if any(sa.parameters.spi not in found for sa in self.inbound):
-            raise ValueError("no ceiling for an inbound SA")
-        skipped = next_sequence - self.outbound.next_sequence
-        if skipped < 0 or not self.outbound.skip(skipped):
-            raise ValueError(f"no sequence number left at {next_sequence}")
+        found = _ceilings(self.inbound, ceilings)
+        ah = ah or AhNumbers(1, ())
+        found_ah = _ceilings(self.inbound_ah, ah.ceilings)
+        _go_on(self.outbound, next_sequence)
+        _go_on(self.outbound_ah, ah.next_sequence)
         self.inbound = tuple(
             InboundSa(sa.parameters, ceiling=found[sa.parameters.spi]) for sa in self.inbound
         )
-        self.reservation = Reservation(
-            next_sequence, ((sa.parameters.spi, found[sa.parameters.spi]) for sa in self.inbound)
+        self.inbound_ah = tuple(
+            InboundAh(sa.parameters, ceiling=found_ah[sa.parameters.spi]) for sa in self.inbound_ah
         )
+        self.reservation = Reservation(next_sequence, found.items())
+        self.ah_reservation = Reservation(ah.next_sequence, found_ah.items())
 
     @property
-    def outbound_spi(self) -> int:
-        """SPI of the packets that this end sends."""
-        return self.outbound.parameters.spi
+    def ah_numbers(self) -> AhNumbers | None:
+        """What a snapshot keeps of the AH SAs."""
+        if self.outbound_ah is None:
+            return None
+        return AhNumbers(self.ah_reservation.next_sequence, self.ah_reservation.ceilings)
+
+    def sent(self, path: Path) -> bool:
+        """Note that a packet was sealed for a path; True where that needs another snapshot."""
+        reservation = self.ah_reservation if path.ah else self.reservation
+        return reservation.sent(self.sender(path).next_sequence)
+
+    def skip(self, count: int) -> bool:
+        """Leave out the next `count` numbers of each SA; False where none can."""
+        skipped = {sa.skip(count) for sa in (self.outbound, self.outbound_ah) if sa}
+        return True in skipped
 
     @property
     def path(self) -> Path | None:
         """The path that data is sent on."""
         return self.current.path if self.current else None
 
-    def seal_message(self, message: bytes) -> bytes:
-        """Make the ESP packet that carries a registration message. Raises Drop."""
-        return self.outbound.seal(*self.mode.wrap_message(message))
+    def sender(self, path: Path | None = None) -> OutboundSa | OutboundAh:
+        """Return the SA to send with on a path (None: any with ESP). Raises Drop(NO_PATH)."""
+        return self._ah() if path and path.ah else self._esp()
 
-    def seal_data(self, packet: bytes) -> bytes:
-        """Make the ESP packet that carries an inner IP packet. Raises Drop."""
-        return self.outbound.seal(*self.mode.wrap_data(packet))
+    def outbound_spi(self, path: Path | None = None) -> int:
+        """Return the SPI of the packets that this end sends. Raises Drop."""
+        return self.sender(path).parameters.spi
 
-    def data_length(self, packet: bytes) -> int:
-        """Return the octets of the ESP packet for an inner IP packet. Raises Drop."""
-        return self.outbound.sealed_length(len(self.mode.wrap_data(packet)[0]))
+    def seal(self, payload: bytes, next_header: int, path: Path | None = None) -> bytes:
+        """Make an ESP packet, or the IP packet with AH that goes by `path`. Raises Drop."""
+        if not (path and path.ah):
+            return self._esp().seal(payload, next_header)
+        if self._length(len(payload), path) > MAX_LENGTH:
+            raise Drop(DropReason.MESSAGE_TOO_LONG, f"{len(payload)} octets by AH")
+        return self._ah().seal(payload, next_header, path.local.address, path.remote.address)
 
-    def sealed_length(self, packet_length: int) -> int:
-        """Return the octets of the ESP packet for an inner IP packet of so many, from X's side."""
+    def seal_message(self, message: bytes, path: Path | None = None) -> bytes:
+        """Make the packet that carries a registration message. Raises Drop."""
+        return self.seal(*self.mode.wrap_message(message), path)
+
+    def seal_data(self, packet: bytes, path: Path | None = None) -> bytes:
+        """Make the packet that carries an inner IP packet. Raises Drop."""
+        return self.seal(*self.mode.wrap_data(packet), path)
+
+    def data_length(self, packet: bytes, path: Path | None = None) -> int:
+        """Return the octets of the packet for an inner IP packet. Raises Drop."""
+        return self._length(len(self.mode.wrap_data(packet)[0]), path)
+
+    def sealed_length(self, packet_length: int, path: Path | None = None) -> int:
+        """Return the octets of the packet for an inner IP packet of so many, from X's side."""
         smallest = build_ip(self.home_address, self._signalling_address, _ANY_PROTOCOL, b"")
         added = len(self.mode.wrap_data(smallest)[0]) - len(smallest)
-        return self.outbound.sealed_length(max(0, packet_length + added))
+        return self._length(max(0, packet_length + added), path)
 
-    def message_length(self, esp_length: int) -> int:
-        """Return how long a registration message must be for an ESP packet of `esp_length` octets.
+    def message_length(self, length: int, path: Path | None = None) -> int:
+        """Return how long a registration message must be for a packet of `length` octets.
 
         Where the suite's blocks do not allow just that, the packet is the next longer one.
         """
         overhead = self.message_overhead
-        length = max(0, esp_length - self.outbound.sealed_length(overhead))
-        while self.outbound.sealed_length(overhead + length) < esp_length:
-            length += 1
-        return length
+        message = max(0, length - self._length(overhead, path))
+        while self._length(overhead + message, path) < length:
+            message += 1
+        return message
+
+    def _length(self, length: int, path: Path | None) -> int:
+        """Return the octets of the packet that a payload becomes. Raises Drop."""
+        if not (path and path.ah):
+            return self._esp().sealed_length(length)
+        return self._ah().sealed_length(length, len(path.remote.address))
+
+    def _esp(self) -> OutboundSa:
+        if self.outbound is None:
+            raise Drop(DropReason.NO_PATH, "no ESP SA")
+        return self.outbound
+
+    def _ah(self) -> OutboundAh:
+        if self.outbound_ah is None:
+            raise Drop(DropReason.NO_PATH, "no AH SA")
+        return self.outbound_ah
+
+
+def _ceilings(
+    sas: tuple[InboundSa, ...] | tuple[InboundAh, ...], ceilings: tuple[tuple[int, int], ...]
+) -> dict[int, int]:
+    """Return SPI -> ceiling of these SAs. Raises ValueError where there is none."""
+    found = dict(ceilings)
+    spis = [sa.parameters.spi for sa in sas]
+    if any(spi not in found for spi in spis):
+        raise ValueError("no ceiling for an inbound SA")
+    return {spi: found[spi] for spi in spis}
+
+
+def _go_on(sa: OutboundSa | OutboundAh | None, next_sequence: int) -> None:
+    if sa is None:
+        return
+    skipped = next_sequence - sa.next_sequence
+    if skipped < 0 or not sa.skip(skipped):
+        raise ValueError(f"no sequence number left at {next_sequence}")

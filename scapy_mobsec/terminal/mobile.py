@@ -6,6 +6,8 @@ The current path, and better ones: `keeper`; RREQs under way, streams, data out:
 - Parallel RREQs start staggered. Among them native goes as PROBE, unless it is alone; where only
   that is answered, X registers on native 2 s later.
 - Without RREP for 32 s an attempt has failed, and another one follows with all that is allowed.
+- Rule 12: with AH SAs an attempt is by AH first. Two RREQs without reply, and another attempt
+  follows by the ESP SA; without one, it is tried as long as any.
 - Code 133 is acted on only for an outstanding RREQ of the current attempt, once per attempt.
 - The addresses that Y tells are used from the next attempt on, where X knows none of that family.
 - X answers every challenge, on the path it came by, whether an RREQ asked for it or not.
@@ -23,6 +25,7 @@ from scapy_mobsec.terminal.base import Arrival
 from scapy_mobsec.terminal.config import MobileConfiguration
 from scapy_mobsec.terminal.counters import MobileSnapshot
 from scapy_mobsec.terminal.events import (
+    AhTranslated,
     ChallengeAnswered,
     CountersCorrected,
     Deregistered,
@@ -40,7 +43,15 @@ from scapy_mobsec.terminal.exchange import FIRST_INTERVAL, GIVE_UP_AFTER, Exchan
 from scapy_mobsec.terminal.keeper import PathKeeper, is_used
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import PathState
-from scapy_mobsec.terminal.routes import allowed, beginning, path_from, paths, told, unopened
+from scapy_mobsec.terminal.routes import (
+    after_failure,
+    allowed,
+    beginning,
+    path_from,
+    paths,
+    told,
+    unopened,
+)
 from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.translation import Translation, compare, from_items
 
@@ -156,10 +167,18 @@ class MobileTerminal(PathKeeper):
         self._tell(why)
         self._attempt_again(beginning(self._configuration), now)
 
-    def _failed(self, now: float, reason: FailureReason = FailureReason.NO_REPLY) -> None:
+    def _failed(
+        self, exchange: Exchange, now: float, reason: FailureReason = FailureReason.NO_REPLY
+    ) -> None:
         self._machine.fire(MobileEvent.TIMEOUT)
-        self._tell(RegistrationFailed(self.attempt, reason))
-        self._attempt_again(allowed(self._configuration), now)
+        path = exchange.path
+        if exchange.brief:
+            self._tell(AhTranslated(self.attempt, path))
+        else:
+            alone = path.ah and self._link.outbound is None
+            reason = FailureReason.AH_ALONE if alone else reason
+            self._tell(RegistrationFailed(self.attempt, reason))
+        self._attempt_again(after_failure(self._configuration, path), now)
 
     def _leave(self) -> None:
         self._forget()
@@ -191,10 +210,10 @@ class MobileTerminal(PathKeeper):
         elif purpose is Purpose.REFRESH or (
             purpose is Purpose.USE and (path == self.path or not self._confirmed)
         ):
-            self._failed(now)
+            self._failed(exchange, now)
         elif purpose is Purpose.REGISTER and not self._confirmed:
             if not self._exchanges.of(Purpose.REGISTER, Purpose.USE):
-                self._failed(now)
+                self._failed(exchange, now)
         else:
             self._give_up_path(path, now)
             if path.encapsulation is Encapsulation.NATIVE and now >= exchange.gives_up:
@@ -353,7 +372,7 @@ class MobileTerminal(PathKeeper):
         elif set(self._encapsulations) >= set(allowed(self._configuration)):
             self._pause(RegistrationFailed(self.attempt, FailureReason.CERTIFICATE), now)
         else:
-            self._failed(now, FailureReason.CERTIFICATE)
+            self._failed(exchange, now, FailureReason.CERTIFICATE)
 
     def _pause(self, why: RegistrationFailed, now: float) -> None:
         """The attempt failed at once; the next one must not."""

@@ -22,6 +22,7 @@ from scapy_mobsec.encap.stream import server_carrier
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import addresses
 from scapy_mobsec.packet.path import Encapsulation, Ends, Path, address_text
+from scapy_mobsec.registration.description import AhHeader, Description
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
@@ -29,7 +30,7 @@ from scapy_mobsec.registration.messages import (
     missing_required,
     parse_request,
 )
-from scapy_mobsec.registration.outer import carrier_of, describe
+from scapy_mobsec.registration.outer import carrier_of
 from scapy_mobsec.registration.transitions import OtherEvent, OtherState
 from scapy_mobsec.terminal.answering import refusal, select
 from scapy_mobsec.terminal.base import Arrival, Established
@@ -160,8 +161,8 @@ class OtherTerminal(ProvingTerminal):
         if attempt is None or request.sent is None or missing_required(request):
             raise Drop(DropReason.POORLY_FORMED, f"no {missing_required(request)}")
         link.binding.check(request, attempt, proven=link.proven(arrival.path, attempt))
-        carrier = carrier_of(request.sent)
-        if not _arrives_as(carrier, arrival.path.encapsulation):
+        if not _arrives_as(request.sent, arrival.path):
+            carrier = carrier_of(request.sent)
             name = carrier.value if carrier else "unknown"
             raise Drop(DropReason.CARRIER_MISMATCH, f"sent as {name}")
         return attempt
@@ -247,7 +248,6 @@ class OtherTerminal(ProvingTerminal):
             selected = self._select(bool(received.changes), passed, forced)
         challenge = None if state.validated else self._challenged(link, state, now)[0]
         source = self._answer_from(path, attempt)
-        headers = self._headers(path, arrived=False)
         reply = RegistrationReply(
             identification=request.identification,
             code=ReplyCode.ACCEPTED,
@@ -255,9 +255,7 @@ class OtherTerminal(ProvingTerminal):
             home_address=request.home_address,
             home_agent=request.home_agent,
             attempt=Attempt(attempt.number, link.reply_flags(state), attempt.index, attempt.count),
-            sent=describe(
-                path.encapsulation, source.local, path.remote, link.outbound_spi, headers
-            ),
+            sent=self._describe(source, link.outbound_spi(source), arrived=False),
             observed=received.observed,
             translations=received.changes,
             supported=settings.supported,
@@ -328,8 +326,11 @@ class OtherTerminal(ProvingTerminal):
         super()._authentic(link, inner, opened, octets, path, now)
 
 
-def _arrives_as(sent: Encapsulation | None, arrived: Encapsulation) -> bool:
-    """Tell whether what was sent so may arrive so: a reverse proxy may end TLS."""
+def _arrives_as(description: Description, path: Path) -> bool:
+    """Tell whether what was sent so may arrive on `path`: a reverse proxy may end TLS."""
+    if path.ah:
+        return isinstance(description[-1], AhHeader)
+    sent, arrived = carrier_of(description), path.encapsulation
     return sent is arrived or (sent is Encapsulation.TLS and arrived is Encapsulation.TCP)
 
 

@@ -148,7 +148,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         3 times the RREQ that it refuses. Raises Drop.
         """
         message = build_reply(reply)
-        octets = link.signalling_length(len(message))
+        octets = link.signalling_length(len(message), source)
         if state and not state.allows(octets):
             raise Drop(DropReason.NO_CREDIT, f"{state.traffic.received_octets} octets received")
         self._skip_numbers(link, reply, now)
@@ -161,7 +161,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         does not show that: nobody may be there.
         """
         asked = reply.attempt is None or not reply.attempt.flags & _PROBE
-        if asked and link.unanswered.may_skip(now) and link.outbound.skip(SKIPPED_NUMBERS):
+        if asked and link.unanswered.may_skip(now) and link.skip(SKIPPED_NUMBERS):
             self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
     def _challenge_due(self, link: BoundLink, path: Path, now: float) -> None:
@@ -339,8 +339,9 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     def _send_or_queue(self, link: BoundLink, packet: bytes) -> None:
         """Send data on the current path, or let it wait. Raises Drop."""
-        octets = link.data_length(packet)
         current = link.current
+        state = current or link.suspended
+        octets = link.data_length(packet, state.path if state else None)
         if current is None and link.binding.state is not OtherState.SUSPENDED:
             raise Drop(DropReason.NO_PATH)
         if current and not link.waiting and current.allows(octets, reserve=REPLY_RESERVE):
@@ -355,7 +356,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         current = link.current
         while current and link.waiting:
             packet = link.waiting[0]
-            if not current.allows(link.data_length(packet), reserve=REPLY_RESERVE):
+            if not current.allows(link.data_length(packet, current.path), reserve=REPLY_RESERVE):
                 return
             link.waiting.popleft()
             self._attempt_send(partial(self._send_data, link, packet), current.path)

@@ -21,7 +21,6 @@ from scapy_mobsec.encap.stream import client_carrier
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description, TlsHeader
-from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import is_newer_attempt
 from scapy_mobsec.terminal.base import Close, Established, Open, Terminal, Transmit
 from scapy_mobsec.terminal.config import MobileConfiguration
@@ -66,10 +65,11 @@ class Requester(Terminal[Link]):
         """`random_bytes` has the shape and strength of os.urandom. `snapshot`: of an earlier
         terminal with the same SAs, to go on above its counters.
         """
-        super().__init__(max_sas=len(configuration.link.inbound))
+        link = Link(configuration.link, at_mobile=True, random_bytes=random_bytes)
+        super().__init__(max_sas=max(len(link.inbound), len(link.inbound_ah)))
         self._configuration = configuration
         self._random_bytes = random_bytes
-        self._link = Link(configuration.link, at_mobile=True, random_bytes=random_bytes)
+        self._link = link
         last = snapshot.identification if snapshot else None
         self._requests = Requests(configuration, self._link, self._describe_sent, last)
         if snapshot:
@@ -118,11 +118,12 @@ class Requester(Terminal[Link]):
             self._requests.identifications.last,
             reservation.next_sequence,
             reservation.ceilings,
+            self._link.ah_numbers,
         )
 
     def _resume(self, snapshot: MobileSnapshot) -> None:
         self._requests.attempt = snapshot.attempt
-        self._link.resume(snapshot.next_sequence, snapshot.ceilings)
+        self._link.resume(snapshot.next_sequence, snapshot.ceilings, snapshot.ah)
 
     def _reserve_attempts(self) -> None:
         if is_newer_attempt(self.attempt, self._attempts_end):
@@ -187,6 +188,8 @@ class Requester(Terminal[Link]):
         start = now if at is None else at
         lifetime = 0 if purpose is Purpose.DEREGISTER else self._configuration.lifetime
         exchange = Exchange(path, lifetime, start, start, purpose, index, count)
+        # ESP can do what AH cannot, so it need not wait long.
+        exchange.brief = path.ah and purpose is Purpose.REGISTER and self._link.outbound is not None
         self._exchanges.add(exchange)
         if path not in self._counters and len(self._counters) < MAX_COUNTED_PATHS:
             self._counters[path] = PathCounters()
@@ -226,7 +229,7 @@ class Requester(Terminal[Link]):
 
     def _skip_numbers(self, exchange: Exchange, now: float) -> None:
         may_skip = self._skips.may_skip(exchange.transmissions, exchange.started, now)
-        if may_skip and self._link.outbound.skip(SKIPPED_NUMBERS):
+        if may_skip and self._link.skip(SKIPPED_NUMBERS):
             self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
     def _padded_length(self, exchange: Exchange) -> int:
@@ -235,8 +238,8 @@ class Requester(Terminal[Link]):
             return 0
         of_native = encapsulation is Encapsulation.NATIVE and purpose in _BESIDE
         if of_native or (purpose in _MEASURING and exchange.transmissions < 2):
-            return self._link.sealed_length(self.inner_mtu)
-        room = self._mtu.esp_room
+            return self._link.sealed_length(self.inner_mtu, exchange.path)
+        room = self._mtu.outer if exchange.path.ah else self._mtu.esp_room
         return exchange.padded_length if room is None else min(exchange.padded_length, room)
 
     def _say(self, message: bytes, path: Path) -> None:
@@ -246,8 +249,7 @@ class Requester(Terminal[Link]):
             self._dropped(drop, None)
 
     def _describe_sent(self, path: Path) -> Description:
-        spi, headers = self._link.outbound_spi, self._headers(path, arrived=False)
-        return describe(path.encapsulation, path.local, path.remote, spi, headers)
+        return self._describe(path, self._link.outbound_spi(path), arrived=False)
 
     # streams
 

@@ -52,7 +52,9 @@ class Requests:
     def write(
         self, exchange: Exchange, identification: int, report: Report | None, length: int
     ) -> bytes:
-        """Return an RREQ that makes an ESP packet of at least `length` octets."""
+        """Return an RREQ that makes an ESP packet, or by AH an IP packet, of at least `length`
+        octets.
+        """
         path = exchange.path
         flags = exchange.plan.flags
         if self._configuration.forced:
@@ -68,7 +70,7 @@ class Requests:
             supported=self.supported,
             report=report,
         )
-        return build_request(pad_request(request, self._link.message_length(length)))
+        return build_request(pad_request(request, self._link.message_length(length, path)))
 
     def confirm(self, reply: RegistrationReply, path: Path, now: float) -> bytes:
         """Return the CONFIRM that answers the challenge of an RREP, on the path it came by."""

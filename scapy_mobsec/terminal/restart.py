@@ -11,12 +11,13 @@ from scapy_mobsec.packet.path import Path
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.binding import BindingRecord
 from scapy_mobsec.terminal.bound_link import BoundLink
+from scapy_mobsec.terminal.counters import AhNumbers
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 
 
 @dataclass(frozen=True, slots=True)
 class BindingSnapshot:
-    """One link of Y. `next_sequence`, `ceilings`: as in `MobileSnapshot`.
+    """One link of Y. `next_sequence`, `ceilings`, `ah`: as in `MobileSnapshot`.
 
     `path`: the current one, None without any; `validated`: it has proved itself. `lifetime`:
     seconds granted; `expires`: when it is over, None if it never is.
@@ -30,6 +31,7 @@ class BindingSnapshot:
     validated: bool
     lifetime: int
     expires: float | None
+    ah: AhNumbers | None = None
 
 
 def take_snapshot(link: BoundLink) -> BindingSnapshot:
@@ -44,12 +46,13 @@ def take_snapshot(link: BoundLink) -> BindingSnapshot:
         validated=bool(current and current.validated),
         lifetime=link.lifetime,
         expires=link.expires,
+        ah=link.ah_numbers,
     )
 
 
 def restore(link: BoundLink, snapshot: BindingSnapshot) -> None:
     """Let a new link go on from a snapshot. Raises ValueError as `Link.resume` does."""
-    link.resume(snapshot.next_sequence, snapshot.ceilings)
+    link.resume(snapshot.next_sequence, snapshot.ceilings, snapshot.ah)
     link.binding.restore(snapshot.binding)
     link.lifetime, link.expires = snapshot.lifetime, snapshot.expires
     path = snapshot.path

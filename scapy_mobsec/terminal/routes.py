@@ -1,5 +1,6 @@
 """Which paths lead from X's local endpoints to Y: one for each encapsulation and endpoint.
 
+AH goes natively, in an attempt of its own before those by ESP (rule 12).
 IPv4 and IPv6 reach Y's address of their family. From IPv6 alone, Y's IPv4 address is reached behind
 the prefix of a NAT64 (RFC 6052 section 2.2).
 """
@@ -22,12 +23,31 @@ def allowed(configuration: MobileConfiguration) -> tuple[Encapsulation, ...]:
     return tuple(each for each in Encapsulation if each.code in codes)
 
 
+BY_AH: tuple[Encapsulation, ...] = ()
+"""What an attempt by AH has in place of the encapsulations of ESP."""
+
+
+def uses_ah(configuration: MobileConfiguration) -> bool:
+    """Tell whether X registers by AH where it can."""
+    return configuration.link.ah is not None and not configuration.forced
+
+
 def beginning(configuration: MobileConfiguration) -> tuple[Encapsulation, ...]:
-    """Return the encapsulations that an attempt begins with."""
+    """Return the encapsulations that an attempt begins with after a move, or BY_AH."""
+    if uses_ah(configuration):
+        return BY_AH
     if configuration.start:
         return configuration.start
     every = allowed(configuration)
     return (Encapsulation.UDP,) if Encapsulation.UDP in every else every
+
+
+def after_failure(configuration: MobileConfiguration, tried: Path) -> tuple[Encapsulation, ...]:
+    """Return what follows an attempt without reply: all that is allowed, in turn with AH."""
+    has_esp = configuration.link.outbound is not None
+    if uses_ah(configuration) and not (tried.ah and has_esp):
+        return BY_AH
+    return allowed(configuration)
 
 
 def item_of(configuration: MobileConfiguration, encapsulation: Encapsulation) -> EncapsulationItem:
@@ -53,6 +73,10 @@ def paths(
     encapsulations: Collection[Encapsulation],
 ) -> list[Path]:
     """Return the paths to register on, udp first; a stream has local port 0 until it is open."""
+    if not encapsulations:  # BY_AH
+        native = (path_from(configuration, each, Encapsulation.NATIVE) for each in local_endpoints)
+        by_ah = (path._replace(ah=True) for path in native if path)
+        return list(dict.fromkeys(by_ah))[:MAX_PATHS]
     order = [Encapsulation.UDP, *(each for each in Encapsulation if each is not Encapsulation.UDP)]
     found = (
         path_from(configuration, local, each)

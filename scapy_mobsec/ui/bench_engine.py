@@ -116,7 +116,7 @@ class _Mobile:
         self._path_at_other = Path(Encapsulation.UDP, _OTHER, outside)
 
     def _describe(self, path: Path) -> Description:
-        return describe(path.encapsulation, path.local, path.remote, self._link.outbound_spi)
+        return describe(path.encapsulation, path.local, path.remote, self._link.outbound_spi())
 
     def move(self) -> _Datagram:
         """Return the RREQ of a new attempt, from behind a NAT where this X never was."""
@@ -191,7 +191,7 @@ def _prototype(datagrams: Sequence[_Datagram], octets_out: int) -> float:
     """Return how many of the same datagrams the bare prototype handles a second."""
     parameters = _link(0, at_mobile=False)
     inbound = InboundSa(parameters.inbound[0])
-    outbound = OutboundSa(parameters.outbound, random_bytes=os.urandom)
+    outbound = OutboundSa(_link(0, at_mobile=True).inbound[0], random_bytes=os.urandom)
     reply = bytes(octets_out - outbound.sealed_length(2) + 2)
     started = time.process_time()
     for data, _ in datagrams:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from scapy_mobsec.terminal.events import (
+    AhTranslated,
     BindingEnded,
     BindingMoved,
     CertificateRefused,
@@ -72,6 +73,8 @@ def _mobile_text(event: Event) -> str:
             return f"{event.count} sequence numbers skipped"
         case CountersCorrected():
             return f"counters corrected, attempt {event.attempt}"
+        case AhTranslated():
+            return "no reply by AH: translated or filtered, by ESP from now on"
         case RegistrationFailed():
             code = "" if event.code is None else f" ({code_text(event.code)})"
             return f"attempt {event.attempt} failed: {event.reason.value}{code}"

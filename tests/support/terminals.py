@@ -1,9 +1,11 @@
 """Both terminals in one hand, without a network: the test carries each datagram itself."""
 
+from dataclasses import replace
 from random import Random
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, SIGNALLING, echo_request
+from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
 from scapy_mobsec.esp.sa import OutboundSa, SaParameters
 from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import build_ip
@@ -17,6 +19,7 @@ from scapy_mobsec.registration.messages import (
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.terminal.config import (
+    AhSas,
     LinkParameters,
     MobileConfiguration,
     OtherConfiguration,
@@ -42,6 +45,15 @@ CBC_SAS = tuple(
 )
 MOBILE_LINK = LinkParameters(HOME, SIGNALLING, (TO_MOBILE,), TO_OTHER)
 OTHER_LINK = LinkParameters(HOME, SIGNALLING, (TO_OTHER,), TO_MOBILE)
+
+AH_SUITE = AH_SUITES["hmac-sha2-256-128"]
+AH_TO_OTHER = AhParameters(TO_OTHER.spi, AH_SUITE, bytes(range(32)))  # the SPI of an ESP SA, too
+AH_TO_MOBILE = AhParameters(TO_MOBILE.spi, AH_SUITE, bytes(range(32, 64)))
+AH_LINKS = (
+    replace(MOBILE_LINK, ah=AhSas((AH_TO_MOBILE,), AH_TO_OTHER)),
+    replace(OTHER_LINK, ah=AhSas((AH_TO_OTHER,), AH_TO_MOBILE)),
+)
+AH_ONLY_LINKS = tuple(replace(link, inbound=(), outbound=None) for link in AH_LINKS)
 
 PING = echo_request(HOME, INNER_HOST, 1)
 PONG = build_ip(INNER_HOST, HOME, 1, bytes(16))

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from scapy_mobsec.drivers.memory.network import MemoryNetwork, Segment
-from scapy_mobsec.drivers.memory.packet import ESP, TCP, Packet, TooBig
+from scapy_mobsec.drivers.memory.packet import AH, ESP, TCP, Packet, TooBig
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.terminal_stream import TerminalStreams
-from scapy_mobsec.packet.ip import UDP
+from scapy_mobsec.packet.ip import UDP, parse_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal.base import Close, Closed, Input, Open, Output, Terminal, Transmit
 from scapy_mobsec.terminal.events import Event
@@ -110,6 +110,10 @@ class Host(Generic[T]):
         match output:
             case Transmit() if path.encapsulation is Encapsulation.UDP:
                 self._output(Packet(UDP, path.local, path.remote, output.data))
+            case Transmit() if path.ah:
+                ip = parse_ip(output.data)
+                ends = Endpoint(ip.source), Endpoint(ip.destination)
+                self._output(Packet(AH, *ends, ip.payload))
             case Transmit() if path.encapsulation is Encapsulation.NATIVE:
                 local, remote = Endpoint(path.local.address), Endpoint(path.remote.address)
                 self._output(Packet(ESP, local, remote, output.data))
@@ -134,6 +138,9 @@ class Host(Generic[T]):
         elif packet.protocol == ESP:
             path = Path(Encapsulation.NATIVE, packet.destination, packet.source)
             self._deliver(packet.payload, path)
+        elif packet.protocol == AH:
+            path = Path(Encapsulation.NATIVE, packet.destination, packet.source, ah=True)
+            self._deliver(packet.octets(), path)
         elif packet.too_big and packet.too_big.original.protocol != TCP:
             self._notice(packet.too_big)
         elif packet.protocol == TCP or packet.too_big:

@@ -305,3 +305,10 @@ def test_malformed_ipv4_options(sa, drops, options):
     packet[20:20] = bytes.fromhex(options)
     with drops(DropReason.MALFORMED_IP):
         InboundAh(sa).open(bytes(packet))
+
+
+def test_numbers_are_skipped_but_not_beyond_the_last_one():
+    outbound = OutboundAh(make(), last_sequence=100)
+    assert not outbound.skip(100)
+    assert outbound.skip(99)
+    assert outbound.next_sequence == 100

@@ -32,3 +32,10 @@ def test_path():
     path = Path(Encapsulation.UDP, Endpoint.of("10.0.0.2", 4500), Endpoint.of("192.0.2.1", 4500))
     assert str(path) == "udp 10.0.0.2:4500 > 192.0.2.1:4500"
     assert path.ends == (path.local, path.remote)
+
+
+def test_a_path_of_ah_is_another_one():
+    ends = Endpoint.of("10.0.0.2"), Endpoint.of("192.0.2.1")
+    esp, ah = (Path(Encapsulation.NATIVE, *ends, ah=ah) for ah in (False, True))
+    assert esp != ah
+    assert str(ah) == "ah 10.0.0.2 > 192.0.2.1"

@@ -1,14 +1,36 @@
 """The way in and out that both terminals share: named drops, counters, bounded queues."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from terminals import OLD, PING, PONG, TRANSLATED, Pair, drops, events, path_at_other
+from terminals import (
+    AH_LINKS,
+    AH_TO_OTHER,
+    ELSEWHERE,
+    OLD,
+    OTHER,
+    PING,
+    PONG,
+    TRANSLATED,
+    Pair,
+    a_request,
+    drops,
+    events,
+    path_at_other,
+)
 
 from scapy_mobsec.drops import DropReason
-from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.esp.ah import OutboundAh
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
+from scapy_mobsec.registration.messages import build_request
+from scapy_mobsec.registration.outer import describe_ah
 from scapy_mobsec.terminal.base import MAX_EVENTS, MAX_RECEIVED, MAX_TRANSMITS
+from scapy_mobsec.terminal.config import OtherConfiguration
 from scapy_mobsec.terminal.events import PacketDropped
+from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.other import OtherTerminal
 
 
 @pytest.fixture
@@ -107,3 +129,30 @@ def test_no_octets_raise(data):
     pair.other.receive(pair.as_mobile.outbound.seal(data, 4), path_at_other(OLD), pair.now)
     pair.give_message(data)
     assert pair.other.path(pair.as_mobile.home_address) is None
+
+
+def test_ah_comes_in_whole_packets_and_by_its_own_spis(pair):
+    other = OtherTerminal(OtherConfiguration((AH_LINKS[1],)), random_bytes=bytes)
+    path = Path(Encapsulation.NATIVE, Endpoint(OTHER.address), Endpoint(OLD.address), ah=True)
+    ends = OLD.address, OTHER.address
+    sealed = OutboundAh(AH_TO_OTHER)
+    for packet, reason in (
+        (b"", DropReason.MALFORMED_IP),
+        (OutboundAh(replace(AH_TO_OTHER, spi=0x3333)).seal(PING, 4, *ends), DropReason.UNKNOWN_SPI),
+        (pair.as_mobile.seal_data(PING), DropReason.MALFORMED_IP),  # ESP with the same SPI
+    ):
+        other.receive(packet, path, pair.now)
+        assert drops(other) == [reason]
+    other.receive(sealed.seal(PING, 4, *ends), path, pair.now)
+    assert other.received() == [PING]
+    assert events(other) == []
+
+
+def test_the_addresses_of_ah_are_those_that_its_icv_covers(pair):
+    other = OtherTerminal(OtherConfiguration((AH_LINKS[1],)), random_bytes=bytes)
+    link = Link(AH_LINKS[0], at_mobile=True, random_bytes=bytes)
+    path = Path(Encapsulation.NATIVE, Endpoint(OLD.address), Endpoint(OTHER.address), ah=True)
+    said = Path(Encapsulation.NATIVE, Endpoint(OTHER.address), ELSEWHERE, ah=True)
+    request = a_request(sent=describe_ah(path.local, path.remote, AH_TO_OTHER.spi))
+    other.receive(link.seal_message(build_request(request), path), said, pair.now)
+    assert other.path(link.home_address).remote == path.local

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 from scripted import NATIVE, UDP, Script
-from terminals import NEW, PING, PONG, START, TO_OTHER
+from terminals import AH_LINKS, AH_TO_MOBILE, NEW, OLD, PING, PONG, START, TO_OTHER, drops, events
 
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.esp.ah import OutboundAh
 from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.terminal.counters import (
     CEILING_AHEAD,
@@ -14,6 +15,7 @@ from scapy_mobsec.terminal.counters import (
     RESERVED_ATTEMPTS,
     RESERVED_NUMBERS,
     SKIPPED_NUMBERS,
+    AhNumbers,
     Reservation,
     SkipLimit,
     UnansweredReplies,
@@ -149,3 +151,35 @@ def test_a_snapshot_is_due_before_the_first_packet_leaves_and_after_16_attempts(
         assert saved.attempt >= script.mobile.attempt
         script.collect()
     assert [index for index, each in enumerate(due) if each == 0] == [0, 17, 34]
+
+
+def test_ah_has_numbers_of_its_own():
+    script = Script(link=AH_LINKS[0])
+    script.mobile.move([OLD], START)
+    path = script.mobile.path
+    answers = OutboundAh(AH_TO_MOBILE)
+    ends = path.remote.address, path.local.address
+    script.mobile.receive(answers.seal(PONG, 4, *ends), path, START)
+    assert script.mobile.snapshot_due == 0
+    snapshot = script.mobile.snapshot()
+    assert (snapshot.next_sequence, snapshot.ceilings) == (1, ((AH_TO_MOBILE.spi, 0),))
+    assert snapshot.ah == AhNumbers(2 + RESERVED_NUMBERS, ((AH_TO_MOBILE.spi, 1 + CEILING_AHEAD),))
+    again = Script(link=AH_LINKS[0], snapshot=snapshot).mobile
+    assert again._link.outbound_ah.next_sequence == snapshot.ah.next_sequence
+    assert again.snapshot().ah == snapshot.ah
+    again.receive(answers.seal(PONG, 4, *ends), path, START)
+    assert drops(again) == [DropReason.TOO_OLD]
+    beyond = AhNumbers(2**32 + 1, snapshot.ah.ceilings)
+    for ah, message in ((beyond, "sequence number"), (None, "ceiling")):
+        with pytest.raises(ValueError, match=message):
+            Script(link=AH_LINKS[0], snapshot=replace(snapshot, ah=ah))
+
+
+def test_numbers_are_skipped_on_all_sas():
+    mobile = Script(link=AH_LINKS[0]).mobile
+    mobile.move([OLD], START)
+    while not (skipped := [each for each in events(mobile) if isinstance(each, NumbersSkipped)]):
+        mobile.handle_timer(mobile.timer())
+    assert skipped == [NumbersSkipped(SKIPPED_NUMBERS)]
+    link = mobile._link
+    assert min(link.outbound.next_sequence, link.outbound_ah.next_sequence) > SKIPPED_NUMBERS

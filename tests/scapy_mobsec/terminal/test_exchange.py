@@ -131,3 +131,13 @@ def test_the_next_deadline():
     assert found.deadline == 5.0
     found.clear()
     assert found.deadline is None
+
+
+def test_a_brief_one_is_two_transmissions():
+    exchange = Exchange(path_at_mobile(NEW), 60, started=0.0, next_transmission=0.0, brief=True)
+    sent = []
+    while exchange.next_transmission < exchange.gives_up:
+        sent.append(exchange.next_transmission)
+        exchange.transmitted(len(sent), sent[-1], middle)
+    assert sent == [0.0, 0.5]
+    assert exchange.gives_up == 1.5

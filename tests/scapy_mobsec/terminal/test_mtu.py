@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 from scripted import HTTP, NATIVE, PROBE, TCP, UDP, USE, Script
-from terminals import CBC_SAS, MOBILE_LINK
+from terminals import AH_LINKS, AH_ONLY_LINKS, CBC_SAS, MOBILE_LINK
 
 from scapy_mobsec.packet.ip import build_ip
-from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal.events import InnerMtuLowered
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.modes.l2tp import L2tp
@@ -150,3 +150,27 @@ def test_a_measurement_without_answer_changes_nothing():
     script.wait(100)
     assert script.events() == []
     assert script.mobile.inner_mtu == 1380
+
+
+@pytest.mark.parametrize("outer", [1400, 1280])
+def test_the_longest_packet_fits_by_ah_too(outer):
+    link, both = (
+        Link(links[0], at_mobile=True, random_bytes=bytes) for links in (AH_ONLY_LINKS, AH_LINKS)
+    )
+    mtu = PathMtu((UDP,))
+    mtu.too_big(outer)
+    by_ah = Path(NATIVE, Endpoint(bytes(16)), Endpoint(bytes(16)), ah=True)
+    assert link.sealed_length(mtu.inner_mtu(link), by_ah) == outer
+    assert mtu.inner_mtu(both) < mtu.inner_mtu(link)  # ESP, UDP and IPv6 are longer
+    streams = PathMtu((TCP,))
+    streams.too_big(outer)
+    assert streams.inner_mtu(both) == mtu.inner_mtu(link)
+
+
+def test_lengths_of_ah_have_the_ip_header():
+    mtu = PathMtu((TCP,))
+    assert mtu.answered({1: 1300, 2: 1400, 3: 1400}, 1)
+    mtu.lower()
+    assert mtu.outer == OUTER_MTU
+    mtu.lower(ah=True)
+    assert mtu.outer == 1300

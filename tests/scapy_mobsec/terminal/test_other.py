@@ -5,6 +5,8 @@ from random import Random
 
 import pytest
 from terminals import (
+    AH_LINKS,
+    AH_ONLY_LINKS,
     ELSEWHERE,
     HOME,
     NEW,
@@ -36,7 +38,7 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import build_ip
-from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import EspHeader, Ipv4Header
 from scapy_mobsec.registration.extensions import Extension
 from scapy_mobsec.registration.messages import (
@@ -46,7 +48,7 @@ from scapy_mobsec.registration.messages import (
     build_request,
     parse_reply,
 )
-from scapy_mobsec.registration.outer import describe
+from scapy_mobsec.registration.outer import describe, describe_ah
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
@@ -56,6 +58,7 @@ from scapy_mobsec.terminal.events import (
     EndReason,
     RegistrationReceived,
 )
+from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.other import OtherTerminal
 from scapy_mobsec.terminal.proving import Timer
 
@@ -347,3 +350,30 @@ def test_an_infinite_renewal_ends_the_expiry():
     assert expiry(pair) == START + 60
     reply_to(pair, lifetime=65535, **with_attempt(5), **LATER)
     assert expiry(pair) is None
+
+
+@pytest.mark.parametrize("by_ah", [False, True])
+def test_what_was_sent_by_ah_arrives_by_ah_alone(by_ah):
+    link = Link(AH_LINKS[0], at_mobile=True, random_bytes=bytes)
+    other = OtherTerminal(OtherConfiguration((AH_LINKS[1],)), random_bytes=bytes)
+    ends = Endpoint(NEW.address), Endpoint(OTHER.address)
+    path = Path(Encapsulation.NATIVE, *ends, ah=by_ah)
+    of_ah, of_esp = describe_ah(*ends, 0x1111), describe(Encapsulation.NATIVE, *ends, 0x1111)
+    back = path._replace(local=path.remote, remote=path.local)
+    for sent, reasons in (
+        (of_esp if by_ah else of_ah, [DropReason.CARRIER_MISMATCH]),
+        (of_ah if by_ah else of_esp, []),
+    ):
+        request = build_request(a_request(sent=sent))
+        other.receive(link.seal_message(request, path), back, START)
+        assert drops(other) == reasons
+    (reply,) = other.transmits(START)
+    assert reply.path == back
+
+
+def test_a_link_with_an_ah_spi_in_use_leaves_nothing_behind():
+    other = OtherTerminal(OtherConfiguration((AH_ONLY_LINKS[1],)), random_bytes=bytes)
+    link = replace(AH_LINKS[1], home_address=bytes(4))
+    with pytest.raises(ValueError, match="in use"):
+        other.add_link(link)
+    other.add_link(replace(link, ah=None))

@@ -4,14 +4,16 @@ from ipaddress import ip_address
 
 import pytest
 from scripted import HTTP, NATIVE, TCP, TLS, UDP, items
-from terminals import MOBILE_LINK, NEW, OLD, OTHER
+from terminals import AH_LINKS, AH_ONLY_LINKS, MOBILE_LINK, NEW, OLD, OTHER
 
 from contrib_layers.numbers import EncapsulationCode
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.config import MobileConfiguration
 from scapy_mobsec.terminal.routes import (
+    BY_AH,
     MAX_PATHS,
+    after_failure,
     allowed,
     beginning,
     host_of,
@@ -99,6 +101,17 @@ def test_what_an_attempt_begins_with():
 def test_configurations_that_cannot_be(changes):
     with pytest.raises(ValueError, match=r"allow|start|prefix"):
         MobileConfiguration(MOBILE_LINK, OTHER, **changes)
+
+
+def test_ah_comes_first_and_in_turn_with_esp():
+    both, alone = (MobileConfiguration(link[0], OTHER) for link in (AH_LINKS, AH_ONLY_LINKS))
+    native = Path(NATIVE, Endpoint(NEW.address), Endpoint(OTHER.address), ah=True)
+    assert paths(both, [NEW, NEW, V6], BY_AH) == [native]
+    assert beginning(both) == beginning(alone) == after_failure(alone, native) == BY_AH
+    assert after_failure(both, native) == (UDP,)
+    assert after_failure(both, Path(UDP, NEW, OTHER)) == BY_AH
+    forced = MobileConfiguration(AH_LINKS[0], OTHER, forced=True)
+    assert beginning(forced) == after_failure(forced, Path(UDP, NEW, OTHER)) == (UDP,)
 
 
 def test_y_is_named_as_dialed_but_behind_nat64_by_its_own_address():

@@ -9,6 +9,7 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal import events
 from scapy_mobsec.terminal.events import (
+    AhTranslated,
     BindingEnded,
     CertificateRefused,
     ChallengeAnswered,
@@ -50,6 +51,7 @@ def test_no_event_is_without_text():
             RegistrationFailed(1, FailureReason.REFUSED, ReplyCode.INSUFFICIENT_RESOURCES),
             "attempt 1 failed: refused by the other terminal (insufficient resources (130))",
         ),
+        (AhTranslated(1, PATH), "no reply by AH: translated or filtered, by ESP from now on"),
         (Deregistered(1, True), "de-registered"),
         (
             CertificateRefused(1, PATH, b"\x07\xff"),

@@ -6,8 +6,8 @@ from wires import CLIENT, SERVER, Receiver, a_packet
 
 from scapy_mobsec.drivers.memory import EPOCH, Delay, Host, MemoryNetwork, MobileHost, Mtu
 from scapy_mobsec.drivers.memory.links import too_big
-from scapy_mobsec.drivers.memory.packet import ESP, TCP
-from scapy_mobsec.packet.ip import UDP
+from scapy_mobsec.drivers.memory.packet import AH, ESP, TCP
+from scapy_mobsec.packet.ip import UDP, build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal.base import Transmit
 
@@ -48,6 +48,17 @@ def test_datagrams_both_ways(play, encapsulation, protocol, port):
     play.network.core.send(a_packet(*reversed(ends), b"answer", protocol))
     play.network.run_for(1)
     assert play.terminal.came == [(b"answer", Path(encapsulation, *ends), EPOCH + 1.01)]
+
+
+def test_ah_is_handed_over_with_its_ip_header(play):
+    ends = Endpoint(CLIENT.address), Endpoint(SERVER.address)
+    path = Path(Encapsulation.NATIVE, *ends, ah=True)
+    play.say(Transmit(build_ip(CLIENT.address, SERVER.address, AH, b"octets"), path))
+    assert play.server.take() == [a_packet(*ends, b"octets", AH)]
+    play.network.core.send(a_packet(*reversed(ends), b"answer", AH))
+    play.network.run_for(1)
+    whole = build_ip(SERVER.address, CLIENT.address, AH, b"answer")
+    assert play.terminal.came == [(whole, path, EPOCH + 1.01)]
 
 
 def test_other_protocols_are_not_for_a_terminal(play):

@@ -145,6 +145,10 @@ class Associations:
         self._count_failure(spi, outer, failure)
         raise failure
 
+    def is_open(self, spi: int) -> bool:
+        """Whether a key opened an SA with this SPI."""
+        return spi in self._opened
+
     def sa_of(self, spi: int, outer: Outer) -> ObservedSa | None:
         """The SA that a packet with this SPI is counted at when no key opens it."""
         opened = self._opened.get(spi)

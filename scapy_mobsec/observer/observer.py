@@ -1,11 +1,14 @@
 """Passive tracking of mobile IPsec in captures: frames in, a report out.
 
+TCP is put together again, and the packets in it count with the frame that completed them.
+
 Counting rules (see docs/decode.md): esp = verified + unverified + icv_failed + no_key;
 replayed and duplicates are among them. A move or a registration is told only from packets that
 a key opens, and never from a replayed one.
 """
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,7 +25,7 @@ from scapy_mobsec.observer.associations import (
     ObservedSa,
 )
 from scapy_mobsec.observer.links import Evidence, Links, Move
-from scapy_mobsec.observer.outer import ESP_HEADER_LENGTH, Outer, classify
+from scapy_mobsec.observer.outer import ESP_HEADER_LENGTH, Carried, Outer, classify
 from scapy_mobsec.observer.registrations import (
     Message,
     Registration,
@@ -30,9 +33,13 @@ from scapy_mobsec.observer.registrations import (
     Sighting,
     registration_in,
 )
+from scapy_mobsec.observer.streams import InStream, Streams, is_wanted
 from scapy_mobsec.packet.fragments import Reassembler
-from scapy_mobsec.packet.ip import addresses, parse_ip
+from scapy_mobsec.packet.ip import IpPacket, addresses, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
+from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.packet.tcp import TCP, parse_tcp
+from scapy_mobsec.reassembly import Connection, Found, Stamp, TcpStreams
 from scapy_mobsec.registration.messages import RegistrationRequest
 
 ESP_COUNTS = tuple(name for name in COUNTS if name != "packets")
@@ -45,6 +52,11 @@ _COUNTED_AS_MALFORMED = frozenset(
         DropReason.TRUNCATED,
         DropReason.MALFORMED_IP,
         DropReason.MALFORMED_UDP,
+        DropReason.MALFORMED_TCP,
+        DropReason.MALFORMED_HTTP,
+        DropReason.MALFORMED_CAPSULE,
+        DropReason.CAPSULE_TOO_LONG,
+        DropReason.BAD_FRAME_LENGTH,
         DropReason.MALFORMED_IKE,
         DropReason.FRAGMENT_OVERLAP,
         DropReason.ESP_TOO_SHORT,
@@ -68,6 +80,7 @@ class Summary:
     duplicates: int = 0
     ike: int = 0
     keepalives: int = 0
+    tls: int = 0
     malformed: int = 0
     registrations: int = 0
     moves: int = 0
@@ -100,7 +113,7 @@ class _Frame(NamedTuple):
 
     number: int
     time_ns: int
-    digest: int
+    digest: int = 0
 
 
 class Observer:
@@ -115,6 +128,8 @@ class Observer:
         self._registrations = Registrations()
         self._drops: Counter[DropReason] = Counter()
         self._reassembler = Reassembler()
+        self._tcp = TcpStreams()
+        self._streams = Streams(self._marks_esp, self._count)
         self._flows: OrderedDict[frozenset[tuple[bytes, int]], None] = OrderedDict()
         self._recent: OrderedDict[int, int] = OrderedDict()
 
@@ -140,11 +155,13 @@ class Observer:
             self._observe(octets, link_type, frame)
         except Drop as drop:
             cut_short = original_length is not None and original_length > len(octets)
-            reason = drop.reason
-            if cut_short and reason in _COUNTED_AS_MALFORMED:
-                reason = DropReason.CUT_BY_CAPTURE
-            self._drops[reason] += 1
-            summary.malformed += reason in _COUNTED_AS_MALFORMED
+            if cut_short and drop.reason in _COUNTED_AS_MALFORMED:
+                drop = Drop(DropReason.CUT_BY_CAPTURE)
+            self._count(drop)
+
+    def finish(self) -> None:
+        """Read what waits in TCP for octets that were not captured: no more frames come."""
+        self._read_streams(self._tcp.finish())
 
     def report(self) -> Report:
         """Everything seen so far. The lists are the observer's own: read, do not change."""
@@ -154,6 +171,7 @@ class Observer:
         for name in ESP_COUNTS:
             total = sum(getattr(sa, name) for sa in self._sas)
             setattr(summary, name, total + getattr(self._sas.overflow, name))
+        summary.tls = self._streams.tls
         summary.registrations = len(accepted) + self._registrations.not_kept
         summary.moves = len(self._links.moves) + self._links.moves_not_kept
         not_kept = self._registrations.not_kept + self._links.moves_not_kept
@@ -164,7 +182,7 @@ class Observer:
             accepted,
             refused,
             self._links.moves,
-            dict(self._drops),
+            dict(self._drops + self._tcp.drops),
             not_kept,
             self._registrations.replies_without_request,
         )
@@ -179,21 +197,57 @@ class Observer:
             if whole is None:
                 return
             ip = whole
-        carried = classify(ip, self._keys.knows_spi, self._knows_flow)
-        if carried is None:
+        if ip.protocol == TCP:
+            if is_wanted(ip.payload):
+                self._observe_tcp(ip, frame)
             return
+        carried = classify(ip, self._keys.knows_spi, self._knows_flow)
+        if carried is not None:
+            duplicate = carried.content is Content.ESP and self._is_duplicate(frame)
+            self._observe_carried(carried, frame, duplicate)
+
+    def _observe_tcp(self, ip: IpPacket, frame: _Frame) -> None:
+        segment = parse_tcp(ip)
+        stamp = Stamp(frame.number, frame.time_ns)
+        self._read_streams(self._tcp.add(ip.source, ip.destination, segment, stamp))
+
+    def _read_streams(self, found: Iterable[Found]) -> None:
+        ignored: set[Connection] = set()
+        for connection, sender, piece in found:
+            if connection in ignored:
+                continue
+            for one in self._streams.read(connection, sender, piece):
+                self._observe_in_stream(one, connection)
+            while (given_up := self._streams.give_up()) is not None:
+                self._tcp.ignore(given_up)
+                ignored.add(given_up)
+
+    def _observe_in_stream(self, one: InStream, connection: Connection) -> None:
+        (receiver,) = connection.directions.keys() - {one.sender} or {one.sender}
+        outer = Outer(one.encapsulation, *one.sender, *receiver)
+        carried = Carried(one.carried.content, one.carried.message, outer, one.headers)
+        try:
+            self._observe_carried(carried.checked(), _Frame(*one.stamp), duplicate=False)
+        except Drop as drop:
+            self._count(drop)
+
+    def _count(self, drop: Drop) -> None:
+        self._drops[drop.reason] += 1
+        self._summary.malformed += drop.reason in _COUNTED_AS_MALFORMED
+
+    def _observe_carried(self, carried: Carried, frame: _Frame, duplicate: bool) -> None:
         if carried.content is Content.IKE:
             self._summary.ike += 1
         elif carried.content is Content.KEEPALIVE:
             self._summary.keepalives += 1
         else:
-            self._observe_esp(carried.octets, carried.outer, frame)
+            self._observe_esp(carried, frame, duplicate)
 
-    def _observe_esp(self, packet: bytes, outer: Outer, frame: _Frame) -> None:
+    def _observe_esp(self, carried: Carried, frame: _Frame, duplicate: bool) -> None:
+        packet, outer = carried.octets, carried.outer
         if len(packet) < ESP_HEADER_LENGTH:
             raise Drop(DropReason.ESP_TOO_SHORT, f"{len(packet)} octets")
         self._summary.esp += 1
-        duplicate = self._is_duplicate(frame)
         try:
             sa, opened = self._sas.open(packet, outer)
         except Drop:
@@ -205,7 +259,7 @@ class Observer:
         self._learn_flow(outer)
         newest = opened.sequence > sa.seen.highest
         if sa.seen.add(opened.sequence):
-            self._observe_content(sa, opened, outer, frame, newest)
+            self._observe_content(sa, opened, carried, frame, newest)
         elif duplicate:
             sa.duplicates += 1
         else:
@@ -213,8 +267,9 @@ class Observer:
             raise Drop(DropReason.REPLAYED, f"SPI 0x{sa.spi:08x} sequence {opened.sequence}")
 
     def _observe_content(
-        self, sa: ObservedSa, opened: Opened, outer: Outer, frame: _Frame, newest: bool
+        self, sa: ObservedSa, opened: Opened, carried: Carried, frame: _Frame, newest: bool
     ) -> None:
+        outer = carried.outer
         message: Message | None = None
         move: Move | None = None
         inner: tuple[bytes, bytes] | None = None
@@ -234,7 +289,7 @@ class Observer:
                 frame.number,
                 frame.time_ns,
                 sa.spi,
-                outer.description(sa.spi),
+                outer.description(sa.spi, carried.headers),
                 opened.verified,
                 inner[0] if inner else None,
             )
@@ -252,12 +307,15 @@ class Observer:
             recent.popitem(last=False)
         return seen_at is not None and abs(frame.time_ns - seen_at) <= DUPLICATE_WINDOW_NS
 
+    def _marks_esp(self, spi: int) -> bool:
+        return self._keys.knows_spi(spi) or self._sas.is_open(spi)
+
     def _knows_flow(self, outer: Outer) -> bool:
         return bool(self._flows) and outer.pair in self._flows
 
     def _learn_flow(self, outer: Outer) -> None:
         """Remember where authentic ESP was carried, to know unknown SPIs and IKE there."""
-        if outer.pair not in self._flows:
+        if outer.encapsulation is Encapsulation.UDP and outer.pair not in self._flows:
             self._flows[outer.pair] = None
             if len(self._flows) > MAX_FLOWS:
                 self._flows.popitem(last=False)

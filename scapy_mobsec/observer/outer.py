@@ -1,4 +1,4 @@
-"""What the outside of a packet says: encapsulation, endpoints, and ESP, IKE or keepalive within.
+"""What the outside of a datagram says: encapsulation, endpoints, and ESP, IKE or keepalive within.
 
 ESP is recognised as IP protocol 50, in UDP on port 4500 (RFC 3948), and in UDP on any other port
 where a known SPI shows or where ESP was authenticated before between the same two endpoints.
@@ -59,18 +59,28 @@ class Outer(NamedTuple):
             self.source_port,
         )
 
-    def description(self, spi: int) -> Description:
-        """The header descriptors that a terminal would report for this packet."""
+    def description(self, spi: int, headers: Description = ()) -> Description:
+        """The header descriptors that a terminal would report for this packet.
+
+        headers: what lies between TCP and ESP.
+        """
         source, destination = self.source_endpoint, self.destination_endpoint
-        return describe(self.encapsulation, source, destination, spi)
+        return describe(self.encapsulation, source, destination, spi, headers)
 
 
 class Carried(NamedTuple):
-    """The content of one packet and where it was carried."""
+    """The content of one packet and where it was carried. headers: between TCP and ESP."""
 
     content: Content
     octets: bytes
     outer: Outer
+    headers: Description = ()
+
+    def checked(self) -> "Carried":
+        """Return it. Raises Drop(MALFORMED_IKE) for IKE without a whole header."""
+        if self.content is Content.IKE and len(self.octets) < IKE_HEADER_LENGTH:
+            raise Drop(DropReason.MALFORMED_IKE, f"{len(self.octets)} octets are no IKE header")
+        return self
 
 
 def classify(
@@ -97,16 +107,10 @@ def classify(
     if len(udp.payload) >= ESP_HEADER_LENGTH and knows_spi(int.from_bytes(udp.payload[:4], "big")):
         return Carried(Content.ESP, udp.payload, outer)
     if IKE_PORT in ports:
-        return _ike(udp.payload, outer)
+        return Carried(Content.IKE, udp.payload, outer).checked()
     return None
 
 
 def _natt_content(payload: bytes, outer: Outer) -> Carried:
     content, message = unwrap(payload)
-    return _ike(message, outer) if content is Content.IKE else Carried(content, message, outer)
-
-
-def _ike(message: bytes, outer: Outer) -> Carried:
-    if len(message) < IKE_HEADER_LENGTH:
-        raise Drop(DropReason.MALFORMED_IKE, f"{len(message)} octets are no IKE header")
-    return Carried(Content.IKE, message, outer)
+    return Carried(content, message, outer).checked()

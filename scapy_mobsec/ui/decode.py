@@ -19,7 +19,7 @@ from scapy_mobsec.drivers.capture import (
     read_records,
 )
 from scapy_mobsec.drivers.keyfiles import KeyFileError, KeyTable, read_keys, wireshark_key_files
-from scapy_mobsec.observer.observer import Observer, Report
+from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.ui.report_json import report_as_json
 from scapy_mobsec.ui.views import print_report
 
@@ -60,9 +60,9 @@ def run_decode(
         _warn(f"interrupted after {observer.packets} packets")
     except BadInput:
         if observer.packets:
-            _print(observer.report(), as_json=as_json, summary_only=quiet)
+            _print(observer, as_json=as_json, summary_only=quiet)
         raise
-    _print(observer.report(), as_json=as_json, summary_only=quiet)
+    _print(observer, as_json=as_json, summary_only=quiet)
     return EXIT_INTERRUPTED if interrupted else 0
 
 
@@ -134,7 +134,9 @@ def _progress(stream: BinaryIO, name: str, messages: Console) -> Iterator[Callab
         yield lambda: progress.update(task, completed=stream.tell())
 
 
-def _print(report: Report, *, as_json: bool, summary_only: bool) -> None:
+def _print(observer: Observer, *, as_json: bool, summary_only: bool) -> None:
+    observer.finish()
+    report = observer.report()
     if as_json:
         sys.stdout.write(json.dumps(report_as_json(report), indent=2) + "\n")
     else:

@@ -46,7 +46,8 @@ def print_report(report: Report, console: Console, *, summary_only: bool = False
 def summary_line(summary: Summary) -> Text:
     """The counts that are not zero, in one line."""
     esp = _counts(summary, ("verified", "unverified", "icv_failed", "no_key"))
-    rest = ("replayed", "duplicates", "ike", "keepalives", "malformed", "registrations", "moves")
+    among = ("replayed", "duplicates", "ike", "keepalives", "tls", "malformed")
+    rest = (*among, "registrations", "moves")
     line = f"{summary.packets} {_words('packets', summary.packets)}, {summary.esp} ESP"
     if esp:
         line += f" ({esp})"
@@ -63,7 +64,8 @@ def _counts(summary: Summary, names: Iterable[str]) -> str:
 
 
 def _words(name: str, value: int) -> str:
-    words = {"icv_failed": "ICV failed", "ike": "IKE", "no_key": "without key"}.get(name, name)
+    spelled = {"icv_failed": "ICV failed", "ike": "IKE", "tls": "TLS", "no_key": "without key"}
+    words = spelled.get(name, name)
     return words[:-1] if value == 1 and words.endswith("s") else words
 
 

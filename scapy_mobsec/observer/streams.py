@@ -1,0 +1,315 @@
+"""ESP and IKE in TCP: RFC 9329 frames and HTTP Upgrade, told apart by content, as in captures.
+
+Streams to or from the ports of STREAM_PORTS are read. Their first octets tell what they are; TLS
+is counted and not opened, anything else is let go. Where the beginning is not there, or octets are
+missing, the next packet is found by an SPI that is known. What the handshake of HTTP said is not
+known then: such packets have no HTTP header in their description.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from contrib_layers.numbers import NATT_PORT
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.capsule import DATAGRAM, measure_capsule, unwrap_capsule, write_varint
+from scapy_mobsec.encap.carrier import Carried, Cutter, Violation
+from scapy_mobsec.encap.http import HttpClient, HttpServer
+from scapy_mobsec.encap.stream import detect
+from scapy_mobsec.encap.tcp import TcpCarrier, measure_frame
+from scapy_mobsec.esp.spi_table import FIRST_SPI
+from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.reassembly import Connection, End, Piece, Stamp
+from scapy_mobsec.registration.description import Description
+
+STREAM_PORTS = frozenset({NATT_PORT, 443, 80, 8080})
+
+MAX_STREAMS = 1024
+"""Streams that are read at once; each direction holds one packet that is not yet whole at most."""
+MAX_BEGINNING = 4096
+"""Octets by which a stream must have shown what it is."""
+MAX_SEARCHED = 256 << 10
+"""Octets of a direction in which an SPI is looked for."""
+
+_TLS_BEGINNING = re.compile(rb"\x16\x03")
+_TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
+_CONNECT_UDP = re.compile(rb"GET (?:https?://[^/ ]*)?([^ ?#]*)/[^/ ]+/[0-9]+/ HTTP/1\.1")
+_ANSWER = b"HTTP/1."
+_IKE = bytes(4)
+_SHORTEST_UNIT = 16
+"""Octets: no ESP packet fits into less, and no SPI lies deeper in a unit."""
+
+
+def is_wanted(segment: bytes) -> bool:
+    """Whether a TCP segment goes to or comes from a port that is read."""
+    ports = int.from_bytes(segment[:2], "big"), int.from_bytes(segment[2:4], "big")
+    return not STREAM_PORTS.isdisjoint(ports)
+
+
+class Kind(Enum):
+    """What a stream is."""
+
+    TCP = Encapsulation.TCP
+    HTTP = Encapsulation.HTTP
+    TLS = Encapsulation.TLS
+    OTHER = None
+
+
+class InStream(NamedTuple):
+    """What was carried, by whom, and what stands between TCP and ESP."""
+
+    carried: Carried
+    encapsulation: Encapsulation
+    sender: End
+    stamp: Stamp
+    headers: Description
+
+
+class _Units:
+    """Reads frames or capsules from the beginning of one of them on."""
+
+    ready = True
+
+    def __init__(self, kind: Kind) -> None:
+        self._is_http = kind is Kind.HTTP
+        self._cutter = Cutter(measure_capsule if self._is_http else measure_frame)
+
+    def receive(self, data: bytes) -> list[Carried]:
+        """Return what is whole. Raises Violation."""
+        carried: list[Carried] = []
+        try:
+            for unit in self._cutter.cut(data):
+                if payload := unwrap_capsule(unit) if self._is_http else unit[2:]:
+                    carried.append(Carried.of(payload))
+        except Drop as drop:
+            raise Violation(drop, carried) from drop
+        return carried
+
+
+class _Side:
+    """What one end sent. lost: the place in it is not known; searched: octets, in vain so far."""
+
+    def __init__(self) -> None:
+        self.decoder: TcpCarrier | HttpServer | HttpClient | _Units | None = None
+        self.held = b""
+        self.stamp = Stamp(0, 0)
+        self.headers: Description = ()
+        self.lost = False
+        self.searched = 0
+
+    def lose(self) -> None:
+        """Forget the place."""
+        self.decoder, self.held, self.lost, self.searched = None, b"", True, 0
+
+
+class StreamReader:
+    """Reads both directions of one connection. kind: None while it does not show.
+
+    `knows_spi` tells which SPIs mark a packet; `on_drop` gets what could not be taken.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        knows_spi: Callable[[int], bool],
+        on_drop: Callable[[Drop], None],
+    ) -> None:
+        self.kind: Kind | None = None
+        self._sides = {end: _Side() for end in connection.directions}
+        self._client: End | None = None
+        self._base = ""
+        self._knows_spi = knows_spi
+        self._on_drop = on_drop
+
+    def read(self, sender: End, piece: Piece) -> Iterator[InStream]:
+        """Take a piece; yield what is whole with it. To be exhausted."""
+        side = self._sides[sender]
+        if not piece.follows:
+            side.lose()
+        side.held += piece.octets
+        side.stamp = piece.stamp
+        if self.kind is None:
+            self._detect()
+        for end in self._sides:
+            if self.kind in (Kind.TCP, Kind.HTTP) and self._sides[end].held:
+                yield from self._read(end)
+
+    # what it is
+
+    def _detect(self) -> None:
+        for end, side in self._sides.items():
+            if side.held and self.kind is None:
+                self._detect_in(end, side)
+
+    def _detect_in(self, end: End, side: _Side) -> None:
+        """Tell the kind by the first octets of one end, or by the SPIs in them."""
+        first = side.held
+        if (_TLS_RECORD if side.lost else _TLS_BEGINNING).match(first):
+            self.kind = Kind.TLS
+            return
+        try:
+            encapsulation = None if first.startswith(_ANSWER[: len(first)]) else detect(first)
+        except Drop:
+            # Not lost, it may be the responder of a stream whose prefix the capture does not have.
+            if not self._search(side) and not side.lost:
+                self.kind = Kind.OTHER
+            return
+        if encapsulation is Encapsulation.HTTP and b"\r\n" in first:
+            request = _CONNECT_UDP.match(first)
+            if request is None:
+                self.kind = Kind.OTHER
+                return
+            self._base = request[1].decode("latin-1")
+        elif encapsulation is not Encapsulation.TCP:
+            if len(first) > MAX_BEGINNING:
+                self.kind = Kind.OTHER
+            return
+        self.kind = Kind(encapsulation)
+        self._client = end
+        side.lost = False
+
+    # what it carries
+
+    def _read(self, end: End) -> Iterator[InStream]:
+        side = self._sides[end]
+        if side.lost and not self._search(side):
+            return
+        if side.decoder is None:
+            side.decoder = self._decoder(is_client=end == self._client)
+        decoder, octets, side.held = side.decoder, side.held, b""
+        violation: Violation | None = None
+        try:
+            carried = decoder.receive(octets)
+        except Violation as caught:
+            violation, carried = caught, list(caught.carried)
+        if isinstance(decoder, HttpServer):
+            side.headers = decoder.headers
+        elif isinstance(decoder, HttpClient):
+            side.headers = decoder.answer_headers
+        assert self.kind is not None
+        encapsulation = Encapsulation(self.kind.value)
+        for one in carried:
+            yield InStream(one, encapsulation, end, side.stamp, side.headers)
+        if violation is not None:
+            self._end(side, violation, in_handshake=not decoder.ready)
+
+    def _decoder(self, *, is_client: bool) -> TcpCarrier | HttpServer | HttpClient:
+        """Return what the other end of the stream would read it with."""
+        if self.kind is Kind.TCP:
+            return TcpCarrier(originator=not is_client)
+        if is_client:
+            return HttpServer(lambda host, port: True, self._base)
+        client = HttpClient("capture", "/")
+        client.start()
+        return client
+
+    def _end(self, side: _Side, violation: Violation, *, in_handshake: bool) -> None:
+        """Tell of a fault. In a handshake it ends the stream; HTTP for something else is none."""
+        if not (in_handshake and violation.reason is DropReason.HTTP_UNWANTED):
+            self._on_drop(violation)
+        if in_handshake:
+            self.kind = Kind.OTHER
+        else:
+            side.lose()
+
+    # where it goes on
+
+    def _search(self, side: _Side) -> bool:
+        """Find the next packet by its SPI; what is before it is let go."""
+        if side.searched > MAX_SEARCHED:
+            side.held = b""
+            return False
+        kinds = (Kind.HTTP, Kind.TCP) if self.kind is None else (self.kind,)
+        found = find_unit(side.held, kinds, self._knows_spi)
+        if found is None:
+            kept = side.held[-_SHORTEST_UNIT:]
+            side.searched += len(side.held) - len(kept)
+            side.held = kept
+            if side.searched > MAX_SEARCHED and self.kind is None:
+                self.kind = Kind.OTHER
+            return False
+        self.kind, start = found
+        side.held = side.held[start:]
+        side.decoder, side.lost = _Units(self.kind), False
+        return True
+
+
+def find_unit(
+    data: bytes, kinds: tuple[Kind, ...], knows_spi: Callable[[int], bool]
+) -> tuple[Kind, int] | None:
+    """Return where the first frame or capsule that carries a known SPI begins, and which it is.
+
+    If what comes behind it is there too, it must be one that could follow.
+    """
+    for at in range(2, len(data) - 3):
+        spi = int.from_bytes(data[at : at + 4], "big")
+        if spi < FIRST_SPI or not knows_spi(spi):
+            continue
+        for kind in kinds:
+            start = _capsule_before(data, at) if kind is Kind.HTTP else at - 2
+            if start is not None and _is_followed(data, start, kind, knows_spi):
+                return kind, start
+    return None
+
+
+def _capsule_before(data: bytes, at: int) -> int | None:
+    """Return where a DATAGRAM capsule begins whose UDP payload is at `at`."""
+    for size in (4, 2, 1):
+        start = at - size - 2
+        if start < 0 or data[start] != DATAGRAM or data[at - 1]:
+            continue
+        length = int.from_bytes(data[start + 1 : at - 1], "big") & ((1 << (8 * size - 2)) - 1)
+        if write_varint(length) == data[start + 1 : at - 1]:
+            return start
+    return None
+
+
+def _is_followed(data: bytes, start: int, kind: Kind, knows_spi: Callable[[int], bool]) -> bool:
+    measure = measure_capsule if kind is Kind.HTTP else measure_frame
+    try:
+        end = measure(data, start)
+        if end - start < _SHORTEST_UNIT:
+            return False
+        measure(data, min(end, len(data)))
+    except Drop:
+        return False
+    if kind is Kind.HTTP:
+        return end >= len(data) or data[end] == DATAGRAM
+    spi = data[end + 2 : end + 6]
+    return len(spi) < 4 or spi == _IKE or knows_spi(int.from_bytes(spi, "big"))
+
+
+class Streams:
+    """The readers of all connections, the latest MAX_STREAMS. tls: connections that are TLS."""
+
+    def __init__(self, knows_spi: Callable[[int], bool], on_drop: Callable[[Drop], None]) -> None:
+        self.tls = 0
+        self._knows_spi = knows_spi
+        self._on_drop = on_drop
+        self._given_up: list[Connection] = []
+        self._readers: OrderedDict[Connection, StreamReader] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def read(self, connection: Connection, sender: End, piece: Piece) -> Iterator[InStream]:
+        """Yield what a piece completes. To be exhausted; `give_up` after it."""
+        reader = self._readers.get(connection)
+        if reader is None:
+            reader = StreamReader(connection, self._knows_spi, self._on_drop)
+            self._readers[connection] = reader
+        self._readers.move_to_end(connection)
+        yield from reader.read(sender, piece)
+        if reader.kind in (Kind.TLS, Kind.OTHER):
+            self.tls += reader.kind is Kind.TLS
+            del self._readers[connection]
+            self._given_up.append(connection)
+        elif len(self._readers) > MAX_STREAMS:
+            self._on_drop(Drop(DropReason.STREAM_LIMIT, f"more than {MAX_STREAMS}"))
+            self._given_up.append(self._readers.popitem(last=False)[0])
+
+    def give_up(self) -> Connection | None:
+        """Return a connection of which nothing more is wanted, None if there is no such one."""
+        return self._given_up.pop() if self._given_up else None

@@ -1,0 +1,278 @@
+"""ESP in TCP streams of a capture: what they are told by, where the place was lost, bounds."""
+
+import pytest
+from frames import GATEWAY, OLD, TO_GATEWAY, TO_MOBILE, Bench
+from http_samples import OK, UPGRADE
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scapy_mobsec.drivers.memory.packet import ACK, SYN, TCP, Packet, TcpFields
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.encap.capsule import wrap_capsule
+from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
+from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.observer import streams
+from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED, Kind, find_unit, is_wanted
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.registration.description import HttpHeader
+
+SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\n"
+    b"Capsule-Protocol: ?1\r\n\r\n"
+)
+IKE = bytes(range(28))
+
+
+class Stream:
+    """A TCP connection that a bench sees from its SYN on, or later."""
+
+    def __init__(self, bench=None, source=OLD, destination=GATEWAY, begun=True):
+        self.bench = bench or Bench()
+        self.ends = source, destination
+        self.next = [100, 200]
+        if begun:
+            self.put(0, SYN, 99)
+            self.put(1, SYN | ACK, 199)
+
+    def put(self, sender, flags, sequence, octets=b""):
+        ends = self.ends if sender == 0 else self.ends[::-1]
+        packet = Packet(TCP, *ends, octets, TcpFields(flags, sequence, 1)).octets()
+        self.bench.see(packet)
+
+    def up(self, *octets):
+        return self._send(0, octets)
+
+    def down(self, *octets):
+        return self._send(1, octets)
+
+    def miss(self, sender, count):
+        self.next[sender] += count
+        return self
+
+    def _send(self, sender, octets):
+        for part in octets:
+            self.put(sender, ACK, self.next[sender], part)
+            self.next[sender] += len(part)
+        return self
+
+    @property
+    def report(self):
+        self.bench.observer.finish()
+        return self.bench.report
+
+    @property
+    def summary(self):
+        return self.report.summary
+
+    def esp(self, spi=TO_GATEWAY):
+        return self.bench.seal(spi)
+
+    def frame(self, spi=TO_GATEWAY):
+        return wrap_frame(Content.ESP, self.esp(spi))
+
+    def capsule(self, spi=TO_GATEWAY):
+        return wrap_capsule(self.esp(spi))
+
+
+def octet_by_octet(octets):
+    return [octets[at : at + 1] for at in range(len(octets))]
+
+
+@pytest.mark.parametrize("cut", [lambda octets: [octets], octet_by_octet], ids=["whole", "cut"])
+def test_frames_of_both_ends(cut):
+    stream = Stream()
+    stream.up(*cut(STREAM_PREFIX + stream.frame() + stream.frame()))
+    stream.down(*cut(stream.frame(TO_MOBILE)))
+    assert stream.summary.verified == 3
+    assert {sa.outer.encapsulation for sa in stream.report.sas} == {Encapsulation.TCP}
+    assert not stream.report.drops
+
+
+@pytest.mark.parametrize("cut", [lambda octets: [octets], octet_by_octet], ids=["whole", "cut"])
+def test_capsules_of_both_ends(cut):
+    stream = Stream()
+    stream.up(*cut(UPGRADE)).down(*cut(SWITCHING + stream.capsule(TO_MOBILE)))
+    stream.up(*cut(stream.capsule()))
+    assert stream.summary.verified == 2
+    assert {sa.outer.encapsulation for sa in stream.report.sas} == {Encapsulation.HTTP}
+    assert not stream.report.drops
+
+
+def test_another_path_before_the_target():
+    request = UPGRADE.replace(b"/.well-known/masque/udp", b"http://y.example/vpn")
+    stream = Stream().up(request)
+    assert stream.up(stream.capsule()).summary.verified == 1
+
+
+def test_ike_and_keepalives():
+    stream = Stream().up(STREAM_PREFIX, wrap_frame(Content.IKE, IKE))
+    stream.up(wrap_frame(Content.KEEPALIVE), wrap_frame(Content.IKE, b"short"))
+    assert (stream.summary.ike, stream.summary.keepalives) == (1, 1)
+    assert stream.report.drops == {DropReason.MALFORMED_IKE: 1}
+    assert stream.summary.malformed == 1
+
+
+def test_a_replay_in_a_stream_is_one_and_a_repeated_segment_is_none():
+    stream = Stream()
+    frame = stream.frame()
+    stream.up(STREAM_PREFIX, frame)
+    stream.put(0, ACK, stream.next[0] - len(frame), frame)
+    assert (stream.summary.esp, stream.summary.replayed) == (1, 0)
+    stream.up(frame)
+    assert (stream.summary.esp, stream.summary.replayed, stream.summary.duplicates) == (2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "octets", [b"GET / HTTP/1.1\r\nHost: y\r\n\r\n", b"SSH-2.0-x\r\n", bytes(2000), b"POST /p HT"]
+)
+def test_what_is_something_else_is_let_go_without_a_word(octets):
+    stream = Stream().up(octets).down(OK)
+    stream.up(stream.frame(), STREAM_PREFIX, stream.frame())
+    assert (stream.summary.esp, stream.summary.tls) == (0, 0)
+    assert not stream.report.drops
+    assert stream.bench.observer._tcp.octets == 0
+
+
+def test_a_request_without_upgrade_is_something_else():
+    stream = Stream().up(UPGRADE.replace(b"Upgrade: connect-udp\r\n", b""))
+    assert stream.down(OK).report.drops == {}
+
+
+def test_a_refused_upgrade_is_told():
+    stream = Stream().up(UPGRADE).down(OK)
+    assert stream.report.drops == {DropReason.HTTP_REFUSED: 1}
+
+
+@pytest.mark.parametrize(
+    ("begun", "first"), [(True, b"\x16\x03\x01\0\5"), (False, b"\x17\x03\x03\0\5")]
+)
+def test_tls_is_counted_once(begun, first):
+    stream = Stream(begun=begun).up(first + b"hello").down(b"\x16\x03\x03\0\5hello")
+    assert (stream.summary.tls, stream.summary.esp) == (1, 0)
+
+
+def test_other_ports_are_not_read():
+    stream = Stream(destination=Endpoint(GATEWAY.address, 22), source=Endpoint(OLD.address, 999))
+    assert stream.up(STREAM_PREFIX, stream.frame()).summary.esp == 0
+    assert not is_wanted(b"\0\26\4\0")
+    assert is_wanted(b"\0\26\x11\x94")
+    assert not is_wanted(b"")
+
+
+@pytest.mark.parametrize("kind", ["frame", "capsule"])
+def test_in_mid_stream_the_place_is_found_by_the_spi(kind):
+    stream = Stream(begun=False)
+    units = [getattr(stream, kind)() for _ in range(4)]
+    octets = b"".join(units)
+    stream.up(*[octets[at : at + 7] for at in range(20, len(octets), 7)])
+    assert stream.summary.verified == 3
+    assert not stream.report.drops
+
+
+@pytest.mark.parametrize("kind", ["frame", "capsule"])
+def test_after_a_gap_too(kind):
+    stream = Stream()
+    stream.up(STREAM_PREFIX if kind == "frame" else UPGRADE)
+    first, second, third = (getattr(stream, kind)() for _ in range(3))
+    stream.up(first, second[:9]).miss(0, 10).up(second[19:] + third)
+    assert stream.summary.verified == 2
+    assert stream.report.drops == {DropReason.TCP_GAP: 1}
+
+
+def test_where_the_prefix_was_not_captured_the_responder_is_read():
+    stream = Stream().miss(0, 6)
+    stream.down(stream.frame(TO_MOBILE))
+    assert stream.up(stream.frame(), stream.frame()).summary.verified == 3
+
+
+def test_a_bad_frame_is_told_and_the_place_found_again():
+    stream = Stream().up(STREAM_PREFIX)
+    stream.up(stream.frame() + b"\0\1\0\0", stream.frame())
+    assert stream.summary.verified == 2
+    assert stream.report.drops == {DropReason.BAD_FRAME_LENGTH: 1}
+
+
+def test_the_headers_of_http_as_they_arrived():
+    stream = Stream().up(UPGRADE)
+    stream.down(SWITCHING)
+    reader = next(iter(stream.bench.observer._streams._readers.values()))
+    up, down = reader._sides.values()
+    assert up.headers == (HttpHeader("GET", "y.example", "/.well-known/masque/udp/y/4500/"),)
+    assert down.headers == (HttpHeader("", "", "101"),)
+
+
+def known(spi):
+    return spi in (TO_GATEWAY, TO_MOBILE)
+
+
+SPI = TO_GATEWAY.to_bytes(4, "big")
+ESP = SPI + bytes(range(1, 29))
+OTHER = b"\1\2\3\4" + bytes(28)
+BOTH = (Kind.HTTP, Kind.TCP)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (wrap_frame(Content.ESP, ESP), (Kind.TCP, 0)),
+        (b"xyz" + wrap_frame(Content.ESP, ESP) + b"\0", (Kind.TCP, 3)),
+        (wrap_frame(Content.ESP, ESP) + wrap_frame(Content.IKE, IKE), (Kind.TCP, 0)),
+        (wrap_frame(Content.ESP, ESP) + wrap_frame(Content.ESP, OTHER), None),
+        (wrap_frame(Content.ESP, ESP) + b"\0\0", None),
+        (b"xyz" + wrap_capsule(ESP), (Kind.HTTP, 3)),
+        (wrap_capsule(ESP) + wrap_capsule(ESP), (Kind.HTTP, 0)),
+        (wrap_capsule(ESP + bytes(1000)), (Kind.HTTP, 0)),
+        (wrap_capsule(ESP + bytes(20_000)), (Kind.HTTP, 0)),
+        (wrap_frame(Content.ESP, OTHER), None),
+        (b"\0\6" + SPI + bytes(30), None),
+        (SPI + bytes(30), None),
+        (b"", None),
+    ],
+)
+def test_units_are_found(data, found):
+    assert find_unit(data, BOTH, known) == found
+
+
+def test_the_search_ends():
+    stream = Stream(begun=False)
+    for _ in range(MAX_SEARCHED // 1024 + 2):
+        stream.up(bytes(1024))
+    assert len(stream.bench.observer._streams) == 0
+    assert stream.up(stream.frame()).summary.esp == 0
+
+
+def test_a_known_stream_is_not_searched_for_ever():
+    stream = Stream().up(STREAM_PREFIX + b"\0\1")
+    for _ in range(MAX_SEARCHED // 1024 + 2):
+        stream.up(bytes(1024))
+    stream.up(stream.frame()).down(stream.frame(TO_MOBILE))
+    assert stream.summary.esp == 1
+
+
+@pytest.mark.parametrize("first", [b"GET /", b"HTTP/1.1 "])
+def test_what_never_shows_what_it_is_is_let_go(first):
+    stream = Stream().up(first)
+    for _ in range(MAX_BEGINNING // 1000 + 1):
+        stream.up(b"x" * 1000)
+    assert len(stream.bench.observer._streams) == 0
+
+
+def test_streams_are_bounded(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_STREAMS", 5)
+    bench = Bench()
+    for port in range(1000, 1008):
+        stream = Stream(bench, source=Endpoint(OLD.address, port)).up(STREAM_PREFIX)
+    assert len(bench.observer._streams) == 5
+    assert stream.up(stream.frame()).report.drops == {DropReason.STREAM_LIMIT: 3}
+    assert stream.summary.verified == 1
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.binary(max_size=60)), max_size=12))
+def test_nothing_makes_it_fall(parts):
+    stream = Stream()
+    beginnings = [STREAM_PREFIX, UPGRADE, SWITCHING, b"\xff\xff", stream.frame(), stream.capsule()]
+    for back, number, octets in parts:
+        chosen = beginnings[number] if number < len(beginnings) else octets
+        (stream.down if back else stream.up)(chosen)
+        stream.miss(back, number == 40)
+    assert stream.summary.packets > 0

@@ -1,6 +1,5 @@
 """A link as Y has it: with its registration state, its paths, and the data that waits for one."""
 
-from collections import deque
 from collections.abc import Callable
 
 from contrib_layers.numbers import AttemptFlag
@@ -26,7 +25,7 @@ class BoundLink(Link):
         self.binding = Binding()
         self.paths = AdmittedPaths()
         self.rebinding = Rebinding()
-        self.waiting: deque[bytes] = deque()
+        self.waiting: list[bytes] = []  # few at most; an empty deque has 760 octets
         self.suspended: PathState | None = None
         self.retry = FIRST_RETRY
         self.lifetime = 0

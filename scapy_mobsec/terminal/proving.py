@@ -358,7 +358,7 @@ class ProvingTerminal(Terminal[BoundLink]):
             packet = link.waiting[0]
             if not current.allows(link.data_length(packet, current.path), reserve=REPLY_RESERVE):
                 return
-            link.waiting.popleft()
+            del link.waiting[0]
             self._attempt_send(partial(self._send_data, link, packet), current.path)
 
     def _sent(self, link: BoundLink, octets: int, path: Path, *, data: bool) -> None:

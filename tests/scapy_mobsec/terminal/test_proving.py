@@ -573,6 +573,21 @@ def test_a_closed_stream_is_not_challenged(pair):
     assert drops(pair.other) == []
 
 
+def test_a_closed_stream_suspends_although_another_path_is_validated():
+    pair = Pair()
+    accept(pair)
+    stream_request(pair)
+    link = pair.other._homes[HOME]
+    link.state_of(STREAM).validated = True
+    pair.now += 1
+    (probed,) = pair.request(**with_attempt(5, PROBE), **BIG)
+    pair.confirm(probed)
+    assert link.state_of(PATH).validated
+    pair.other.receive(Closed("reset"), STREAM, pair.now)
+    assert pair.other.path(HOME) is None
+    assert pair.other.state(HOME) is OtherState.SUSPENDED
+
+
 def test_nothing_falls_back_to_a_closed_stream():
     pair = Pair()
     accept(pair)

@@ -10,8 +10,6 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.ah import OutboundAh
 from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.terminal.counters import (
-    CEILING_AHEAD,
-    RENEWED_BEFORE,
     RESERVED_ATTEMPTS,
     RESERVED_NUMBERS,
     SKIPPED_NUMBERS,
@@ -71,15 +69,16 @@ def test_replies_without_response():
 
 
 def test_what_is_reserved():
+    """65,536 numbers ahead, renewed 16,384 before the last of them."""
     reservation = Reservation(1, ((7, 0),))
     assert reservation.sent(2)
-    assert reservation.next_sequence == 2 + RESERVED_NUMBERS
-    assert not reservation.sent(2 + RESERVED_NUMBERS - RENEWED_BEFORE)
-    assert reservation.sent(3 + RESERVED_NUMBERS - RENEWED_BEFORE)
+    assert reservation.next_sequence == 65_538
+    assert not reservation.sent(49_154)
+    assert reservation.sent(49_155)
     assert reservation.received(7, 1)
-    assert reservation.ceilings == ((7, 1 + CEILING_AHEAD),)
-    assert not reservation.received(7, 1 + CEILING_AHEAD - RENEWED_BEFORE)
-    assert reservation.received(7, 2 + CEILING_AHEAD - RENEWED_BEFORE)
+    assert reservation.ceilings == ((7, 65_537),)
+    assert not reservation.received(7, 49_153)
+    assert reservation.received(7, 49_154)
     assert reservation.received(7, 2**64 - 1)
     assert reservation.ceilings == ((7, 2**64 - 1),)
 

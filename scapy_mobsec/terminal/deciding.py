@@ -3,7 +3,9 @@
 Three deciders: Y by SELECTED of its RREP with the highest ESP number, X by its own comparison, or
 what was fixed beforehand. Whoever decides, only X's USE executes, and X never takes what it does
 not allow. Traversal is dropped only without translation, seen by Y or by X in the RREP, where
-native is supported by both, and after a native probe was answered and its challenge too.
+native is supported by both, and after a native probe was answered and its challenge too. Y, which
+selects among what has proved itself to it, may see less than X and select native where it is the
+last resort: X does not follow that.
 """
 
 from collections.abc import Collection
@@ -20,6 +22,8 @@ from scapy_mobsec.translation import Translation
 
 FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 600.0
+
+_NATIVE_FIRST = (Encapsulation.NATIVE,)
 
 
 class Findings:
@@ -76,7 +80,10 @@ class Findings:
             return None
         usable = self._usable(self._passed)
         if self._decider is Decider.OTHER:
+            best = usable[:1]
             usable = tuple(each for each in self._selected or () if each in usable)
+            if best != _NATIVE_FIRST:  # Y may not know yet that something else passed
+                usable = tuple(each for each in usable if each is not Encapsulation.NATIVE)
         return self._passed[usable[0]] if usable else None
 
     def better(self, current: Encapsulation) -> tuple[Encapsulation, ...]:

@@ -51,6 +51,11 @@ from scapy_mobsec.terminal.events import (
     RegistrationReceived,
 )
 
+BEHIND_NAT = """
+    25 ms  udp 192.0.2.1:40000 > 203.0.113.2:4500  RREQ #2
+    25 ms  udp 203.0.113.2:4500 > 192.0.2.1:40000  RREP #2 code 0 USE 2 translations CHALLENGE
+    75 ms  udp 192.0.2.1:40000 > 203.0.113.2:4500  RREQ #2 CONFIRM
+"""
 ADDRESS_AND_PORT = [
     (FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS_AND_PORT),
     (FieldCode.SOURCE_PORT, NatureCode.ADDRESS_AND_PORT),
@@ -77,6 +82,7 @@ def test_claim_1a_the_link_has_two_addresses_and_a_way_to_pass_translators():
 def test_claim_1b_the_mobile_terminal_moves_to_a_new_address():
     play = registered()
     play.roam(nat()).wait(0.2)
+    play.passed("other", BEHIND_NAT)
     first, second = play.told(Moved)
     assert (first.new.local, second.old.local, second.new.local) == (
         UNTRANSLATED,
@@ -100,14 +106,7 @@ def test_claim_1c_the_request_describes_the_way_that_it_is_sent():
 def test_claim_1d_the_reply_tells_the_translations_and_the_encapsulations_of_y():
     play = registered()
     play.roam(nat()).wait(0.2)
-    play.passed(
-        "other",
-        """
-        25 ms  udp 192.0.2.1:40000 > 203.0.113.2:4500  RREQ #2
-        25 ms  udp 203.0.113.2:4500 > 192.0.2.1:40000  RREP #2 code 0 USE 2 translations CHALLENGE
-        75 ms  udp 192.0.2.1:40000 > 203.0.113.2:4500  RREQ #2 CONFIRM
-        """,
-    )
+    play.passed("other", BEHIND_NAT)
     (reply,) = play.messages("other", RegistrationReply)
     assert natures(reply.translations) == ADDRESS_AND_PORT
     assert reply.observed == udp_description(OUTSIDE)
@@ -175,6 +174,15 @@ def test_claim_2_addresses_of_the_destination_show_a_translation():
 def test_claim_3_the_description_has_encapsulation_protocols_and_ports(kind, header):
     play = registered(allow=(kind,))
     play.roam(nat()).wait(0.3)
+    at, name = (25, "udp") if kind is UDP else (75, "tcp")  # a handshake before it
+    play.passed(
+        "other",
+        f"""
+        {at} ms  {name} 192.0.2.1:40000 > Y  RREQ #2
+        {at} ms  {name} Y > 192.0.2.1:40000  RREP #2 code 0 USE 2 translations CHALLENGE
+        {at + 50} ms  {name} 192.0.2.1:40000 > Y  RREQ #2 CONFIRM
+        """.replace("Y", "203.0.113.2:4500"),
+    )
     event = told(play.other, RegistrationReceived)[-1]
     port = 4500 if kind is UDP else play.mobile.terminal.path.local.port
     assert [type(each) for each in event.sent] == [Ipv4Header, header, EspHeader]
@@ -229,14 +237,27 @@ def test_claim_4_traversal_in_udp():
     )
 
 
+NO_NAT = """
+     25 ms  udp 198.51.100.3:4500 > 203.0.113.2:4500  RREQ #2
+     25 ms  udp 203.0.113.2:4500 > 198.51.100.3:4500  RREP #2 code 0 USE CHALLENGE
+     75 ms  esp 198.51.100.3 > 203.0.113.2  RREQ #2 PROBE
+     75 ms  esp 203.0.113.2 > 198.51.100.3  RREP #2 code 0 CHALLENGE
+     75 ms  udp 198.51.100.3:4500 > 203.0.113.2:4500  RREQ #2 CONFIRM
+    125 ms  esp 198.51.100.3 > 203.0.113.2  RREQ #2 CONFIRM
+    125 ms  esp 198.51.100.3 > 203.0.113.2  RREQ #2 USE
+    125 ms  esp 203.0.113.2 > 198.51.100.3  RREP #2 code 0 USE
+"""
+
+
 @pytest.mark.parametrize(
-    ("place", "found", "needed"),
-    [([nat], ADDRESS_AND_PORT, UDP), ([], [], NATIVE)],
+    ("place", "expected", "found", "needed"),
+    [([nat], BEHIND_NAT, ADDRESS_AND_PORT, UDP), ([], NO_NAT, [], NATIVE)],
     ids=["NAT", "no NAT"],
 )
-def test_claim_5_y_tells_from_the_request_what_the_traffic_needs(place, found, needed):
+def test_claim_5_y_tells_from_the_request_what_the_traffic_needs(place, expected, found, needed):
     play = registered(start=(UDP, NATIVE))
     play.roam(*(make() for make in place)).wait(0.3)
+    play.passed("other", expected)
     received = told(play.other, RegistrationReceived)[-1]
     assert natures(received.translations) == found
     reply = play.messages("other", RegistrationReply)[-1]
@@ -252,6 +273,7 @@ def test_claim_6_the_reply_tells_about_the_link_from_the_new_address():
     )
     play = registered(allow=(UDP,), other={"supported": supported, "max_lifetime": 900})
     play.roam(nat()).wait(0.2)
+    play.passed("other", BEHIND_NAT)
     (reply,) = play.messages("other", RegistrationReply)
     assert reply.observed == udp_description(OUTSIDE)
     assert reply.supported == supported
@@ -283,16 +305,35 @@ def test_claim_7_the_reply_says_native():
 
 
 def test_claim_7_the_reply_says_nat_traversal():
+    """Native passes this NAT, and is not used all the same."""
     play = registered(start=(UDP, NATIVE))
     play.roam(nat(native=True)).wait(0.3)
-    event = play.told(Registered)[-1]
-    assert codes(event.selected) == [EncapsulationCode.UDP]
+    play.passed(
+        "other",
+        """
+         25 ms  udp 192.0.2.1:40000 > 203.0.113.2:4500  RREQ #2
+         25 ms  udp 203.0.113.2:4500 > 192.0.2.1:40000  RREP #2 code 0 USE 2 translations CHALLENGE
+         75 ms  esp 192.0.2.1 > 203.0.113.2  RREQ #2 PROBE
+         75 ms  esp 203.0.113.2 > 192.0.2.1  RREP #2 code 0 1 translations CHALLENGE
+         75 ms  udp 192.0.2.1:40000 > 203.0.113.2:4500  RREQ #2 CONFIRM
+        125 ms  esp 192.0.2.1 > 203.0.113.2  RREQ #2 CONFIRM
+        """,
+    )
+    assert codes(play.told(Registered)[-1].selected) == [EncapsulationCode.UDP]
     assert play.encapsulation is UDP
 
 
 def test_claim_7_the_reply_says_another_encapsulation():
     play = registered(allow=(UDP, TCP), start=(UDP, TCP))
-    play.roam(Firewall(NO_UDP), nat()).wait(0.5)
+    play.roam(Firewall(NO_UDP), nat()).wait(0.3)
+    play.passed(
+        "other",
+        """
+        125 ms  tcp 192.0.2.1:40000 > 203.0.113.2:4500  RREQ #2
+        125 ms  tcp 203.0.113.2:4500 > 192.0.2.1:40000  RREP #2 code 0 USE 2 translations CHALLENGE
+        175 ms  tcp 192.0.2.1:40000 > 203.0.113.2:4500  RREQ #2 CONFIRM
+        """,
+    )
     event = play.told(Registered)[-1]
     assert codes(event.selected) == [EncapsulationCode.TCP]
     assert play.encapsulation is TCP
@@ -303,6 +344,7 @@ def test_claim_8_x_decides_by_comparing_request_and_reply():
     other = {"decider": Decider.FIXED}
     play = registered(decider=Decider.MOBILE, other=other)
     play.roam(nat()).wait(0.5)
+    play.passed("other", BEHIND_NAT)
     event = play.told(Registered)[-1]
     assert event.selected == ()
     assert event.sent == udp_description(INSIDE)

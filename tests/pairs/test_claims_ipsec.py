@@ -126,6 +126,16 @@ def test_claim_12_the_link_is_an_ipsec_sa_that_stays():
     play = registered()
     before = play.taps["mobile"].packets[:]
     play.roam(nat()).ping_once().wait(0.2)
+    play.passed(
+        "mobile",
+        """
+         0 ms  udp 10.0.0.2:4500 > 203.0.113.2:4500  RREQ #2
+         0 ms  udp 10.0.0.2:4500 > 203.0.113.2:4500  ping 1
+        50 ms  udp 203.0.113.2:4500 > 10.0.0.2:4500  RREP #2 code 0 USE 2 translations CHALLENGE
+        50 ms  udp 203.0.113.2:4500 > 10.0.0.2:4500  pong 1
+        50 ms  udp 10.0.0.2:4500 > 203.0.113.2:4500  RREQ #2 CONFIRM
+        """,
+    )
     numbers = [
         int.from_bytes(packet.payload[4:8], "big")
         for _, packet in before + play.taps["mobile"].packets

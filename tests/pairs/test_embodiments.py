@@ -182,6 +182,14 @@ def test_y_tells_of_an_http_proxy():
     proxy = Interceptor([4500], rewriting=Rewriting(via="proxy"), address="192.0.2.8")
     play = registered(items=(HTTP_ITEM,))
     play.move(play.place_behind(proxy, outside="192.0.2.8"), ELSEWHERE).wait(0.5)
+    play.passed(
+        "other",
+        """
+        125 ms  tcp 192.0.2.8:49152 > 203.0.113.2:4500  RREQ #2
+        125 ms  tcp 203.0.113.2:4500 > 192.0.2.8:49152  RREP #2 code 0 USE 3 translations CHALLENGE
+        175 ms  tcp 192.0.2.8:49152 > 203.0.113.2:4500  RREQ #2 CONFIRM
+        """,
+    )
     assert {nature for _, nature in natures(play.told(Registered)[-1].translations)} == {
         NatureCode.PROXIED
     }

@@ -74,6 +74,15 @@ def test_a_translation_of_either_view_keeps_traversal():
     assert known.better(UDP) == ()
 
 
+def test_native_is_not_selected_by_a_y_that_knows_of_nothing_else():
+    known = findings()
+    known.learn(reply(UDP), PATHS[UDP], FOUND, 1)
+    known.learn(reply(NATIVE), PATHS[NATIVE], FOUND, 2)
+    assert known.choice() is None  # UDP may stay
+    known.forget(PATHS[UDP])
+    assert known.choice() == PATHS[NATIVE]
+
+
 def test_what_a_proxy_translates_says_nothing_of_datagrams():
     known = findings(decider=Decider.MOBILE)
     known.learn(reply(), PATHS[HTTP], FOUND, 1)

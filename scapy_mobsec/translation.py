@@ -227,11 +227,6 @@ def _is_proxied(sent: Description, natures: _Natures, added: tuple[HeaderDescrip
     return any(isinstance(header, HttpHeader) and header.intermediaries for header in added)
 
 
-def to_items(translations: Iterable[Translation]) -> tuple[TranslationItem, ...]:
-    """Return the items of TRANSLATIONS that say the same."""
-    return tuple(TranslationItem(each.index, each.field, each.nature) for each in translations)
-
-
 def from_items(
     items: Iterable[TranslationItem], sent: Description, observed: Description
 ) -> tuple[Translation, ...]:

@@ -27,7 +27,6 @@ from scapy_mobsec.translation import (
     describe,
     describe_all,
     from_items,
-    to_items,
 )
 
 
@@ -271,8 +270,9 @@ CASES = {
 def test_compare(sent, observed, expected):
     translations = compare(sent, observed)
     assert [(each.index, each.field, each.nature) for each in translations] == expected
-    assert changes(sent, observed) == to_items(translations)
-    assert from_items(to_items(translations), sent, observed) == translations
+    items = changes(sent, observed)
+    assert [(each.index, each.field, each.nature) for each in items] == expected
+    assert from_items(items, sent, observed) == translations
 
 
 HEADERS = [PLAIN, ip(NAT, Y), ip("::1", "::2"), UDP, UdpHeader(1, 4500), TCP, TLS, OTHER_TLS]

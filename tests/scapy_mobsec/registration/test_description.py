@@ -12,6 +12,7 @@ from scapy_mobsec.registration.description import (
     MAX_DESCRIPTORS,
     MAX_INTERMEDIARIES,
     MAX_ITEMS,
+    MAX_REMEMBERED,
     AhHeader,
     EncapsulationItem,
     EspHeader,
@@ -217,3 +218,12 @@ def test_any_octets_are_items_or_a_drop(verdict, value):
         assert drop.detail
     else:
         assert build_items(items) == value
+
+
+def test_what_is_remembered_is_bounded_and_told_apart():
+    descriptions = [(EspHeader(spi),) for spi in range(2 * MAX_REMEMBERED)]
+    for _ in range(2):
+        for description in descriptions:
+            assert parse_description(build_description(description)) == description
+    assert parse_description.cache_info().currsize == MAX_REMEMBERED
+    assert parse_items.cache_info().maxsize == MAX_REMEMBERED

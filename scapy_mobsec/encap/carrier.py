@@ -6,30 +6,52 @@ first violation is its end: the stream is to be closed, after `take_output()` wa
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from scapy_mobsec.drops import Drop
+from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
-from scapy_mobsec.packet.path import Encapsulation, Path
+from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.registration.description import Description
+
+MAX_HELD = 131_072
+"""Octets of frames that wait in a channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """An ESP packet, an IKE message (without its marker) or a keepalive (no octets).
-
-    `path`: the path that it came by, if that is not the one of its stream (http-post).
-    """
+    """An ESP packet, an IKE message (without its marker) or a keepalive (no octets)."""
 
     content: udp.Content
     message: bytes
-    path: Path | None = None
 
     @classmethod
-    def of(cls, payload: bytes, path: Path | None = None) -> "Carried":
+    def of(cls, payload: bytes) -> "Carried":
         """Make one from what UDP would carry. Raises Drop(TRUNCATED)."""
         content, message = udp.unwrap(payload)
-        return cls(content, message, path)
+        return cls(content, message)
+
+
+@dataclass(slots=True)
+class Channel:
+    """What the two connections of http-post share. `id`: b"" while it is not known.
+
+    `held`: frames that wait until they can be written.
+    """
+
+    id: bytes = b""
+    held: bytearray = field(default_factory=bytearray)
+
+    def hold(self, frame: bytes) -> None:
+        """Let a frame wait. Raises Drop(QUEUE_FULL)."""
+        if len(self.held) + len(frame) > MAX_HELD:
+            raise Drop(DropReason.QUEUE_FULL, "frames of a channel")
+        self.held += frame
+
+    def take(self) -> bytes:
+        """Return all that waits; nothing does afterwards."""
+        held = bytes(self.held)
+        self.held.clear()
+        return held
 
 
 class Violation(Drop):
@@ -45,12 +67,16 @@ class StreamCarrier(ABC):
 
     encapsulation: None while the first octets do not show it yet.
     ready: ESP may be written now.
+    channel: that it belongs to, with another connection (http-post).
+    waits: the peer waits for `release`.
     headers: what the carrier adds to the description of an RREQ: as written (client), as seen
     (server). answer_headers: the same of an RREP: as seen (client), as written (server).
     """
 
     encapsulation: Encapsulation | None = None
     ready: bool = False
+    channel: Channel | None = None
+    waits: bool = False
     headers: Description = ()
     answer_headers: Description = ()
 
@@ -74,10 +100,18 @@ class StreamCarrier(ABC):
 
     @abstractmethod
     def wrap(self, content: udp.Content, message: bytes = b"") -> bytes:
-        """Return the octets to write for a message. Raises Drop(MESSAGE_TOO_LONG)."""
+        """Return the octets to write for a message, b"" if it is held. Raises Drop."""
 
     def take_output(self) -> bytes:
         """Return what the carrier itself must write after `receive`, also after a Violation."""
+        return b""
+
+    def settle(self) -> bytes:
+        """Return the octets to write now that what was carried is handled, or more is held."""
+        return b""
+
+    def release(self) -> bytes:
+        """Return what the peer has waited for long enough."""
         return b""
 
     @abstractmethod

@@ -83,6 +83,14 @@ class HttpConnection:
         """What came behind the message that was received last."""
         return self._h11.trailing_data[0]
 
+    def next_cycle(self) -> bool:
+        """Go on with the next request and answer; False if the connection must close."""
+        try:
+            self._h11.start_next_cycle()
+        except h11.LocalProtocolError:
+            return False
+        return True
+
     def refuse(self, status: int, fields: Fields | None = None) -> bytes:
         """Return a server's refusal, which ends the connection; b"" if it already answers."""
         if self._h11.our_state not in (h11.IDLE, h11.SEND_RESPONSE):

@@ -9,15 +9,20 @@ from collections.abc import Callable
 from contrib_layers.numbers import NATT_PORT
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
-from scapy_mobsec.encap.carrier import Carried, StreamCarrier, Violation
+from scapy_mobsec.encap.carrier import Carried, Channel, StreamCarrier, Violation
 from scapy_mobsec.encap.http import BASE, HttpClient, HttpServer, target_path
 from scapy_mobsec.encap.http_message import authority_of
+from scapy_mobsec.encap.http_post import POST_PATH, Channels, HttpPostClient, HttpPostServer
 from scapy_mobsec.encap.tcp import STREAM_PREFIX, TcpCarrier
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, address_text
 
 __all__ = ["Carried", "StreamCarrier", "Violation", "client_carrier", "detect", "server_carrier"]
 
-_BEGINNINGS = {STREAM_PREFIX: Encapsulation.TCP, b"GET ": Encapsulation.HTTP}
+_BEGINNINGS = {
+    STREAM_PREFIX: Encapsulation.TCP,
+    b"GET ": Encapsulation.HTTP,
+    b"POST ": Encapsulation.HTTP_POST,
+}
 
 
 def client_carrier(
@@ -28,17 +33,22 @@ def client_carrier(
     path: str = "",
     tls: bool = False,
     target_port: int = NATT_PORT,
+    channel: Channel | None = None,
 ) -> StreamCarrier:
     """Return the originator's carrier of a stream to `remote`, as dialed.
 
     `host` and `path` as in an encapsulation item: the name for Host ("": the address), the path
-    before the target ("": the well-known one). Raises Drop(UNKNOWN_CARRIER, MALFORMED_HTTP).
+    before the target ("": the well-known one). `channel`: that a second connection is for.
+    Raises Drop(UNKNOWN_CARRIER, MALFORMED_HTTP).
     """
     if encapsulation in (Encapsulation.TCP, Encapsulation.TLS):
         return TcpCarrier(originator=True)
     if encapsulation is Encapsulation.HTTP:
         target = target_path(host or address_text(remote.address), target_port, path or BASE)
         return HttpClient(authority_of(host, remote, tls=tls), target)
+    if encapsulation is Encapsulation.HTTP_POST:
+        authority = authority_of(host, remote, tls=tls)
+        return HttpPostClient(authority, path or POST_PATH, channel)
     raise Drop(DropReason.UNKNOWN_CARRIER, encapsulation.value)
 
 
@@ -46,19 +56,24 @@ def server_carrier(
     encapsulation: Encapsulation | None = None,
     *,
     is_own: Callable[[str, int], bool],
+    channels: Channels | None = None,
     path: str = "",
 ) -> StreamCarrier:
     """Return the responder's carrier; without encapsulation it shows with the first octets.
 
-    `is_own(host, port)` tells whether an HTTP target is this terminal itself. Inside TLS, tcp is
-    tls. Raises Drop(UNKNOWN_CARRIER).
+    `is_own(host, port)` tells whether an HTTP target is this terminal itself; without `channels`
+    there is no http-post. Inside TLS, tcp is tls. Raises Drop(UNKNOWN_CARRIER).
     """
     if encapsulation is None:
-        return _Detecting(lambda found: server_carrier(found, is_own=is_own, path=path))
+        return _Detecting(
+            lambda found: server_carrier(found, is_own=is_own, channels=channels, path=path)
+        )
     if encapsulation in (Encapsulation.TCP, Encapsulation.TLS):
         return TcpCarrier(originator=False)
     if encapsulation is Encapsulation.HTTP:
         return HttpServer(is_own, path or BASE)
+    if encapsulation is Encapsulation.HTTP_POST and channels:
+        return HttpPostServer(channels, path or POST_PATH)
     raise Drop(DropReason.UNKNOWN_CARRIER, encapsulation.value)
 
 
@@ -91,6 +106,16 @@ class _Detecting(StreamCarrier):
     def take_output(self) -> bytes:
         return self._carrier.take_output() if self._carrier else b""
 
+    def settle(self) -> bytes:
+        octets = self._carrier.settle() if self._carrier else b""
+        self._follow()
+        return octets
+
+    def release(self) -> bytes:
+        octets = self._carrier.release() if self._carrier else b""
+        self._follow()
+        return octets
+
     def _receive(self, data: bytes, carried: list[Carried]) -> None:
         if self._carrier is None:
             self._first += data
@@ -105,6 +130,11 @@ class _Detecting(StreamCarrier):
             carried += violation.carried
             raise
         finally:
-            self.ready = self._carrier.ready
+            self._follow()
+
+    def _follow(self) -> None:
+        if self._carrier:
+            self.ready, self.waits = self._carrier.ready, self._carrier.waits
+            self.channel = self._carrier.channel
             self.headers = self._carrier.headers
             self.answer_headers = self._carrier.answer_headers

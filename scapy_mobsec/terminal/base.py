@@ -27,6 +27,7 @@ from scapy_mobsec.terminal.events import Event, PacketDropped
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import DATAGRAM
 from scapy_mobsec.terminal.signalling import Inner
+from scapy_mobsec.terminal.streams import Stream
 
 MAX_TRANSMITS = 1024
 MAX_RECEIVED = 1024
@@ -82,29 +83,6 @@ class Closed:
 
 Output: TypeAlias = Transmit | Open | Close
 Input: TypeAlias = bytes | Established | Closed
-
-
-@dataclass(slots=True)
-class Stream:
-    """An open stream. `opened_path`: as the driver knows it. `headers`: what lies between its TCP
-    header and what the carrier adds.
-    """
-
-    opened_path: Path
-    carrier: StreamCarrier
-    headers: Description
-    opened: float
-    received_octets: int = 0
-    authentic: bool = False
-    """An authentic ESP packet came by it."""
-
-    @property
-    def path(self) -> Path:
-        """The path of what it carries: inside TLS, tcp is tls."""
-        found = self.carrier.encapsulation
-        if found in (None, Encapsulation.TCP):
-            return self.opened_path
-        return self.opened_path._replace(encapsulation=found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +141,9 @@ class Terminal(ABC, Generic[L]):
             if isinstance(data, Established):
                 self._established(data, path, now)
             elif isinstance(data, Closed):
-                stream = self._streams.pop(path.ends, None)
+                stream = self._streams.get(path.ends)
+                if stream:
+                    self._remove_stream(stream, closed=True)
                 if stream or self.asks:
                     self._stream_closed(stream.path if stream else path, data.reason, now)
             elif path.encapsulation is Encapsulation.UDP:
@@ -216,6 +196,9 @@ class Terminal(ABC, Generic[L]):
     def _stream_opened(self, established: Established, path: Path, now: float) -> None:
         """Go on with a stream that has its carrier."""
 
+    def _forget_stream(self, stream: Stream) -> None:
+        """Forget what belongs to a stream that is no longer there."""
+
     def _stream_closed(self, path: Path, reason: str, now: float) -> None:
         """Go on after a stream that is no longer there, or never was."""
 
@@ -239,9 +222,26 @@ class Terminal(ABC, Generic[L]):
 
     def _close(self, path: Path, reason: str, now: float) -> None:
         """Close a stream; nothing happens if it is not open."""
-        if stream := self._streams.pop(path.ends, None):
-            self._transmits.append(Close(stream.opened_path))
+        if stream := self._streams.get(path.ends):
+            self._remove_stream(stream)
             self._stream_closed(stream.path, reason, now)
+
+    def _remove_stream(self, stream: Stream, *, closed: bool = False) -> None:
+        """Close a stream, unless it is closed, and its partner."""
+        for each in (stream, stream.partner):
+            if each and self._streams.pop(each.opened_path.ends, None):
+                self._forget_stream(each)
+                if not (closed and each is stream):
+                    self._transmits.append(Close(each.opened_path))
+
+    def _join(self, first: Stream, second: Stream) -> None:
+        """Make a channel of two streams."""
+        first.partner, second.partner, second.second = second, first, True
+        second.authentic = True
+
+    def _write(self, octets: bytes, stream: Stream) -> None:
+        if octets:
+            self._transmits.append(Transmit(octets, stream.opened_path))
 
     def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
         stream = self._streams.get(path.ends)
@@ -253,17 +253,17 @@ class Terminal(ABC, Generic[L]):
             carried = stream.carrier.receive(data)
         except Violation as drop:
             violation, carried = drop, list(drop.carried)
-        if output := stream.carrier.take_output():
-            self._transmits.append(Transmit(output, path))
+        self._write(stream.carrier.take_output(), stream)
         for each in carried:
             self._receive_unit(each, stream.path, now)
+        self._write(stream.carrier.settle(), stream)
         if violation:
             self._close(path, str(violation), now)
             raise violation
 
     def _receive_unit(self, carried: Carried, path: Path, now: float) -> None:
         try:
-            self._receive_carried(carried.content, carried.message, carried.path or path, now)
+            self._receive_carried(carried.content, carried.message, path, now)
         except Drop as drop:  # of one unit, not of the stream
             self._dropped(drop, path)
 
@@ -372,7 +372,10 @@ class Terminal(ABC, Generic[L]):
         self._sent(link, len(packet), path, data=data)
         if path.encapsulation not in DATAGRAM:
             stream = self._streams[path.ends]
-            packet, path = stream.carrier.wrap(udp.Content.ESP, packet), stream.opened_path
+            self._write(stream.carrier.wrap(udp.Content.ESP, packet), stream)
+            if stream.partner:
+                self._write(stream.partner.carrier.settle(), stream.partner)
+            return
         self._transmits.append(Transmit(packet, path))
 
     def _unsave(self, link: L, by: float = 0.0) -> None:

@@ -94,8 +94,8 @@ class Exchange:
     """One RREQ on one path, waiting for its RREP. `outstanding`: Identification -> when sent.
 
     `lengths`: Identification -> least octets of the sealed packet, on a datagram path.
-    `index` of `count` RREQs of one attempt. `openings`: of its stream, that failed. `brief`: by the
-    plan of that name.
+    `index` of `count` RREQs of one attempt. `openings`: of its stream, that failed. `waits`: it is
+    due once its stream is open. `brief`: by the plan of that name.
     """
 
     path: Path
@@ -107,6 +107,7 @@ class Exchange:
     count: int = 1
     transmissions: int = 0
     openings: int = 0
+    waits: bool = False
     brief: bool = False
     outstanding: dict[int, float] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
@@ -145,6 +146,7 @@ class Exchange:
         self, identification: int, now: float, random_bytes: Callable[[int], bytes]
     ) -> None:
         """Note a transmission and set the time of the next one."""
+        self.waits = False
         self.outstanding[identification] = now
         intervals = self.plan.intervals
         if intervals is not None:

@@ -220,6 +220,9 @@ class MobileTerminal(PathKeeper):
                 self._measure(now)  # native may be filtered, or its probe too long
 
     def _stream_closed(self, path: Path, reason: str, now: float) -> None:
+        if first := self._seconds.get(path):
+            self._close(first.opened_path, reason, now)
+            return
         if path == self._confirmed:
             if self.state in (MobileState.REGISTERED, MobileState.REFRESHING):
                 self._restart(StreamLost(self.attempt, path, reason), now)

@@ -17,7 +17,8 @@ from functools import lru_cache, partial
 
 from contrib_layers.numbers import NATT_PORT, AttemptFlag, MessageType, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.encap.carrier import StreamCarrier
+from scapy_mobsec.encap.carrier import Channel, StreamCarrier
+from scapy_mobsec.encap.http_post import ANSWER_WITHIN, ID_LENGTH, Channels
 from scapy_mobsec.encap.stream import server_carrier
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import addresses
@@ -48,6 +49,7 @@ from scapy_mobsec.terminal.paths import PathState
 from scapy_mobsec.terminal.proving import ProvingTerminal, Timer
 from scapy_mobsec.terminal.restart import BindingSnapshot, restore, take_snapshot
 from scapy_mobsec.terminal.signalling import Inner, if_ipv4
+from scapy_mobsec.terminal.streams import Stream
 from scapy_mobsec.translation import changes
 
 FIRST_ESP_WITHIN = 5.0
@@ -80,6 +82,7 @@ class OtherTerminal(ProvingTerminal):
         self._sources: Counter[bytes] = Counter()
         self._stream_links: dict[Path, BoundLink] = {}
         self._select = lru_cache(MAX_SELECTIONS)(partial(select, configuration.supported))
+        self._channels: dict[bytes, Stream] = {}  # by id, their first connections
         saved = {snapshot.home_address: snapshot for snapshot in snapshots}
         for parameters in configuration.links:
             self.add_link(parameters, saved.get(parameters.home_address))
@@ -125,6 +128,9 @@ class OtherTerminal(ProvingTerminal):
         if what is Timer.STREAM and isinstance(key, tuple):
             if stream := self._streams.get(key):
                 self._close(stream.opened_path, "no authentic ESP packet in time", now)
+        elif what is Timer.ANSWER and isinstance(key, tuple):
+            if stream := self._streams.get(key):
+                self._write(stream.carrier.release(), stream)
         elif what is Timer.EXPIRY and isinstance(key, bytes):
             link = self._homes[key]
             link.binding.expire()
@@ -287,7 +293,15 @@ class OtherTerminal(ProvingTerminal):
         source = path.remote.address
         if len(self._streams) >= MAX_STREAMS or self._sources[source] >= MAX_STREAMS_PER_SOURCE:
             raise Drop(DropReason.STREAM_LIMIT, f"{self._sources[source]} from {path.remote}")
-        return server_carrier(is_own=partial(self._is_own, path))
+        new_id, find = partial(self._random_bytes, ID_LENGTH), partial(self._find_channel, source)
+        return server_carrier(is_own=partial(self._is_own, path), channels=Channels(new_id, find))
+
+    def _find_channel(self, source: bytes, channel_id: bytes) -> Channel | None:
+        """Return the channel that a second connection from `source` may have."""
+        first = self._channels.get(channel_id)
+        if first is None or not first.authentic or first.partner:
+            return None
+        return first.carrier.channel if first.opened_path.remote.address == source else None
 
     def _is_own(self, path: Path, host: str, port: int) -> bool:
         """Tell whether an HTTP target is Y itself: nothing is relayed to others."""
@@ -300,10 +314,16 @@ class OtherTerminal(ProvingTerminal):
         self._sources[path.remote.address] += 1
         self._timers.set((Timer.STREAM, path.ends), now + FIRST_ESP_WITHIN)
 
-    def _stream_closed(self, path: Path, reason: str, now: float) -> None:
-        self._timers.remove((Timer.STREAM, path.ends))
+    def _forget_stream(self, stream: Stream) -> None:
+        path, channel = stream.opened_path, stream.carrier.channel
+        for what in (Timer.STREAM, Timer.ANSWER):
+            self._timers.remove((what, path.ends))
         self._sources[path.remote.address] -= 1
         self._sources += Counter()  # without zeros
+        if channel and not stream.second:
+            self._channels.pop(channel.id, None)
+
+    def _stream_closed(self, path: Path, reason: str, now: float) -> None:
         link = self._stream_links.pop(path, None)
         if link:
             self._lost(link, path, now, closed=True)
@@ -312,8 +332,17 @@ class OtherTerminal(ProvingTerminal):
     def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
         super()._receive_stream(data, path, now)
         stream = self._streams.get(path.ends)
-        if stream and not stream.authentic and stream.received_octets > FIRST_ESP_OCTETS:
+        if stream is None:
+            return
+        if channel := stream.carrier.channel:
+            first = self._channels.setdefault(channel.id, stream)
+            if first is not stream and not stream.partner:
+                self._join(first, stream)
+                self._timers.remove((Timer.STREAM, path.ends))
+        if not stream.authentic and stream.received_octets > FIRST_ESP_OCTETS:
             self._close(path, "no authentic ESP packet in its first octets", now)
+        elif stream.carrier.waits:
+            self._timers.set((Timer.ANSWER, path.ends), now + ANSWER_WITHIN)
 
     def _authentic(
         self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float

@@ -38,7 +38,7 @@ from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requests import Requests
 from scapy_mobsec.terminal.routes import allowed, host_of, item_of, unopened
 from scapy_mobsec.terminal.signalling import Inner
-from scapy_mobsec.terminal.streams import WaitingData
+from scapy_mobsec.terminal.streams import Stream, WaitingData
 from scapy_mobsec.terminal.watch import DataWatch, PathCounters
 
 MAX_COUNTED_PATHS = 32
@@ -80,6 +80,7 @@ class Requester(Terminal[Link]):
         self._counters: dict[Path, PathCounters] = {}
         self._watch: DataWatch | None = None
         self._waiting = WaitingData()
+        self._seconds: dict[Path, Stream] = {}  # wanted path -> first connection of its channel
         self._skips = SkipLimit()
         self._sequence = 0
         self._mtu = PathMtu(allowed(configuration))
@@ -209,7 +210,7 @@ class Requester(Terminal[Link]):
     def _transmit(self, exchange: Exchange, now: float) -> None:
         path = exchange.path
         if not self._is_open(path):
-            exchange.next_transmission = exchange.gives_up  # until the stream is open
+            exchange.waits, exchange.next_transmission = True, exchange.gives_up
             if path.ends not in self._streams:
                 self._transmits.append(Open(path))
             return
@@ -263,11 +264,14 @@ class Requester(Terminal[Link]):
                 if exchange.path == established.wanted and exchange in self._exchanges:
                     self._exchanges.remove(exchange)
                     self._refused_certificate(exchange, now)
+            if established.wanted and (first := self._seconds.get(established.wanted)):
+                self._close(first.opened_path, "another certificate", now)
             return
         super()._established(established, path, now)
 
     def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
         item = item_of(self._configuration, path.encapsulation)
+        first = self._seconds.get(established.wanted) if established.wanted else None
         return client_carrier(
             path.encapsulation,
             path.remote,
@@ -275,9 +279,13 @@ class Requester(Terminal[Link]):
             path=item.path,
             tls=bool(item.flags & ITEM_INSIDE_TLS),
             target_port=self._configuration.other_terminal.port,
+            channel=first.carrier.channel if first else None,
         )
 
     def _stream_opened(self, established: Established, path: Path, now: float) -> None:
+        if established.wanted and established.wanted in self._seconds:
+            self._join(self._seconds.pop(established.wanted), self._streams[path.ends])
+            return
         wanted = [one for one in self._exchanges if one.path == established.wanted]
         if not wanted:
             self._close_stream(path)
@@ -291,13 +299,26 @@ class Requester(Terminal[Link]):
 
     def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
         super()._receive_stream(data, path, now)
+        stream = self._streams.get(path.ends)
+        if stream and stream.carrier.channel and stream.carrier.channel.id and not stream.partner:
+            self._open_second(stream)
         self._stream_ready(path, now)
+
+    def _open_second(self, stream: Stream) -> None:
+        wanted = unopened(stream.path)
+        if wanted not in self._seconds:
+            self._seconds[wanted] = stream
+            self._transmits.append(Open(wanted))
+
+    def _forget_stream(self, stream: Stream) -> None:
+        if self._seconds.get(unopened(stream.path)) is stream:
+            del self._seconds[unopened(stream.path)]
 
     def _stream_ready(self, path: Path, now: float) -> None:
         if not self._is_open(path):
             return
         for exchange in self._exchanges:
-            if exchange.path == path and not exchange.transmissions:
+            if exchange.path == path and exchange.waits:
                 self._transmit(exchange, now)
         if self._link.path == path:
             self._send_waiting(now)
@@ -309,8 +330,8 @@ class Requester(Terminal[Link]):
 
     def _close_stream(self, path: Path) -> None:
         """Close a stream that nobody wants."""
-        if self._streams.pop(path.ends, None):
-            self._transmits.append(Close(path))
+        if stream := self._streams.get(path.ends):
+            self._remove_stream(stream)
 
     def _close_streams(self) -> None:
         for stream in tuple(self._streams.values()):

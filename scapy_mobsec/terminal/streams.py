@@ -1,14 +1,46 @@
-"""Data that waits for a stream to open, as plaintext (rule 7).
+"""Open streams, and data that waits for one to open, as plaintext (rule 7).
 
 Packets for a stream are sealed at the moment of writing, so a path change before that loses none:
 what waits goes by whatever path is the current one then. A sealed packet is never sealed again.
 """
 
 from collections import deque
+from dataclasses import dataclass
 
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.carrier import StreamCarrier
+from scapy_mobsec.packet.path import Encapsulation, Path
+from scapy_mobsec.registration.description import Description
 
 MAX_WAITING = 64
+
+
+@dataclass(slots=True)
+class Stream:
+    """An open stream. `opened_path`: as the driver knows it. `headers`: what lies between its TCP
+    header and what the carrier adds.
+    """
+
+    opened_path: Path
+    carrier: StreamCarrier
+    headers: Description
+    opened: float
+    received_octets: int = 0
+    authentic: bool = False
+    """An authentic ESP packet came by it."""
+    partner: "Stream | None" = None
+    second: bool = False
+    """It is the second connection of a channel; `partner` is the other one."""
+
+    @property
+    def path(self) -> Path:
+        """The path of what it carries: inside TLS, tcp is tls."""
+        if self.second and self.partner:
+            return self.partner.path
+        found = self.carrier.encapsulation
+        if found in (None, Encapsulation.TCP):
+            return self.opened_path
+        return self.opened_path._replace(encapsulation=found)
 
 
 class WaitingData:

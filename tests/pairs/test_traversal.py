@@ -5,7 +5,7 @@ from hashlib import sha256
 from ipaddress import ip_address
 
 import pytest
-from play import HTTP, NATIVE, ROUND_TRIP, TCP, TLS, UDP, Play, told
+from play import HTTP, HTTP_POST, NATIVE, ROUND_TRIP, TCP, TLS, UDP, Play, told
 
 from contrib_layers.numbers import NatureCode
 from scapy_mobsec.drivers.memory import (
@@ -20,6 +20,7 @@ from scapy_mobsec.drivers.memory import (
     Napt,
     Nat64,
 )
+from scapy_mobsec.drivers.memory.http_relay import Rewriting, Upgrade
 from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL, echo_request
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
@@ -33,6 +34,7 @@ from scapy_mobsec.terminal.events import (
     Registered,
     RegistrationFailed,
     RegistrationReceived,
+    StreamLost,
     TraversalDropped,
 )
 
@@ -98,7 +100,9 @@ def test_udp_blocked_and_tcp_passes():
 
 
 @pytest.mark.parametrize(
-    ("kind", "port"), [(TCP, 4500), (TLS, 443), (HTTP, 4500), (HTTP, 443)], ids=str
+    ("kind", "port"),
+    [(TCP, 4500), (TLS, 443), (HTTP, 4500), (HTTP, 443), (HTTP_POST, 4500), (HTTP_POST, 443)],
+    ids=str,
 )
 def test_every_stream_carries_registration_and_data(kind, port):
     item = EncapsulationItem(kind.code, port=port)
@@ -127,6 +131,29 @@ def test_interception_is_reported_and_fatal_where_the_certificate_is_demanded(de
     (registered,) = play.told(Registered)
     natures = {each.nature for each in registered.translations}
     assert (NatureCode.INTERCEPTED in natures) is not bool(demanded)
+
+
+def test_where_a_proxy_refuses_upgrade_posts_carry_it():
+    proxy = Interceptor([4500], rewriting=Rewriting(upgrade=Upgrade.REFUSE, via="p"))
+    play = Play(proxy, allow=(HTTP, HTTP_POST)).move()
+    play.wait(1)
+    assert play.ping(2) == 20
+    assert play.encapsulation is HTTP_POST
+    (registered,) = play.told(Registered)
+    assert registered.rtt == pytest.approx(ROUND_TRIP, abs=1e-5)
+    assert NatureCode.PROXIED in {each.nature for each in registered.translations}
+    play.wait(3)  # nobody speaks, and a request waits
+    play.other.send(echo_request(INNER_HOST, HOME, 1))
+    play.wait(ROUND_TRIP / 2 + 0.001)
+    assert len(play.mobile.inner) == 21
+    play.wait(120)
+    assert play.told(KeepaliveLost, StreamLost) == []
+    assert play.ping(1) == 10
+    play.move()
+    play.wait(2)
+    assert play.ping(1) == 10
+    assert len(play.other.terminal._streams) <= 4
+    assert len(play.mobile.terminal._streams) == 2
 
 
 def test_udp_only_at_first_then_all_that_is_allowed():

@@ -36,7 +36,7 @@ from scapy_mobsec.terminal.config import MobileConfiguration, OtherConfiguration
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
 
-NATIVE, UDP, TCP, TLS, HTTP, _ = Encapsulation
+NATIVE, UDP, TCP, TLS, HTTP, HTTP_POST = Encapsulation
 SUPPORTED = tuple(EncapsulationItem(code, port=4500) for code in EncapsulationCode)
 OUTSIDE = Endpoint.of("192.0.2.1", 40_000)
 """Where a NAT lets X appear."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from streams import MESSAGES, contents, feed, pieces
 
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.http_post import Channels
 from scapy_mobsec.encap.stream import client_carrier, detect, server_carrier
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
@@ -46,6 +47,8 @@ def test_client_against_server(encapsulation, size, found_out):
         (b"IKETCP", Encapsulation.TCP),
         (b"GET", None),
         (b"GET /", Encapsulation.HTTP),
+        (b"POST", None),
+        (b"POST /", Encapsulation.HTTP_POST),
     ],
 )
 def test_detect(data, encapsulation):
@@ -95,6 +98,19 @@ def test_no_stream(encapsulation):
     assert caught.value.reason is DropReason.UNKNOWN_CARRIER
     with pytest.raises(Drop):
         server_carrier(encapsulation, is_own=is_own)
+
+
+def test_posts_need_channels():
+    client = client_carrier(Encapsulation.HTTP_POST, GATEWAY, host="gw.example", path="/p")
+    request = client.wrap(Content.ESP, b"\x01" * 8)
+    assert client.headers == (HttpHeader("POST", "gw.example:8080", "/p"),)
+    assert feed(server_carrier(is_own=is_own), [request]) == ([], DropReason.UNKNOWN_CARRIER)
+    channels = Channels(lambda: bytes(16), lambda channel_id: None)
+    server = server_carrier(is_own=is_own, channels=channels, path="/p")
+    assert contents(server.receive(request)) == [(Content.ESP, b"\x01" * 8)]
+    client.receive(server.settle())
+    assert client.channel.id == server.channel.id == bytes(16)
+    assert server.release() == b""
 
 
 @given(st.binary(max_size=60), st.integers(1, 9))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from http_samples import UPGRADE
+from http_samples import UPGRADE, heads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from terminals import (
@@ -29,12 +29,14 @@ from terminals import (
 
 from contrib_layers.numbers import AttemptFlag, EncapsulationCode
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.encap.http_post import ANSWER_WITHIN
 from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import (
     EncapsulationItem,
     EspHeader,
+    HttpHeader,
     Ipv4Header,
     TcpHeader,
     TlsHeader,
@@ -62,7 +64,7 @@ from scapy_mobsec.terminal.other import (
     OtherTerminal,
 )
 from scapy_mobsec.terminal.paths import MAX_ADMITTED, PathState
-from scapy_mobsec.terminal.proving import MAX_WAITING
+from scapy_mobsec.terminal.proving import MAX_WAITING, Timer
 
 PROBE, USE, CONFIRM = AttemptFlag.PROBE, AttemptFlag.USE, AttemptFlag.CONFIRM
 PATH = path_at_other(TRANSLATED)
@@ -538,6 +540,66 @@ def test_a_path_over_http_is_called_so_and_takes_nothing_before_the_101(pair):
     assert (data.data[:1], data.path) == (b"\0", STREAM)
     pair.other.receive(Closed("reset"), STREAM, pair.now)
     assert pair.other._streams == {}
+
+
+def post(pair, port, body=b"", channel="", source=NEW):
+    """What Y answers to a POST on a connection that may be new."""
+    path = Path(Encapsulation.TCP, STREAM.local, Endpoint(source.address, port))
+    if path.ends not in pair.other._streams:
+        accept(pair, path)
+    fields = f"Channel: {channel}\r\n" if channel else ""
+    head = f"POST /mobsec HTTP/1.1\r\nHost: y\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+    pair.other.receive(head.encode() + body, path, pair.now)
+    return pair.other.transmits(pair.now)
+
+
+def open_channel(pair):
+    """X registers with a POST from port 1; return the id of its channel."""
+    path = Path(Encapsulation.HTTP_POST, STREAM.local, Endpoint(NEW.address, 1))
+    post_header = HttpHeader("POST", "y", "/mobsec")
+    sent = describe(path.encapsulation, path.remote, path.local, TO_OTHER.spi, (post_header,))
+    message = build_request(a_request(pair.now, sent=sent, **with_attempt(5)))
+    (answer,) = post(pair, 1, frame(pair, pair.as_mobile.seal_message(message)))
+    assert pair.other.path(HOME) == path
+    head, _, body = answer.data.partition(b"\r\n\r\n")
+    assert parse_reply(pair.read_reply(replace(answer, data=body[2:]))).code == 0
+    return heads(head)["channel"]
+
+
+def test_a_channel_of_two_connections():
+    pair = Pair()
+    channel = open_channel(pair)
+    pair.other.send(PONG, pair.now)
+    assert pair.other.transmits(pair.now) == []  # held
+    (data,) = post(pair, 2, channel=channel)
+    assert b"Content-Length: 0" not in data.data
+    assert post(pair, 2, channel=channel) == []
+    pair.other.send(PONG, pair.now)
+    (data,) = pair.other.transmits(pair.now)
+    assert data.path.remote.port == 2
+    pair.other._timers.remove((Timer.CHALLENGE, HOME, pair.other.path(HOME)))
+    assert post(pair, 2, channel=channel) == []
+    assert later(pair, ANSWER_WITHIN - 1) == []
+    (empty,) = later(pair, 1)
+    assert (empty.path.remote.port, b"Content-Length: 0" in empty.data) == (2, True)
+    pair.other.receive(Closed("reset"), empty.path, pair.now)
+    assert [type(each) for each in pair.other.transmits(pair.now)] == [Close]
+    assert pair.other._streams == pair.other._channels == pair.other._sources == {}
+    assert pair.other.state(HOME) is OtherState.SUSPENDED
+
+
+def test_who_may_not_have_a_channel():
+    pair = Pair()
+    channel = open_channel(pair)
+    assert post(pair, 3, channel="ab" * 16)[0].data.startswith(b"HTTP/1.1 404 ")
+    assert post(pair, 3, channel=channel, source=ELSEWHERE)[0].data.startswith(b"HTTP/1.1 404 ")
+    post(pair, 2, channel=channel)
+    assert post(pair, 3, channel=channel)[0].data.startswith(b"HTTP/1.1 404 ")
+    assert len(pair.other._streams) == 2
+    (answer,) = post(pair, 9)
+    named = heads(answer.data)["channel"]
+    assert post(pair, 10, channel=named)[0].data.startswith(b"HTTP/1.1 404 ")  # not authentic
+    assert drops(pair.other) == [DropReason.HTTP_UNWANTED] * 4
 
 
 def test_streams_are_limited_by_source():

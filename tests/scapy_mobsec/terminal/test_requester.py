@@ -2,14 +2,14 @@
 
 import pytest
 from scripted import HTTP, HTTP_POST, NATIVE, PROBE, TCP, TLS, UDP, Script, items
-from terminals import NEW, OLD, OTHER, PING, PONG
+from terminals import NEW, OLD, OTHER, PING, PONG, Pair
 
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Endpoint, Path
 from scapy_mobsec.registration.description import Ipv4Header, TcpHeader, TlsHeader
 from scapy_mobsec.registration.messages import Report
 from scapy_mobsec.registration.transitions import MobileState
-from scapy_mobsec.terminal.base import Closed, Established
+from scapy_mobsec.terminal.base import Close, Closed, Established, Open
 from scapy_mobsec.terminal.events import (
     CertificateRefused,
     FailureReason,
@@ -114,6 +114,16 @@ def test_a_stream_that_cannot_be_opened_is_tried_again():
     assert script.took() == ["32000 tcp open"]
 
 
+def test_a_stream_that_ended_before_the_reply_is_opened_again_and_asked_again():
+    script = Script(TCP)
+    script.move()
+    path = opened(script)
+    script.tell(Closed("reset"), path)
+    script.wait(0.5)
+    opened(script, 50_001)
+    assert script.took()[3:] == ["500 tcp open", "500 tcp prefix", "500 tcp RREQ #1 1/1"]
+
+
 def test_a_stream_that_is_never_open_is_given_up_with_its_attempt():
     script = Script(TCP)
     script.move()
@@ -151,15 +161,6 @@ def test_a_move_closes_the_streams_of_before():
     script.took()
     script.move(OLD)
     assert script.took() == ["0 tcp close", "0 tcp open"]
-
-
-def test_an_encapsulation_without_codec_is_a_named_drop():
-    script = Script(HTTP_POST)
-    script.move()
-    opened(script)
-    reasons = [event.reason for event in script.events(PacketDropped)]
-    assert reasons == [DropReason.UNKNOWN_CARRIER]
-    assert script.took() == ["0 http-post open", "0 http-post close"]
 
 
 def test_reports_count_data_alone():
@@ -268,3 +269,60 @@ def test_another_certificate_is_no_reason_to_wait_where_more_is_allowed():
     inside_tls(script, INTERCEPTED)
     assert failures(script) == [INTERCEPTED, FailureReason.CERTIFICATE]
     assert script.took() == ["0 tls open", "0 tls close", "0 udp RREQ #2 1/2"]
+
+
+ANSWERED = b"HTTP/1.1 200 OK\r\nChannel: " + b"0f" * 16 + b"\r\nContent-Length: 0\r\n\r\n"
+
+
+def posting(pair):
+    """X asks for a channel on the first connection and has its answer; return its path."""
+    wanted = pair.from_mobile().path
+    path = real(wanted)
+    pair.mobile.receive(Established(wanted, ()), path, pair.now)
+    assert pair.from_mobile().data.startswith(b"POST ")
+    pair.mobile.receive(ANSWERED, path, pair.now)
+    assert pair.mobile.transmits(pair.now) == [Open(wanted)]
+    return path, wanted
+
+
+@pytest.fixture
+def poster():
+    pair = Pair()
+    pair.mobile = Script(HTTP_POST).mobile
+    pair.mobile.move([NEW], pair.now)
+    return pair
+
+
+def test_the_second_connection_of_a_channel_asks_at_once(poster):
+    path, wanted = posting(poster)
+    second = real(wanted, 50_001)
+    poster.mobile.receive(Established(wanted, ()), second, poster.now)
+    transmit = poster.from_mobile()
+    assert transmit.path == second
+    assert (b"Channel: " + b"0f" * 16) in transmit.data
+    poster.mobile.receive(ANSWERED, second, poster.now)
+    assert poster.from_mobile() == transmit
+    poster.mobile.receive(Closed("reset"), second, poster.now)
+    assert poster.mobile.transmits(poster.now) == [Close(path)]
+    assert not poster.mobile._streams
+
+
+def test_a_channel_without_its_second_connection_is_closed(poster):
+    path, wanted = posting(poster)
+    poster.mobile.receive(Closed("refused"), wanted, poster.now)
+    assert poster.mobile.transmits(poster.now) == [Close(path)]
+    assert not poster.mobile._seconds
+    poster.mobile.handle_timer(poster.now + 0.5)
+    assert poster.mobile.transmits(poster.now) == [Open(wanted)]
+    poster.mobile.receive(Established(wanted, ()), path, poster.now)
+    assert b"Channel" not in poster.from_mobile().data
+
+
+def test_the_second_connection_too_has_the_certificate_that_is_demanded():
+    pair = Pair()
+    pair.mobile = Script(HTTP_POST, tls_verify=EXPECTED).mobile
+    pair.mobile.move([NEW], pair.now)
+    path, wanted = posting(pair)
+    headers = Ipv4Header(NEW.address, OTHER.address), TcpHeader(1, 443), TlsHeader(INTERCEPTED, "")
+    pair.mobile.receive(Established(wanted, headers), real(wanted, 50_001), pair.now)
+    assert pair.mobile.transmits(pair.now) == [Close(real(wanted, 50_001)), Close(path)]

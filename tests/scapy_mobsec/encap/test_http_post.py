@@ -1,0 +1,181 @@
+"""Frames in bodies of POST and of its answers, cut anywhere; refusals, limits, channels."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streams import ESP, MESSAGES, contents, feed, pieces
+
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.carrier import MAX_HELD, Channel
+from scapy_mobsec.encap.http_post import MAX_BODY, Channels, HttpPostClient, HttpPostServer
+from scapy_mobsec.encap.tcp import wrap_frame
+from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.registration.description import HttpHeader
+
+ID = bytes(range(16))
+NAMED = f"Channel: {ID.hex()}\r\n".encode()
+BODY = wrap_frame(Content.ESP, ESP)
+ONE = [(Content.ESP, ESP)]
+
+
+def client(channel=None):
+    return HttpPostClient("y.example", "/mobsec", channel)
+
+
+def server(known=None):
+    return HttpPostServer(Channels(lambda: ID, lambda named: known if named == ID else None))
+
+
+def request(body=BODY, fields=b"", line=b"POST /mobsec HTTP/1.1"):
+    length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+    return line + b"\r\nHost: y.example\r\n" + fields + length + body
+
+
+def answer(body=BODY, fields=NAMED, status=b"200 OK"):
+    length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+    return b"HTTP/1.1 " + status + b"\r\n" + fields + length + body
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 100_000])
+def test_frames_wait_for_the_answer_to_the_request_before(size):
+    one, other = client(), server()
+    assert (one.start(), one.ready, one.channel.id) == (b"", True, b"")
+    first = one.wrap(*MESSAGES[0])
+    assert [one.wrap(*each) for each in MESSAGES[1:]] == [b""] * 5
+    carried, reason = feed(other, pieces(first, size))
+    assert (contents(carried), reason) == (MESSAGES[:1], None)
+    assert other.headers == one.headers == (HttpHeader("POST", "y.example", "/mobsec"),)
+    for each in MESSAGES:
+        assert other.wrap(*each) == b""
+    carried, reason = feed(one, pieces(other.settle(), size))
+    assert (contents(carried), reason) == (MESSAGES, None)
+    assert one.channel.id == other.channel.id == ID
+    assert one.answer_headers == other.answer_headers == (HttpHeader("", "", "200"),)
+    carried, _ = feed(other, pieces(one.take_output(), size))
+    assert contents(carried) == MESSAGES[1:]
+    empty = other.settle()
+    assert empty.endswith(b"Content-Length: 0\r\n\r\n")
+    assert feed(one, [empty]) == ([], None)
+    assert one.take_output() == other.settle() == b""
+
+
+def test_a_second_connection_waits_for_frames():
+    channel = Channel(ID)
+    one, other = client(Channel(ID)), server(channel)
+    assert not one.ready
+    assert other.receive(one.start()) == []
+    assert (other.settle(), other.waits) == (b"", True)
+    channel.hold(BODY)
+    carried = one.receive(other.settle())
+    assert (contents(carried), other.waits) == (ONE, False)
+    assert other.release() == b""
+    assert other.receive(one.take_output()) == []
+    assert other.settle() == b""
+    assert one.receive(other.release()) == []
+    assert one.take_output().startswith(b"POST ")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "status"),
+    [
+        (request(line=b"GET /mobsec HTTP/1.1"), DropReason.HTTP_UNWANTED, b"405"),
+        (request(line=b"POST / HTTP/1.1"), DropReason.HTTP_UNWANTED, b"404"),
+        (request(line=b"POST /mobsec HTTP/1.0"), DropReason.HTTP_UNWANTED, b"505"),
+        (request(b"", NAMED.replace(b"00", b"ff")), DropReason.HTTP_UNWANTED, b"404"),
+        (request(BODY, NAMED), DropReason.HTTP_UNWANTED, b"400"),
+        (request(b"", b"Channel: xyz\r\n"), DropReason.MALFORMED_HTTP, b"400"),
+        (request(b"", b"Channel: 00\r\n"), DropReason.MALFORMED_HTTP, b"400"),
+        (request(line=b"PO ST"), DropReason.MALFORMED_HTTP, b"400"),
+        (request(bytes(MAX_BODY + 1)), DropReason.MALFORMED_HTTP, b"400"),
+        (request(BODY[:-1]), DropReason.TRUNCATED, b"400"),
+        (request(b"\0\1"), DropReason.BAD_FRAME_LENGTH, b"400"),
+        (request(b"\0\5abc"), DropReason.TRUNCATED, b"400"),
+        (request(b"", b"X: " + b"x" * 20_000 + b"\r\n"), DropReason.MALFORMED_HTTP, b"431"),
+    ],
+)
+@pytest.mark.parametrize("size", [97, 1_000_000])
+def test_each_refusal_of_the_server(data, reason, status, size):
+    other = server(Channel(ID))
+    assert feed(other, pieces(data, size)) == ([], reason)
+    assert other.take_output().startswith(b"HTTP/1.1 " + status)
+    assert other.settle() == other.release() == b""
+
+
+def test_what_came_whole_before_is_not_lost():
+    carried, reason = feed(server(), [request(BODY + b"\0")])
+    assert (contents(carried), reason) == (ONE, DropReason.TRUNCATED)
+
+
+def test_one_request_at_a_time():
+    carried, reason = feed(server(), [request() + request()])
+    assert (contents(carried), reason) == (ONE, DropReason.MALFORMED_HTTP)
+    assert feed(server(), [request(), request()])[1] is DropReason.HTTP_UNWANTED
+
+
+def test_a_connection_keeps_its_channel():
+    other = server()
+    other.receive(request())
+    other.settle()
+    assert contents(other.receive(request(BODY, NAMED))) == ONE
+    other.settle()
+    assert feed(other, [request()]) == ([], DropReason.HTTP_UNWANTED)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "status"),
+    [
+        (answer(status=b"403 No"), DropReason.HTTP_REFUSED, "403"),
+        (answer(status=b"502 No", fields=b""), DropReason.HTTP_REFUSED, "502"),
+        (answer(fields=b""), DropReason.HTTP_REFUSED, "200"),
+        (answer(fields=NAMED + b"Connection: close\r\n"), DropReason.HTTP_REFUSED, "200"),
+        (answer(bytes(MAX_BODY + 1)), DropReason.MALFORMED_HTTP, None),
+        (answer(BODY[:-1]), DropReason.TRUNCATED, None),
+        (answer() + answer(), DropReason.MALFORMED_HTTP, None),
+        (b"IKETCP\r\n\r\n", DropReason.MALFORMED_HTTP, None),
+    ],
+)
+def test_what_ends_it_for_the_client(data, reason, status):
+    one = client()
+    one.wrap(Content.ESP, ESP)
+    assert feed(one, pieces(data, 1000))[1] is reason
+    with pytest.raises(Drop, match=status):
+        one.receive(b"")
+    one.channel.hold(BODY)
+    assert one.take_output() == b""
+
+
+def test_an_answer_to_no_request():
+    assert feed(client(), [answer()]) == ([], DropReason.MALFORMED_HTTP)
+
+
+def test_another_channel_than_before():
+    one = client(Channel(ID[::-1]))
+    one.start()
+    assert feed(one, [answer()]) == ([], DropReason.HTTP_REFUSED)
+
+
+def test_what_waits_is_bounded():
+    one = client()
+    for _ in range(1 + MAX_HELD // len(BODY)):
+        one.wrap(Content.ESP, ESP)
+    with pytest.raises(Drop) as caught:
+        one.wrap(Content.ESP, ESP)
+    assert caught.value.reason is DropReason.QUEUE_FULL
+
+
+def test_no_frame_before_there_is_a_channel():
+    with pytest.raises(Drop):
+        server().wrap(Content.ESP, ESP)
+
+
+@given(data=st.data())
+def test_only_drops_whatever_is_changed(data):
+    one = client()
+    one.wrap(Content.ESP, ESP)
+    for carrier, octets in ((server(), request()), (one, answer())):
+        stream = bytearray(octets)
+        for _ in range(data.draw(st.integers(1, 3))):
+            stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
+        end = data.draw(st.integers(0, len(stream)))
+        feed(carrier, pieces(bytes(stream[:end]), data.draw(st.integers(1, 60))))
+        carrier.settle()

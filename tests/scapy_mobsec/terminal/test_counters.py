@@ -10,6 +10,7 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.ah import OutboundAh
 from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.terminal.counters import (
+    CEILING_AHEAD,
     RESERVED_ATTEMPTS,
     RESERVED_NUMBERS,
     SKIPPED_NUMBERS,

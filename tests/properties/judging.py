@@ -60,7 +60,10 @@ LIMITS = {
     "Terminal.drops": KNOWN_SMALL * 4,
     "Machine._table": KNOWN_SMALL,
     "SpiTable._by_spi": KNOWN_SMALL,
+    "Terminal._unsaved": KNOWN_SMALL,
+    "Reservation._ceilings": KNOWN_SMALL,
     "Terminal._links": KNOWN_SMALL,
+    "Terminal._ah_links": KNOWN_SMALL,
     "Terminal._streams": other.MAX_STREAMS_PER_SOURCE,
     "Terminal._transmits": base.MAX_TRANSMITS,
     "Terminal._received": base.MAX_RECEIVED,
@@ -74,11 +77,13 @@ LIMITS = {
     "Cutter._held": MAX_CAPSULE,
     "Exchanges._exchanges": exchange.MAX_EXCHANGES,
     "Exchange.outstanding": 10,
+    "Exchange.lengths": 10,
     "Requester._counters": requester.MAX_COUNTED_PATHS,
     "PathCounters._asked": data_watch.MAX_REPORTS,
     "PathKeeper._answered": keeper.MAX_ANSWERED,
     "Findings._translations": len(Encapsulation),
     "Findings._passed": len(Encapsulation),
+    "Findings._keepalives": len(Encapsulation),
     "WaitingData._packets": streams.MAX_WAITING,
     "BoundLink.waiting": proving.MAX_WAITING,
     "AdmittedPaths._states": paths.MAX_ADMITTED,
@@ -125,6 +130,9 @@ class Judge:
         """Note all that Y seals, and what each ESP packet that it is given does."""
         terminal = world.other.terminal
         self._watch_sealed(terminal, set())
+        for snapshot in world.saved_other.values():  # where it goes on after a restart
+            if snapshot.path and snapshot.validated:
+                self._accounts[_key(snapshot.path)].validated = self._attempt
         receive_esp = terminal._receive_esp
 
         def watched(packet, path, now):
@@ -141,16 +149,16 @@ class Judge:
         terminal._receive_esp = watched
 
     def _watch_sealed(self, terminal, sealed: set[bytes]) -> None:
-        send_esp = terminal._send_esp
+        send_sealed = terminal._send_sealed
 
         def watched(link, packet, path, *, data=False):
             if packet[:8] in self._numbers:
                 self.fail("d", f"SPI and number {packet[:8].hex()} for two packets")
             self._numbers.add(packet[:8])
             sealed.add(packet)
-            send_esp(link, packet, path, data=data)
+            send_sealed(link, packet, path, data=data)
 
-        terminal._send_esp = watched
+        terminal._send_sealed = watched
 
     # (b) and (c), packet by packet
 

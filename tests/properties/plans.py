@@ -64,9 +64,10 @@ class Move:
 
 @dataclass(frozen=True)
 class Restart:
-    """X ends and goes on from its snapshot."""
+    """X or Y is killed, and goes on from what it has on disk."""
 
     after: float
+    end: str
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def plans(draw) -> Plan:
         st.builds(Move, _PAUSES, index),
         st.builds(Move, _PAUSES, index),
         st.builds(Move, _PAUSES, st.none()),
-        st.builds(Restart, _PAUSES),
+        st.builds(Restart, _PAUSES, st.sampled_from(["X", "Y"])),
         st.builds(Reboot, _PAUSES, index),
         st.builds(Burst, _PAUSES, st.integers(1, 90)),
     )

@@ -13,21 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from judging import PROPERTIES, verdict
 from plans import Burst, Move, Place, Plan, Restart, plans
 
-from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.registration.transitions import OtherEvent
 from scapy_mobsec.terminal import paths, proving
 from scapy_mobsec.terminal.binding import Binding
-from scapy_mobsec.terminal.counters import MobileSnapshot
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
-from scapy_mobsec.terminal.proving import BoundLink, ProvingTerminal
 
 RUN = Path(__file__).with_name("run.py")
 SLOW = Place(delay=0.3)
 CALM = Plan(1, ("udp",), (), "OTHER", (SLOW,), ())
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(plans())
 def test_every_property_holds(plan):
     found = verdict(plan)
@@ -58,18 +55,18 @@ def every_rreq_moves(monkeypatch):
 
 
 def counters_begin_again(monkeypatch):
+    snapshot = MobileTerminal.snapshot
     monkeypatch.setattr(
-        MobileTerminal, "snapshot", lambda self: MobileSnapshot(self.attempt, None, 1, ())
+        MobileTerminal, "snapshot", lambda self: replace(snapshot(self), next_sequence=1)
     )
-    return replace(CALM, steps=(Restart(2.0),))
+    return replace(CALM, steps=(Restart(2.0, "X"),))
 
 
-def use_changes_nothing(monkeypatch):
-    def with_use(self, link, state, reply):
-        return replace(reply, attempt=replace(reply.attempt, flags=int(AttemptFlag.USE)))
+def x_chooses_without_use(monkeypatch):
+    def use(self, path, now):
+        self._chosen(path, 0.0, now)
 
-    monkeypatch.setattr(BoundLink, "proven", lambda *arguments: False)
-    monkeypatch.setattr(ProvingTerminal, "_with_use", with_use)
+    monkeypatch.setattr(MobileTerminal, "_use", use)
     return replace(CALM, allow=("native", "udp"))
 
 
@@ -85,7 +82,7 @@ def a_longer_queue(monkeypatch):
         ("b", no_limit),
         ("c", every_rreq_moves),
         ("d", counters_begin_again),
-        ("e", use_changes_nothing),
+        ("e", x_chooses_without_use),
         ("f", a_longer_queue),
     ],
 )

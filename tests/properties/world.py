@@ -3,10 +3,10 @@
     X -- loss, reordering, duplication -- delay -- firewall -- translator -- attacker -- tap -- Y
 
 First the steps of the plan, with losses and attacks, while X pings a host behind Y. Then losses and
-attacks stop, what the attacker still holds comes, and 120 s of calm begin.
+attacks stop, what the attacker still holds comes, and 120 s of calm begin. What either end has to
+keep over a restart is on disk when it says so.
 """
 
-from dataclasses import replace
 from ipaddress import ip_address
 
 from plans import BLOCKS, Burst, Move, Place, Plan, Reboot, Restart
@@ -78,8 +78,10 @@ class World:
         self.translators = {}
         self.segments = [self.segment(*each) for each in enumerate(plan.places)]
         self.configuration = self.mobile_configuration()
+        self.saved_mobile, self.saved_other = None, {}
         self.mobile = MobileHost(self.network, self.new_mobile(), name="X")
-        self.other = self.new_other()
+        self.other = self.other_host()
+        self.mobile.save, self.other.save = self.save_mobile, self.save_other
         judge.watch_mobile(self)
         judge.watch_other(self)
 
@@ -100,18 +102,20 @@ class World:
             nat64_prefix=NAT64_PREFIX,
         )
 
-    def new_mobile(self, snapshot=None) -> MobileTerminal:
-        random_bytes = self.network.new_random().randbytes
-        return MobileTerminal(self.configuration, random_bytes=random_bytes, snapshot=snapshot)
+    def new_mobile(self) -> MobileTerminal:
+        random_bytes, saved = self.network.new_random().randbytes, self.saved_mobile
+        return MobileTerminal(self.configuration, random_bytes=random_bytes, snapshot=saved)
 
-    def new_other(self) -> Host:
+    def new_other(self) -> OtherTerminal:
         link = LinkParameters(HOME, SIGNALLING, (TO_OTHER,), TO_MOBILE)
         configuration = OtherConfiguration(
             (link,), supported=SUPPORTED, decider=Decider[self.plan.decider]
         )
-        random_bytes = self.network.new_random().randbytes
-        other = Host(self.network, OtherTerminal(configuration, random_bytes=random_bytes))
-        other.name, other.on_inner = "Y", self.answer
+        random_bytes, saved = self.network.new_random().randbytes, self.saved_other.values()
+        return OtherTerminal(configuration, random_bytes=random_bytes, snapshots=saved)
+
+    def other_host(self) -> Host[OtherTerminal]:
+        other = Host(self.network, self.new_other(), on_inner=self.answer, name="Y")
         other.listen(OTHER_TERMINAL.port)
         other.listen(TLS_PORT, b"certificate")
         near = self.network.core.segment([self.tap, self.attacker], ["203.0.113.2"])
@@ -175,7 +179,7 @@ class World:
             case Move():
                 self.move(step.place)
             case Restart():
-                self.restart()
+                self.restart(step.end)
             case Reboot():
                 for nat in self.translators.get(step.place, ()):
                     nat.reboot()
@@ -190,13 +194,22 @@ class World:
         else:
             self.mobile.move(self.segments[place], self.inside(place))
 
-    def restart(self) -> None:
-        """End X in good order: it remembers which numbers came, and how far it counted."""
-        ended = self.mobile.terminal
-        came = tuple((sa.parameters.spi, sa.replay.highest) for sa in ended._link.inbound)
-        self.mobile.terminal = self.new_mobile(replace(ended.snapshot(), ceilings=came))
-        self.judge.watch_mobile(self)
-        self.move(self.place)
+    def restart(self, ends: str) -> None:
+        """Let X or Y go on from what it has on disk."""
+        if ends == "Y":
+            self.other.restart(self.new_other())
+            self.judge.watch_other(self)
+        else:
+            self.mobile.restart(self.new_mobile())
+            self.judge.watch_mobile(self)
+            self.move(self.place)
+
+    def save_mobile(self) -> None:
+        self.saved_mobile = self.mobile.terminal.snapshot()
+
+    def save_other(self) -> None:
+        for snapshot in self.other.terminal.snapshots():
+            self.saved_other[snapshot.home_address] = snapshot
 
     def ping_for(self, seconds: float) -> None:
         self.ping()
@@ -248,7 +261,7 @@ class World:
         mobile, other = self.mobile.terminal.path, self.other.terminal.path(HOME)
         if mobile is None or other is None or self.place is None:
             return False
-        if mobile.encapsulation is not self.other.terminal._encapsulation(other):
+        if mobile.encapsulation is not other.encapsulation:
             return False
         remote = other.remote
         if remote.address != ip_address(self.outside(self.place)).packed:
@@ -265,7 +278,7 @@ class World:
         return getattr(self, f"_{random.choice(self.plan.attacks)}")(packet, direction)
 
     def _source(self, packet):
-        return replace(ATTACKER, port=0) if not packet.source.port else ATTACKER
+        return ATTACKER._replace(port=0) if not packet.source.port else ATTACKER
 
     def _copy(self, packet, direction):
         return [(0, packet), (0, packet._replace(source=self._source(packet)))]
@@ -281,7 +294,7 @@ class World:
         if direction is Direction.OUT or self.random.random() < 0.5:
             return [(0, packet._replace(source=self._source(packet)))]
         port = self.random.randrange(1, 65_536) if packet.source.port else 0
-        return [(0, packet._replace(source=replace(packet.source, port=port)))]
+        return [(0, packet._replace(source=packet.source._replace(port=port)))]
 
     def _corrupt(self, packet, direction):
         octets = bytearray(packet.payload)

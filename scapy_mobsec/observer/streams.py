@@ -30,8 +30,8 @@ MAX_STREAMS = 1024
 """Streams that are read at once; each direction holds one packet that is not yet whole at most."""
 MAX_BEGINNING = 4096
 """Octets by which a stream must have shown what it is."""
-MAX_SEARCHED = 256 << 10
-"""Octets of a direction in which an SPI is looked for."""
+MAX_SEARCHED = 128 << 10
+"""Octets of a direction in which an SPI is looked for: two of the longest frames."""
 
 _TLS_BEGINNING = re.compile(rb"\x16\x03")
 _TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")

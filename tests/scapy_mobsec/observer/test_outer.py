@@ -2,10 +2,17 @@ import pytest
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.udp import Content
-from scapy_mobsec.observer.outer import classify
+from scapy_mobsec.observer.outer import Outer, classify
 from scapy_mobsec.packet.ip import build_ip, build_udp, parse_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
-from scapy_mobsec.registration.description import EspHeader, Ipv4Header, Ipv6Header, UdpHeader
+from scapy_mobsec.registration.description import (
+    EspHeader,
+    HttpHeader,
+    Ipv4Header,
+    Ipv6Header,
+    TcpHeader,
+    UdpHeader,
+)
 
 A, B = (Endpoint.of(text).address for text in ("192.0.2.1", "203.0.113.2"))
 A6, B6 = (Endpoint.of(text).address for text in ("2001:db8::1", "2001:db8::2"))
@@ -36,6 +43,13 @@ def look(ip, known_spis=(), known_flow=False):
 def test_what_is_carried(ip, content, octets):
     carried = look(ip)
     assert (carried.content, carried.octets) == (content, octets)
+
+
+def test_what_lies_between_tcp_and_esp_is_described():
+    outer = Outer(Encapsulation.HTTP, A, 40_000, B, 80)
+    headers = (HttpHeader("", "", "101"),)
+    tcp = TcpHeader(40_000, 80)
+    assert outer.description(7, headers) == (Ipv4Header(A, B), tcp, *headers, EspHeader(7))
 
 
 def test_on_another_port_a_known_spi_or_a_known_flow_shows_esp():

@@ -13,7 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from stories import result_of
 
+from scapy_mobsec.drivers.keyfiles import write_esp_sa
+from scapy_mobsec.drivers.pcap import CaptureWriter
 from scapy_mobsec.ui import decode as decode_module
 from scapy_mobsec.ui.cli import main
 
@@ -72,6 +75,35 @@ def test_the_simulated_handover_tells_its_registration(as_json):
     assert ("ipv4", "source_address", "address_and_port") in items
     assert moved[0]["code_name"] == "accepted"
     assert all(move["signalled"] for move in result["moves"])
+
+
+@pytest.fixture
+def in_http(tmp_path):
+    """The capture of a link in HTTP, one segment missing near the end; and its keys."""
+    result = result_of("http")
+    packets = result.captures["mobile"]
+    missing = max(at for at, (_, packet) in enumerate(packets[:-4]) if len(packet) > 60)
+    with open(tmp_path / "http.pcap", "wb") as stream:
+        writer = CaptureWriter(stream, 101)
+        for time_ns, packet in packets[:missing] + packets[missing + 1 :]:
+            writer.write(time_ns, packet)
+    with open(tmp_path / "http.esp_sa", "w", encoding="utf-8") as stream:
+        write_esp_sa(result.sas, stream)
+    return tmp_path / "http"
+
+
+def test_a_link_in_http(as_json, run, in_http):
+    result = as_json(*keyed(in_http))
+    (entry,) = result["registrations"]
+    kinds = ["ipv4", "tcp", "http", "esp"]
+    assert [header["type"] for header in entry["captured"]] == kinds
+    assert [header["type"] for header in entry["reply"]["captured"]] == kinds
+    paths = [path for sa in result["sas"] for path in sa["paths"]]
+    assert {path["encapsulation"] for path in paths} == {"http"}
+    assert result["drops"] == {"tcp_gap": 1}
+    text = run(*keyed(in_http)).out
+    assert "http 198.51.100.2:49152 > 203.0.113.2:80" in text
+    assert "tcp_gap" in text
 
 
 def test_the_documented_keys_are_there(as_json):

@@ -5,6 +5,7 @@ from frames import NEW, OLD, TO_GATEWAY, Bench, reply, request, signalling
 from rich.console import Console
 
 import scapy_mobsec.ui.views as views_module
+from scapy_mobsec.observer.observer import Summary
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import (
     AhHeader,
@@ -46,6 +47,10 @@ def test_a_handover():
         "aes-gcm-16",
     ):
         assert words in text
+
+
+def test_tls_is_counted():
+    assert summary_line(Summary(packets=3, tls=1)).plain == "3 packets, 0 ESP, 1 TLS"
 
 
 def test_only_what_there_is_to_say():

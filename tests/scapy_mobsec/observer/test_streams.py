@@ -1,7 +1,7 @@
 """ESP in TCP streams of a capture: what they are told by, where the place was lost, bounds."""
 
 import pytest
-from frames import GATEWAY, OLD, TO_GATEWAY, TO_MOBILE, Bench
+from frames import GATEWAY, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys
 from http_samples import OK, UPGRADE
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,6 +149,21 @@ def test_a_refused_upgrade_is_told():
 def test_tls_is_counted_once(begun, first):
     stream = Stream(begun=begun).up(first + b"hello").down(b"\x16\x03\x03\0\5hello")
     assert (stream.summary.tls, stream.summary.esp) == (1, 0)
+
+
+def test_tls_out_of_order_is_one_connection_too():
+    stream = Stream()
+    stream.put(0, ACK, 105, b"\x16\x03\x03\0\0")
+    stream.put(0, ACK, 100, b"\x16\x03\x01\0\0")
+    assert stream.summary.tls == 1
+
+
+def test_an_spi_that_was_opened_before_is_known_too(monkeypatch):
+    monkeypatch.setattr(Keys, "knows_spi", lambda keys, spi: False)
+    bench = Bench()
+    bench.see(bench.up())
+    stream = Stream(bench, begun=False)
+    assert stream.up(b"xyz", stream.frame()).summary.verified == 2
 
 
 def test_other_ports_are_not_read():

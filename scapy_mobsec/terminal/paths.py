@@ -27,6 +27,9 @@ CHALLENGE_LENGTH = 8
 REPEAT_AT = (0.5, 1.0, 2.0)
 """Seconds after the first RREP with a challenge when it is repeated."""
 
+CHALLENGED_AGAIN_AFTER = 0.05
+"""Seconds after which new data from a path that is not the current one repeats its challenge."""
+
 CHALLENGE_LIFE = 3.0
 """Seconds after which a challenge without answer has failed."""
 
@@ -41,6 +44,7 @@ class Challenge:
 
     octets: bytes
     started: float
+    sent: float
     reply: RegistrationReply | None = None
     repeated: int = 0
 
@@ -117,7 +121,7 @@ class PathState:
         challenge = self.challenge
         if challenge and now < challenge.started + CHALLENGE_LIFE:
             return challenge, False
-        self.challenge = Challenge(random_bytes(CHALLENGE_LENGTH), now)
+        self.challenge = Challenge(random_bytes(CHALLENGE_LENGTH), now, now)
         return self.challenge, True
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from hmac import compare_digest
 from typing import Any
 
-from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag
+from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Ends, Path
@@ -41,6 +41,7 @@ from scapy_mobsec.terminal.events import (
 )
 from scapy_mobsec.terminal.paths import (
     CHALLENGE_LIFE,
+    CHALLENGED_AGAIN_AFTER,
     REPLY_RESERVE,
     Challenge,
     PathState,
@@ -118,16 +119,22 @@ class ProvingTerminal(Terminal[BoundLink]):
         return challenge, new
 
     def _challenge(self, link: BoundLink, state: PathState, now: float) -> None:
-        """Challenge a path that nobody asked about. Raises Drop."""
+        """Challenge a path that nobody asked about, or again one that is not the current one: its
+        answer may have been raced. Raises Drop.
+        """
         challenge, new = self._challenged(link, state, now)
-        home = if_ipv4(link.home_address)
-        challenge.reply = bare_challenge(link.binding, home, challenge.octets)
         if new:
-            self._send_challenge(link, state, now)
+            home = if_ipv4(link.home_address)
+            challenge.reply = bare_challenge(link.binding, home, challenge.octets)
+        elif state is link.current or now < challenge.sent + CHALLENGED_AGAIN_AFTER:
+            return
+        self._send_challenge(link, state, now)
 
     def _send_challenge(self, link: BoundLink, state: PathState, now: float) -> None:
         """Send the RREP that carries the challenge of a path. Raises Drop."""
-        reply = state.challenge.reply if state.challenge else None
+        reply = None
+        if state.challenge:
+            reply, state.challenge.sent = state.challenge.reply, now
         attempt = reply.attempt if reply else None
         if reply is None or attempt is None:
             return
@@ -158,11 +165,12 @@ class ProvingTerminal(Terminal[BoundLink]):
             state.sent(octets, data=False)
 
     def _skip_numbers(self, link: BoundLink, reply: RegistrationReply, now: float) -> None:
-        """Skip numbers if X seems to have restarted, and to refuse ours. What no RREQ asked for
-        does not show that: nobody may be there.
+        """Skip numbers if X seems to have restarted, and to refuse ours. An RREP without challenge
+        asks for no RESPONSE, unless it refuses; where no RREQ asked for it, nobody may be there.
         """
         asked = reply.attempt is None or not reply.attempt.flags & _PROBE
-        if asked and link.unanswered.may_skip(now) and link.skip(SKIPPED_NUMBERS):
+        unsure = asked and (reply.challenge is not None or reply.code != ReplyCode.ACCEPTED)
+        if unsure and link.unanswered.may_skip(now) and link.skip(SKIPPED_NUMBERS):
             self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
     def _challenge_due(self, link: BoundLink, path: Path, now: float) -> None:

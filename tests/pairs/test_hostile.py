@@ -1,7 +1,7 @@
 """Whatever an attacker does with recorded octets, a binding moves only where X went.
 
-An attacker who delivers a fresh RREQ before the original does moves the binding (until paths are
-validated); all else may not: what was delivered, what is stale, what was changed, what was made up.
+An attacker who delivers a fresh RREQ before the original does is another story (`test_racing`);
+all else may not move it: what was delivered, what is stale, what was changed, what was made up.
 """
 
 import pytest

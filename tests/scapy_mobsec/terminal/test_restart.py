@@ -26,6 +26,7 @@ from scapy_mobsec.terminal.bound_link import BoundLink
 from scapy_mobsec.terminal.config import OtherConfiguration
 from scapy_mobsec.terminal.counters import COMMITTED_WITHIN, SKIPPED_NUMBERS
 from scapy_mobsec.terminal.events import BindingEnded, NumbersSkipped
+from scapy_mobsec.terminal.exchange import Purpose
 from scapy_mobsec.terminal.other import OtherTerminal
 from scapy_mobsec.terminal.restart import restore, take_snapshot
 
@@ -92,6 +93,27 @@ def test_the_third_reply_without_response_skips_numbers():
         numbers = [out.data[4:8] for out in pair.other.transmits(pair.now)]
         assert (int.from_bytes(numbers[0]) > SKIPPED_NUMBERS) is (seconds > 0.5)
     assert skipped == [NumbersSkipped(SKIPPED_NUMBERS)]
+
+
+def test_a_path_that_proved_itself_is_heard():
+    pair = Pair()
+    pair.register()
+    for _ in range(9):
+        pair.now += 60
+        pair.mobile._begin(Purpose.KEEPALIVE, pair.mobile.path, pair.now)
+        pair.to_other(pair.from_mobile().data, OLD)
+        pair.to_mobile(pair.from_other().data)
+    assert not [one for one in events(pair.other) if isinstance(one, NumbersSkipped)]
+
+
+def test_a_refusal_that_is_not_heard_counts_too():
+    pair = Pair()
+    pair.register()
+    events(pair.other)
+    for _ in range(3):
+        pair.now += 0.5
+        pair.request(OLD, **with_attempt(0))
+    assert NumbersSkipped(SKIPPED_NUMBERS) in events(pair.other)
 
 
 def test_a_lifetime_goes_on():

@@ -248,8 +248,6 @@ class PathKeeper(Requester):
         target, current = self._findings.choice(), self._confirmed
         if target is None or current is None or target.encapsulation is current.encapsulation:
             return
-        if current.ah:
-            return
         if not any(one.path == target for one in self._exchanges.of(Purpose.USE)):
             self._use(target, now)
 

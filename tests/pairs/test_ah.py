@@ -87,6 +87,12 @@ def test_every_mode(mode):
     assert protocols(play) == {AH}
 
 
+def test_nothing_is_better_than_ah():
+    play = play_by_ah(allow=(UDP,)).move()
+    assert play.ping(30, 1) == 30
+    assert protocols(play) == {AH}
+
+
 def test_keepalives_hold_the_path():
     play = play_by_ah().move()
     play.wait(600)

@@ -1,9 +1,11 @@
 """What Y asks its link: the state of a path, and what is the newest packet."""
 
-from terminals import NEW, OLD, OTHER_LINK, TRANSLATED, Pair, path_at_other
+from terminals import AH_LINKS, NEW, OLD, OTHER_LINK, TRANSLATED, Pair, path_at_other
 
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.messages import Attempt
 from scapy_mobsec.terminal.bound_link import BoundLink
+from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import PathState
 
 
@@ -35,3 +37,12 @@ def test_the_newest_packet_and_the_length_of_a_message():
     assert link.is_newest(link.inbound[0].open(newer))
     assert not link.is_newest(link.inbound[0].open(older))
     assert link.signalling_length(7) == len(link.seal_message(bytes(7)))
+
+
+def test_the_newest_packet_by_ah():
+    link = BoundLink(AH_LINKS[1], bytes)
+    mobile = Link(AH_LINKS[0], at_mobile=True, random_bytes=bytes)
+    path = Path(Encapsulation.NATIVE, Endpoint(OLD.address), Endpoint(NEW.address), ah=True)
+    older, newer = (mobile.seal_message(b"", path) for _ in range(2))
+    assert link.is_newest(link.inbound_ah[0].open(newer))
+    assert not link.is_newest(link.inbound_ah[0].open(older))

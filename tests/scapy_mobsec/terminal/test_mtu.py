@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from scripted import HTTP, NATIVE, PROBE, TCP, UDP, USE, Script
-from terminals import AH_LINKS, AH_ONLY_LINKS, CBC_SAS, MOBILE_LINK
+from terminals import AH_LINKS, AH_ONLY_LINKS, CBC_SAS, MOBILE_LINK, NEW, START
 
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
@@ -174,3 +174,11 @@ def test_lengths_of_ah_have_the_ip_header():
     assert mtu.outer == OUTER_MTU
     mtu.lower(ah=True)
     assert mtu.outer == 1300
+
+
+def test_a_notice_shortens_the_rreq_by_ah_to_the_whole_packet():
+    mobile = Script(link=AH_LINKS[0]).mobile
+    mobile.move([NEW], START)
+    mobile.packet_too_big(700)
+    mobile.handle_timer(mobile.timer())
+    assert [len(each.data) for each in mobile.transmits(START)] == [1200, 700]

@@ -117,15 +117,17 @@ class UnansweredReplies:
 
     def begin(self) -> None:
         """Another attempt begins."""
-        self._count, self._first = 0, -inf
+        self._count, self._first, self._heard = 0, -inf, False
 
     def hear(self, now: float) -> None:
-        """A RESPONSE came."""
+        """A RESPONSE came: this attempt is not one without."""
         self._limit.hear(now)
-        self.begin()
+        self._heard = True
 
     def may_skip(self, now: float) -> bool:
         """Tell it of an RREP that is about to be sent."""
+        if self._heard:
+            return False
         if not self._count:
             self._first = now
         if self._count == UNANSWERED_TRANSMISSIONS - 1 and now - self._first < REPEATED_AFTER:

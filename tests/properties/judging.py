@@ -68,6 +68,8 @@ LIMITS = {
     "Terminal._transmits": base.MAX_TRANSMITS,
     "Terminal._received": base.MAX_RECEIVED,
     "Terminal._events": base.MAX_EVENTS,
+    "Requester._seconds": other.MAX_STREAMS_PER_SOURCE,
+    "OtherTerminal._channels": other.MAX_STREAMS_PER_SOURCE,
     "OtherTerminal._homes": KNOWN_SMALL,
     "OtherTerminal._stream_links": other.MAX_STREAMS_PER_SOURCE,
     "OtherTerminal._sources": KNOWN_SMALL,

@@ -64,9 +64,17 @@ def test_replies_without_response():
     replies.begin()
     assert not any(replies.may_skip(now) for now in (40.0, 40.5, 41.0))  # an hour has not passed
     replies.hear(42.0)
+    replies.begin()
     assert [replies.may_skip(now) for now in (43.0, 43.5, 44.0)] == [False, False, True]
     replies.begin()
     assert [replies.may_skip(now) for now in (3700.0, 3700.5, 3701.0)] == [False, False, True]
+
+
+def test_an_attempt_with_a_response_skips_nothing():
+    """Else an attacker whose place is challenged in vain uses up what a restart of X needs."""
+    replies = UnansweredReplies()
+    replies.hear(1.0)
+    assert not any(replies.may_skip(now) for now in (2.0, 2.5, 3.0, 4.0))
 
 
 def test_what_is_reserved():

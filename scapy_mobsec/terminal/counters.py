@@ -5,7 +5,8 @@ sent, and inbound numbers up to a ceiling at or below which a restarted terminal
 
 A restarted end refuses so much that the other one has to leave out 131,072 numbers: X at its
 second unanswered retransmission, Y before its third RREP of an attempt without RESPONSE. Once until
-it is sure to be heard (X: by an RREP that answers it, Y: by a RESPONSE), else hourly. Data that
+it is sure to be heard (X: by an RREP that answers it, Y: by a RESPONSE), else after 30 s, doubling
+to an hour: the other end may restart after numbers were left out in vain. Data that
 comes proves nothing: the end that refuses may send all the same.
 """
 
@@ -16,7 +17,8 @@ from math import inf
 from scapy_mobsec.esp.replay import MAX_EXTENDED_SEQUENCE
 
 SKIPPED_NUMBERS = 131_072
-SKIPS_AGAIN_AFTER = 3600.0
+SKIPS_AGAIN_AFTER = 30.0
+LONGEST_SKIP_PAUSE = 3600.0
 UNANSWERED_TRANSMISSIONS = 3
 """The RREQ and two retransmissions; RREPs of one attempt."""
 
@@ -94,17 +96,20 @@ class SkipLimit:
     def __init__(self) -> None:
         self._heard = -inf
         self._not_before = -inf
+        self._pause = SKIPS_AGAIN_AFTER
 
     def hear(self, now: float) -> None:
         """The other end is sure to accept our numbers."""
         self._heard, self._not_before = now, -inf
+        self._pause = SKIPS_AGAIN_AFTER
 
     def may_skip(self, transmissions: int, started: float, now: float) -> bool:
-        """Tell it of a message that was first sent at `started`; True at most once an hour."""
+        """Tell it of a message that was first sent at `started`; True at most once a pause."""
         silent = self._heard < started and now >= self._not_before
         if transmissions != UNANSWERED_TRANSMISSIONS or not silent:
             return False
-        self._not_before = now + SKIPS_AGAIN_AFTER
+        self._not_before = now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_SKIP_PAUSE)
         return True
 
 
@@ -122,11 +127,12 @@ class UnansweredReplies:
     def hear(self, now: float) -> None:
         """A RESPONSE came: this attempt is not one without."""
         self._limit.hear(now)
+        self.begin()
         self._heard = True
 
-    def may_skip(self, now: float) -> bool:
-        """Tell it of an RREP that is about to be sent."""
-        if self._heard:
+    def may_skip(self, now: float, *, refuses: bool = False) -> bool:
+        """Tell it of an RREP that is about to be sent; one that refuses is of another attempt."""
+        if self._heard and not refuses:
             return False
         if not self._count:
             self._first = now

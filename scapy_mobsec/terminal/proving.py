@@ -169,8 +169,10 @@ class ProvingTerminal(Terminal[BoundLink]):
         asks for no RESPONSE, unless it refuses; where no RREQ asked for it, nobody may be there.
         """
         asked = reply.attempt is None or not reply.attempt.flags & _PROBE
-        unsure = asked and (reply.challenge is not None or reply.code != ReplyCode.ACCEPTED)
-        if unsure and link.unanswered.may_skip(now) and link.skip(SKIPPED_NUMBERS):
+        refuses = reply.code != ReplyCode.ACCEPTED
+        if not asked or (reply.challenge is None and not refuses):
+            return
+        if link.unanswered.may_skip(now, refuses=refuses) and link.skip(SKIPPED_NUMBERS):
             self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
     def _challenge_due(self, link: BoundLink, path: Path, now: float) -> None:

@@ -1,6 +1,7 @@
 """Numbers over a restart: when X skips some, and how it goes on from a snapshot."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from scripted import NATIVE, UDP, Script
@@ -100,7 +101,14 @@ def test_once_again_after_the_peer_was_heard():
     limit.hear(40.0)
     assert not limit.may_skip(3, 39.0, 41.0)
     assert limit.may_skip(3, 50.0, 52.0)
-    assert limit.may_skip(3, 3651.0, 3652.0)
+
+
+def test_numbers_skipped_in_vain_are_skipped_again_ever_more_rarely():
+    """30 s later, then twice as long, up to an hour."""
+    limit = SkipLimit()
+    times = [now for now in range(12_000) if limit.may_skip(3, now, now)]
+    pauses = [after - before for before, after in pairwise(times)]
+    assert pauses == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
 
 
 def test_no_number_is_skipped_beyond_the_last_one():

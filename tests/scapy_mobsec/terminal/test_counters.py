@@ -27,15 +27,15 @@ def numbers(script):
     return [int.from_bytes(out.data[4:8], "big") for out in script.outs]
 
 
-def test_numbers_are_skipped_at_the_second_unanswered_retransmission_once():
+def test_numbers_are_skipped_at_the_second_unanswered_retransmission_then_rarely():
     script = Script()
     script.move()
-    script.wait(40)  # the next attempt has begun
+    script.wait(31)
     assert numbers(script)[:4] == [1, 2, 131_075, 131_076]
     assert numbers(script)[-1] < 131_090
     assert script.events(NumbersSkipped) == [NumbersSkipped(SKIPPED_NUMBERS)]
-    script.wait(3600)
-    assert script.events(NumbersSkipped) == [NumbersSkipped(SKIPPED_NUMBERS)]
+    script.wait(3600)  # 112 attempts later
+    assert len(script.events(NumbersSkipped)) == 6
 
 
 def test_data_is_no_answer():
@@ -63,7 +63,7 @@ def test_replies_without_response():
     assert parallel == [False] * 4
     assert [replies.may_skip(now) for now in (1.5, 2.0, 3.0)] == [True, False, False]
     replies.begin()
-    assert not any(replies.may_skip(now) for now in (40.0, 40.5, 41.0))  # an hour has not passed
+    assert not any(replies.may_skip(now) for now in (30.0, 30.5, 31.0))  # 30 s have not passed
     replies.hear(42.0)
     replies.begin()
     assert [replies.may_skip(now) for now in (43.0, 43.5, 44.0)] == [False, False, True]
@@ -97,7 +97,7 @@ def test_once_again_after_the_peer_was_heard():
     limit = SkipLimit()
     assert not limit.may_skip(2, 0.0, 0.5)
     assert limit.may_skip(3, 0.0, 1.5)
-    assert not limit.may_skip(3, 32.0, 33.0)
+    assert not limit.may_skip(3, 30.0, 31.0)
     limit.hear(40.0)
     assert not limit.may_skip(3, 39.0, 41.0)
     assert limit.may_skip(3, 50.0, 52.0)

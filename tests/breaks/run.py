@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("breaks.toml")
 COPIED = ("contrib_layers", "scapy_mobsec", "tests", "pcaps", "setup.cfg", "pyproject.toml")
 ALL_TESTS = ("tests/scapy_mobsec/terminal", "tests/pairs", "tests/scapy_mobsec/esp")
-SECONDS = 300
+SECONDS = 150
 """After which a broken terminal counts as one that hangs, which is seen too."""
 
 FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+)", re.MULTILINE)

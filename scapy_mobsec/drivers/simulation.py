@@ -30,7 +30,7 @@ from scapy_mobsec.drivers.memory import (
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.spi_table import FIRST_SPI
 from scapy_mobsec.esp.suites import SUITES
-from scapy_mobsec.packet.ip import build_ip, internet_checksum, parse_ip
+from scapy_mobsec.packet.ip import ICMP, build_ip, internet_checksum, parse_ip
 from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.terminal.config import (
     LinkParameters,
@@ -51,7 +51,7 @@ UNTRANSLATED = Endpoint.of("198.51.100.2", NATT_PORT)
 BEHIND_NAT = Endpoint.of("10.0.0.2", NATT_PORT)
 BEHIND_OTHER_NAT = Endpoint.of("192.168.1.2", NATT_PORT)
 
-ICMP, ECHO_REPLY, ECHO_REQUEST = 1, 0, 8
+ECHO_REPLY, ECHO_REQUEST = 0, 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.replay import MAX_EXTENDED_SEQUENCE, MAX_SEQUENCE, ReplayWindow
 from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.packet.ip import build_ip
-
-AH = 51
-"""IP protocol number."""
+from scapy_mobsec.packet.ip import AH, build_ip
 
 _HEADER = Struct(">BBHII")
 _ALIGNMENT = {4: 4, 16: 8}

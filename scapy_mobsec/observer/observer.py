@@ -35,10 +35,10 @@ from scapy_mobsec.observer.registrations import (
 )
 from scapy_mobsec.observer.streams import InStream, Streams, is_wanted
 from scapy_mobsec.packet.fragments import Reassembler
-from scapy_mobsec.packet.ip import IpPacket, addresses, parse_ip
+from scapy_mobsec.packet.ip import TCP, IpPacket, addresses, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.packet.path import Encapsulation
-from scapy_mobsec.packet.tcp import TCP, parse_tcp
+from scapy_mobsec.packet.tcp import parse_tcp
 from scapy_mobsec.reassembly import Connection, Found, Stamp, TcpStreams
 from scapy_mobsec.registration.messages import RegistrationRequest
 

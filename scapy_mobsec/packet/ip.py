@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scapy_mobsec.drops import Drop, DropReason
 
-UDP = 17
+ICMP, TCP, UDP, ESP, AH, ICMPV6 = 1, 6, 17, 50, 51, 58
 
 MAX_LENGTH = 0xFFFF
 """Octets of the longest IPv4 packet, and of the longest IPv6 payload (no jumbograms)."""

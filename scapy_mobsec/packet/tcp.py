@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.packet.ip import IpPacket
-
-TCP = 6
+from scapy_mobsec.packet.ip import TCP, IpPacket
 
 _TCP = struct.Struct("!HHIIBB6x")
 
 
 class TcpFlag(IntFlag):
-    """The control bits that matter to a reader of streams."""
+    """The control bits that matter here."""
 
     FIN = 0x01
     SYN = 0x02
     RST = 0x04
+    PSH = 0x08
     ACK = 0x10
 
 

@@ -18,9 +18,9 @@ from scapy_mobsec.drivers.memory import (
     Napt,
 )
 from scapy_mobsec.drivers.memory.attacker import only, race, rewrite
-from scapy_mobsec.drivers.memory.packet import AH
 from scapy_mobsec.drivers.simulation import HOME, OTHER_TERMINAL
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.ip import AH
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import AhHeader, Ipv4Header, Ipv6Header
 from scapy_mobsec.registration.transitions import MobileState

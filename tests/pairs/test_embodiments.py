@@ -38,10 +38,9 @@ from scapy_mobsec.drivers.memory import (
     Ports,
     Rewriting,
 )
-from scapy_mobsec.drivers.memory.packet import ESP
 from scapy_mobsec.drivers.simulation import OTHER_TERMINAL, SIGNALLING
 from scapy_mobsec.esp.sa import InboundSa
-from scapy_mobsec.packet.ip import parse_ip
+from scapy_mobsec.packet.ip import ESP, parse_ip
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import (
     EncapsulationItem,

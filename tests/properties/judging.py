@@ -13,11 +13,10 @@ from plans import Plan
 from world import ATTACKER, CALM, TO_MOBILE, TO_OTHER, World
 
 from scapy_mobsec.drivers.memory import chart, draw
-from scapy_mobsec.drivers.memory.packet import ESP
 from scapy_mobsec.drivers.simulation import HOME, OTHER_TERMINAL
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.capsule import MAX_CAPSULE
-from scapy_mobsec.packet.ip import UDP
+from scapy_mobsec.packet.ip import ESP, UDP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.serial import is_newer_attempt, is_newer_identification
 from scapy_mobsec.terminal import (

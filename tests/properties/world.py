@@ -31,7 +31,6 @@ from scapy_mobsec.drivers.memory import (
     Tap,
 )
 from scapy_mobsec.drivers.memory.nat import Dependence
-from scapy_mobsec.drivers.memory.packet import TCP
 from scapy_mobsec.drivers.simulation import (
     HOME,
     INNER_HOST,
@@ -42,7 +41,7 @@ from scapy_mobsec.drivers.simulation import (
 )
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES
-from scapy_mobsec.packet.ip import build_ip
+from scapy_mobsec.packet.ip import TCP, build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.transitions import MobileState

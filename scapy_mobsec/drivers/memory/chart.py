@@ -10,18 +10,7 @@ from contextlib import contextmanager
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drivers.memory.drawing import draw
 from scapy_mobsec.drivers.memory.network import EPOCH, SECOND, MemoryNetwork
-from scapy_mobsec.drivers.memory.packet import (
-    ACK,
-    AH,
-    ESP,
-    FIN,
-    ICMP,
-    RST,
-    SYN,
-    TCP,
-    Packet,
-    TcpFields,
-)
+from scapy_mobsec.drivers.memory.packet import ACK, FIN, RST, SYN, Packet, TcpFields
 from scapy_mobsec.drivers.memory.tap import Tap
 from scapy_mobsec.drivers.memory.tls import Content as TlsContent
 from scapy_mobsec.drivers.memory.tls import Records, TlsError
@@ -31,12 +20,11 @@ from scapy_mobsec.encap.carrier import StreamCarrier, Violation
 from scapy_mobsec.encap.stream import client_carrier, server_carrier
 from scapy_mobsec.esp.sa import InboundSa, Opened, SaParameters
 from scapy_mobsec.observer.registrations import registration_in
-from scapy_mobsec.packet.ip import UDP, parse_ip
+from scapy_mobsec.packet.ip import AH, ESP, ICMP, TCP, UDP, parse_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.messages import RegistrationReply, RegistrationRequest
+from scapy_mobsec.terminal.signalling import DUMMY, IPV4
 
-_DUMMY = 59
-_IPV4 = 4
 _ECHOES = {8: "ping", 0: "pong"}
 _FLAGS = {SYN: "SYN", FIN: "FIN", RST: "RST", ACK: "ACK"}
 _END_OF_HEAD = b"\r\n\r\n"
@@ -130,7 +118,7 @@ class _Reader:
             return f"ESP 0x{spi:08x}, {len(packet)} octets"
         try:
             opened = sa.open(packet)
-            if opened.next_header == _DUMMY:
+            if opened.next_header == DUMMY:
                 return "dummy"
             message, malformed = registration_in(opened)
             if message is None:
@@ -161,7 +149,7 @@ def message_text(message: RegistrationRequest | RegistrationReply) -> str:
 
 def _data_text(opened: Opened) -> str:
     """`ping 3` and `pong 3` for ICMP echoes in tunnel mode, the octets of any other data."""
-    if opened.next_header == _IPV4:
+    if opened.next_header == IPV4:
         inner = parse_ip(opened.payload)
         if inner.protocol == ICMP and inner.payload[:1] and inner.payload[0] in _ECHOES:
             number = int.from_bytes(inner.payload[6:8], "big")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scapy_mobsec.drivers.memory.network import SECOND, Direction, Element
-from scapy_mobsec.drivers.memory.packet import NATIVE, TCP, Packet
-from scapy_mobsec.packet.ip import UDP
+from scapy_mobsec.drivers.memory.packet import NATIVE, Packet
+from scapy_mobsec.packet.ip import TCP, UDP
 from scapy_mobsec.packet.path import Endpoint
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from scapy_mobsec.drivers.memory.network import MemoryNetwork, Segment
-from scapy_mobsec.drivers.memory.packet import AH, ESP, TCP, Packet, TooBig
+from scapy_mobsec.drivers.memory.packet import Packet, TooBig
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.terminal_stream import TerminalStreams
-from scapy_mobsec.packet.ip import UDP, parse_ip
+from scapy_mobsec.packet.ip import AH, ESP, TCP, UDP, parse_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal.base import Close, Closed, Input, Open, Output, Terminal, Transmit
 from scapy_mobsec.terminal.events import Event

@@ -12,7 +12,8 @@ from scapy_mobsec.drivers.memory.network import (
     Direction,
     PlacedElement,
 )
-from scapy_mobsec.drivers.memory.packet import ICMP, ICMPV6, Packet, TooBig
+from scapy_mobsec.drivers.memory.packet import Packet, TooBig
+from scapy_mobsec.packet.ip import ICMP, ICMPV6
 from scapy_mobsec.packet.path import Endpoint
 
 

@@ -12,8 +12,8 @@ from ipaddress import ip_address
 from random import Random
 
 from scapy_mobsec.drivers.memory.network import SECOND, ChanceElement, Direction, Place
-from scapy_mobsec.drivers.memory.packet import ICMP, ICMPV6, NATIVE, TCP, Packet
-from scapy_mobsec.packet.ip import UDP
+from scapy_mobsec.drivers.memory.packet import NATIVE, Packet
+from scapy_mobsec.packet.ip import ICMP, ICMPV6, TCP, UDP
 from scapy_mobsec.packet.path import Endpoint
 
 _FIRST_PORT = 40_000

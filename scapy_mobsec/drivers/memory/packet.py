@@ -8,14 +8,24 @@ has "do not fragment" set.
 from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
-from scapy_mobsec.packet.ip import UDP, build_ip, build_udp, internet_checksum
+from scapy_mobsec.packet.ip import (
+    AH,
+    ESP,
+    ICMP,
+    ICMPV6,
+    TCP,
+    UDP,
+    build_ip,
+    build_udp,
+    internet_checksum,
+)
 from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.packet.tcp import TcpFlag
 
-TCP, ESP, AH, ICMP, ICMPV6 = 6, 50, 51, 1, 58
 NATIVE = (ESP, AH)
 """Protocols without ports that carry IPsec."""
 
-FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+FIN, SYN, RST, PSH, ACK = map(int, TcpFlag)
 
 _TRANSPORT_HEADER: Mapping[int, int] = {UDP: 8, TCP: 20, ICMP: 8, ICMPV6: 8}
 _NUMBERS = 1 << 32

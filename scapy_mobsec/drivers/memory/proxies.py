@@ -12,10 +12,11 @@ import h11
 
 from scapy_mobsec.drivers.memory.http_relay import HttpRelay, Rewriting
 from scapy_mobsec.drivers.memory.network import Direction, MemoryNetwork, PlacedElement, Segment
-from scapy_mobsec.drivers.memory.packet import TCP, Packet
+from scapy_mobsec.drivers.memory.packet import Packet
 from scapy_mobsec.drivers.memory.streams import Layer, Stream, StreamUser
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
+from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.registration.description import Description, HttpHeader
 

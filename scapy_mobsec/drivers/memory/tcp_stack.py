@@ -4,9 +4,10 @@ from collections.abc import Callable
 from random import Random
 
 from scapy_mobsec.drivers.memory.network import MemoryNetwork
-from scapy_mobsec.drivers.memory.packet import ACK, FIN, RST, SYN, TCP, Packet, TcpFields
+from scapy_mobsec.drivers.memory.packet import ACK, FIN, RST, SYN, Packet, TcpFields
 from scapy_mobsec.drivers.memory.streams import StreamUser
 from scapy_mobsec.drivers.memory.tcp import Connection, State
+from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Endpoint
 
 _FIRST_EPHEMERAL = 49_152

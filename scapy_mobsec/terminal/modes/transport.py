@@ -17,7 +17,16 @@ from dataclasses import dataclass
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.packet.ip import MAX_LENGTH, UDP, addresses, build_ip, internet_checksum, parse_ip
+from scapy_mobsec.packet.ip import (
+    ICMPV6,
+    MAX_LENGTH,
+    TCP,
+    UDP,
+    addresses,
+    build_ip,
+    internet_checksum,
+    parse_ip,
+)
 from scapy_mobsec.packet.path import address_text
 from scapy_mobsec.terminal.signalling import (
     DUMMY,
@@ -28,8 +37,6 @@ from scapy_mobsec.terminal.signalling import (
     is_signalling,
     parse_signalling,
 )
-
-TCP, ICMPV6 = 6, 58
 
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
 _EXTENSION_HEADERS = frozenset({0, 43, 44, 60})

@@ -6,13 +6,14 @@ from http_samples import OK, UPGRADE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scapy_mobsec.drivers.memory.packet import ACK, SYN, TCP, Packet, TcpFields
+from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.encap.capsule import wrap_capsule
 from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.observer import streams
 from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED, Kind, find_unit, is_wanted
+from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import HttpHeader
 

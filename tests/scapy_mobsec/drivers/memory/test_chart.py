@@ -29,13 +29,13 @@ from scapy_mobsec.drivers.memory import (
 )
 from scapy_mobsec.drivers.memory.chart import message_text
 from scapy_mobsec.drivers.memory.links import too_big
-from scapy_mobsec.drivers.memory.packet import ACK, AH, ESP, SYN, TCP, Packet, TcpFields
+from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
 from scapy_mobsec.drivers.memory.proxies import ThroughProxy
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.stream import client_carrier, server_carrier
 from scapy_mobsec.esp.sa import OutboundSa
-from scapy_mobsec.packet.ip import build_ip
+from scapy_mobsec.packet.ip import AH, ESP, TCP, build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.messages import (
     Attempt,

@@ -13,8 +13,7 @@ from scapy_mobsec.drivers.memory import (
     Firewall,
 )
 from scapy_mobsec.drivers.memory.links import too_big
-from scapy_mobsec.drivers.memory.packet import AH, ESP, TCP
-from scapy_mobsec.packet.ip import UDP
+from scapy_mobsec.packet.ip import AH, ESP, TCP, UDP
 from scapy_mobsec.packet.path import Endpoint
 
 OUT, IN = Direction

@@ -6,8 +6,7 @@ from wires import CLIENT, SERVER, Receiver, a_packet
 
 from scapy_mobsec.drivers.memory import EPOCH, Delay, Host, MemoryNetwork, MobileHost, Mtu
 from scapy_mobsec.drivers.memory.links import too_big
-from scapy_mobsec.drivers.memory.packet import AH, ESP, TCP
-from scapy_mobsec.packet.ip import UDP, build_ip
+from scapy_mobsec.packet.ip import AH, ESP, TCP, UDP, build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal.base import Transmit
 

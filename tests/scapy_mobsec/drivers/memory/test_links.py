@@ -17,7 +17,7 @@ from scapy_mobsec.drivers.memory import (
     Napt,
     Reordering,
 )
-from scapy_mobsec.drivers.memory.packet import ICMP, ICMPV6
+from scapy_mobsec.packet.ip import ICMP, ICMPV6
 from scapy_mobsec.packet.path import Endpoint
 
 

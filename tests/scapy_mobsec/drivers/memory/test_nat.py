@@ -16,8 +16,7 @@ from scapy_mobsec.drivers.memory import (
     random_ports,
 )
 from scapy_mobsec.drivers.memory.links import too_big
-from scapy_mobsec.drivers.memory.packet import AH, ESP, ICMP, ICMPV6, TCP
-from scapy_mobsec.packet.ip import UDP
+from scapy_mobsec.packet.ip import AH, ESP, ICMP, ICMPV6, TCP, UDP
 from scapy_mobsec.packet.path import Endpoint
 
 OTHER_PORT = Endpoint(SERVER.address, 4501)

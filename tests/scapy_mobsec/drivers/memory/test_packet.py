@@ -4,8 +4,8 @@ import pytest
 from wires import CLIENT, SERVER, a_packet
 
 from scapy_mobsec.drivers.memory.links import too_big
-from scapy_mobsec.drivers.memory.packet import ACK, ESP, PSH, TCP, Packet, TcpFields
-from scapy_mobsec.packet.ip import UDP, internet_checksum, parse_ip, parse_udp
+from scapy_mobsec.drivers.memory.packet import ACK, PSH, Packet, TcpFields
+from scapy_mobsec.packet.ip import ESP, TCP, UDP, internet_checksum, parse_ip, parse_udp
 from scapy_mobsec.packet.path import Endpoint
 
 CLIENT6, SERVER6 = Endpoint.of("2001:db8::2", 4500), Endpoint.of("2001:db8:1::2", 443)

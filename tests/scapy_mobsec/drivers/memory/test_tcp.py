@@ -21,7 +21,8 @@ from scapy_mobsec.drivers.memory import (
     Tap,
 )
 from scapy_mobsec.drivers.memory.attacker import drop
-from scapy_mobsec.drivers.memory.packet import ACK, FIN, RST, SYN, TCP, TcpFields
+from scapy_mobsec.drivers.memory.packet import ACK, FIN, RST, SYN, TcpFields
+from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import Ipv4Header, TcpHeader
 

@@ -4,8 +4,9 @@ import pytest
 from wires import CLIENT, SERVER, Streams
 
 from scapy_mobsec.drivers.memory import Delay
-from scapy_mobsec.drivers.memory.packet import ACK, RST, SYN, TCP, Packet, TcpFields
+from scapy_mobsec.drivers.memory.packet import ACK, RST, SYN, Packet, TcpFields
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
+from scapy_mobsec.packet.ip import TCP
 
 
 def test_nobody_listens():

@@ -13,16 +13,16 @@ from scapy.layers.mobileip import MobileIPRRP, MobileIPRRQ
 from scapy.packet import Packet
 
 from contrib_layers.descriptions import describe_path, describe_translations, names
-from contrib_layers.extensions import (
+from contrib_layers.extensions import next_extension
+from contrib_layers.numbers import VENDOR_ID, ReplyCode
+from contrib_layers.tlv import BuiltFromFields, ElementListField
+from contrib_layers.vendor_extensions import (
     Attempt,
     Sent,
     Translations,
     VendorExtension,
-    next_extension,
     of_value,
 )
-from contrib_layers.numbers import VENDOR_ID, ReplyCode
-from contrib_layers.tlv import BuiltFromFields, ElementListField
 
 
 def _low_word(message: Packet) -> bytes:

@@ -14,19 +14,25 @@ from contrib_layers.descriptions import (
     UnknownHeader,
 )
 from contrib_layers.extensions import (
-    Addresses,
-    Attempt,
-    Challenge,
     CriticalVendorExtension,
     ForeignHomeAuthentication,
-    Home,
     LongExtension,
     MobileForeignAuthentication,
     MobileHomeAuthentication,
     MobileNodeNAI,
+    OneBytePadding,
+    UDPTunnelReply,
+    UDPTunnelRequest,
+    UnknownExtension,
+)
+from contrib_layers.registration import RREP, RREQ
+from contrib_layers.vendor_extensions import (
+    Addresses,
+    Attempt,
+    Challenge,
+    Home,
     NormalVendorExtension,
     Observed,
-    OneBytePadding,
     Pad,
     Report,
     Response,
@@ -34,11 +40,7 @@ from contrib_layers.extensions import (
     Sent,
     Supported,
     Translations,
-    UDPTunnelReply,
-    UDPTunnelRequest,
-    UnknownExtension,
 )
-from contrib_layers.registration import RREP, RREQ
 
 __all__ = [
     "RREP",

@@ -27,7 +27,7 @@ names = set(vars(builtins))
 IMPORT_ALL = """
 import contrib_layers
 from contrib_layers import RREQ, bindings, descriptions, extensions, numbers, registration
-from contrib_layers import shim, tlv
+from contrib_layers import shim, tlv, vendor_extensions
 """
 
 CHANGES = """

@@ -24,7 +24,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
 from scapy.layers.mobileip import MobileIP
 
-from contrib_layers.extensions import EXTENSIONS, VENDOR_EXTENSIONS, Authentication
+from contrib_layers.extensions import EXTENSIONS, Authentication
 from contrib_layers.numbers import MessageType
 from contrib_layers.shim import (
     RREQ,
@@ -36,6 +36,7 @@ from contrib_layers.shim import (
     UDPTunnelRequest,
     UnknownExtension,
 )
+from contrib_layers.vendor_extensions import VENDOR_EXTENSIONS
 
 BATCH = 100
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scapy.layers.mobileip import MobileIP
 
 from contrib_layers import descriptions as d
-from contrib_layers import extensions as x
+from contrib_layers import vendor_extensions as x
+from contrib_layers.extensions import next_extension
 from contrib_layers.numbers import VENDOR_ID, VendorType
 from contrib_layers.registration import RREP, RREQ
 from scapy_mobsec.registration import description as ours
@@ -170,7 +171,7 @@ VALUES = {  # field of the message: layer, fields from a value, value from the l
 
 
 def extension_layer(extension):
-    layer, _ = x.next_extension(extension.octets, 0, [])
+    layer, _ = next_extension(extension.octets, 0, [])
     return layer(extension.octets)
 
 

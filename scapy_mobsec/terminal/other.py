@@ -45,7 +45,7 @@ from scapy_mobsec.terminal.events import (
     MoveCause,
     RegistrationReceived,
 )
-from scapy_mobsec.terminal.paths import PathState
+from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.proving import ProvingTerminal, Timer
 from scapy_mobsec.terminal.restart import BindingSnapshot, restore, take_snapshot
 from scapy_mobsec.terminal.signalling import Inner, if_ipv4
@@ -275,8 +275,11 @@ class OtherTerminal(ProvingTerminal):
         self._send_reply(link, reply, source, state, now)
 
     def _answer_from(self, path: Path, attempt: Attempt) -> Path:
-        """Return the path of the answer: another port or address of Y's if X asks for it."""
-        if not attempt.flags & (_OTHER_ADDRESS | _OTHER_PORT):
+        """Return the path of the answer: another port or address of Y's if X asks for it.
+
+        A stream has no other end, so there the answer goes the way of the RREQ.
+        """
+        if path.encapsulation not in DATAGRAM or not attempt.flags & (_OTHER_ADDRESS | _OTHER_PORT):
             return path
         for flag, same_address in ((_OTHER_ADDRESS, False), (_OTHER_PORT, True)):
             if attempt.flags & flag:

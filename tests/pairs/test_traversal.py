@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 from play import HTTP, HTTP_POST, NATIVE, ROUND_TRIP, TCP, TLS, UDP, Play, told
 
-from contrib_layers.numbers import NatureCode
+from contrib_layers.numbers import AttemptFlag, NatureCode
 from scapy_mobsec.drivers.memory import (
     NO_NATIVE,
     NO_NATIVE_IN,
@@ -25,11 +25,13 @@ from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL, ec
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.transitions import MobileState
+from scapy_mobsec.terminal import exchange
 from scapy_mobsec.terminal.events import (
     CertificateRefused,
     FellBack,
     KeepaliveLost,
     Moved,
+    PacketDropped,
     PathChosen,
     Registered,
     RegistrationFailed,
@@ -116,6 +118,17 @@ def test_every_stream_carries_registration_and_data(kind, port):
     play.wait(120)
     assert play.told(KeepaliveLost) == []
     assert play.ping(1) == 10
+
+
+@pytest.mark.parametrize("flag", [AttemptFlag.OTHER_PORT, AttemptFlag.OTHER_ADDRESS])
+def test_on_a_stream_the_answer_has_no_other_way(flag, monkeypatch):
+    """X asks for the answer from elsewhere: it comes on the stream of the RREQ all the same."""
+    monkeypatch.setitem(exchange.PLANS, exchange.Purpose.REGISTER, exchange.Plan(flag))
+    alternates = (Endpoint(OTHER_TERMINAL.address, 4501), Endpoint.of("203.0.113.3", 4500))
+    play = Play(allow=(TCP,), other={"alternates": alternates}).move().wait(0.2)
+    (registered,) = play.told(Registered)
+    assert registered.reply_translations == ()
+    assert told(play.other, PacketDropped) == []
 
 
 @pytest.mark.parametrize(("demanded", "used"), [(b"", TLS), (b"certificate", TCP)], ids=str)

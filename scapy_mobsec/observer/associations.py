@@ -12,13 +12,11 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import InboundSa, Opened, SaParameters
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.observer.sequences import SeenSequences
-from scapy_mobsec.packet.ip import parse_ip
+from scapy_mobsec.packet.ip import IPV4, IPV6, parse_ip
 
 MAX_SAS = 16_384
 """SAs with a key, and as many without one: noise does not push out what can be read."""
 MAX_SPANS = 256
-NEXT_HEADER_IPV4 = 4
-NEXT_HEADER_IPV6 = 41
 COUNTS = (
     "packets",
     "verified",
@@ -224,7 +222,7 @@ def _add_counts(to: ObservedSa, other: ObservedSa) -> None:
 
 def _require_plausible(opened: Opened) -> None:
     """Without an ICV, only content that makes sense shows that the key was the right one."""
-    if opened.next_header in (NEXT_HEADER_IPV4, NEXT_HEADER_IPV6):
+    if opened.next_header in (IPV4, IPV6):
         try:
             parse_ip(opened.payload)
         except Drop as drop:

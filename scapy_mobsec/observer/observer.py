@@ -18,8 +18,6 @@ from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.observer.associations import (
     COUNTS,
-    NEXT_HEADER_IPV4,
-    NEXT_HEADER_IPV6,
     Associations,
     KeySource,
     ObservedSa,
@@ -35,7 +33,7 @@ from scapy_mobsec.observer.registrations import (
 )
 from scapy_mobsec.observer.streams import InStream, Streams, is_wanted
 from scapy_mobsec.packet.fragments import Reassembler
-from scapy_mobsec.packet.ip import TCP, IpPacket, addresses, parse_ip
+from scapy_mobsec.packet.ip import IPV4, IPV6, TCP, IpPacket, addresses, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.packet.tcp import parse_tcp
@@ -323,7 +321,7 @@ class Observer:
 
 def _inner_addresses(opened: Opened) -> tuple[bytes, bytes] | None:
     """Source and destination of the inner packet, None in transport mode. Raises Drop."""
-    tunnelled = opened.next_header in (NEXT_HEADER_IPV4, NEXT_HEADER_IPV6)
+    tunnelled = opened.next_header in (IPV4, IPV6)
     return addresses(opened.payload) if tunnelled else None
 
 

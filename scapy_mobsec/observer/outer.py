@@ -10,12 +10,10 @@ from typing import NamedTuple
 from contrib_layers.numbers import IKE_PORT, NATT_PORT
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.udp import Content, unwrap
-from scapy_mobsec.packet.ip import UDP, IpPacket, parse_udp
+from scapy_mobsec.packet.ip import ESP, UDP, IpPacket, parse_udp
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.outer import describe
-
-PROTOCOL_ESP = 50
 
 ESP_HEADER_LENGTH = 8
 IKE_HEADER_LENGTH = 28
@@ -92,7 +90,7 @@ def classify(
 
     Raises Drop where a packet must be one of them but is malformed.
     """
-    if ip.protocol == PROTOCOL_ESP:
+    if ip.protocol == ESP:
         outer = Outer(Encapsulation.NATIVE, ip.source, 0, ip.destination, 0)
         return Carried(Content.ESP, ip.payload, outer)
     if ip.protocol != UDP:

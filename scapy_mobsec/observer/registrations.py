@@ -7,9 +7,8 @@ from typing import TypeAlias
 from contrib_layers.numbers import MOBILE_IP_PORT, AttemptFlag, MessageType, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.observer.associations import NEXT_HEADER_IPV4, NEXT_HEADER_IPV6
 from scapy_mobsec.observer.links import Move
-from scapy_mobsec.packet.ip import UDP, parse_ip, parse_udp
+from scapy_mobsec.packet.ip import IPV4, IPV6, UDP, parse_ip, parse_udp
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.messages import (
     RegistrationReply,
@@ -217,7 +216,7 @@ def _message_octets(opened: Opened) -> bytes | None:
     inner = opened.payload
     if opened.next_header == UDP:
         return inner[8:] if inner[:4] == _PORTS else None
-    if opened.next_header not in (NEXT_HEADER_IPV4, NEXT_HEADER_IPV6):
+    if opened.next_header not in (IPV4, IPV6):
         return None
     offset = (inner[0] & 0x0F) * 4 if inner[0] >> 4 == 4 else 40
     if inner[offset : offset + 4] != _PORTS:

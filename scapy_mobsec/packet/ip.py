@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from scapy_mobsec.drops import Drop, DropReason
 
-ICMP, TCP, UDP, ESP, AH, ICMPV6 = 1, 6, 17, 50, 51, 58
+ICMP, IPV4, TCP, UDP, IPV6, ESP, AH, ICMPV6, NO_NEXT_HEADER = 1, 4, 6, 17, 41, 50, 51, 58, 59
+"""Protocol numbers, next headers of ESP and AH, too: IPV4 and IPV6 in tunnel mode."""
 
 MAX_LENGTH = 0xFFFF
 """Octets of the longest IPv4 packet, and of the longest IPv6 payload (no jumbograms)."""
@@ -22,7 +23,7 @@ _UDP = struct.Struct("!HHHH")
 _DONT_FRAGMENT = 0x4000
 _MORE_FRAGMENTS = 0x2000
 
-_HOP_BY_HOP, _ROUTING, _FRAGMENT, _NO_NEXT_HEADER, _DESTINATION_OPTIONS = 0, 43, 44, 59, 60
+_HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION_OPTIONS = 0, 43, 44, 60
 _OPTION_HEADERS = frozenset({_HOP_BY_HOP, _ROUTING, _DESTINATION_OPTIONS})
 _MAX_EXTENSION_HEADERS = 8
 
@@ -124,10 +125,8 @@ def _parse_ipv6(data: bytes) -> IpPacket:
     if len(data) < _IPV6.size:
         raise Drop(DropReason.TRUNCATED, "IPv6 header")
     _, payload_length, protocol, hop_limit, source, destination = _IPV6.unpack_from(data)
-    if payload_length or protocol == _NO_NEXT_HEADER:
-        end = _IPV6.size + payload_length
-    else:
-        end = len(data)
+    is_known = payload_length or protocol == NO_NEXT_HEADER
+    end = _IPV6.size + payload_length if is_known else len(data)
     if end > len(data):
         raise Drop(DropReason.TRUNCATED, f"{len(data)} of {end} octets")
     protocol, payload = _walk(protocol, data[_IPV6.size : end])

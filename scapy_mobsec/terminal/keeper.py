@@ -16,6 +16,7 @@ from functools import partial
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import Drop
 from scapy_mobsec.encap import udp
+from scapy_mobsec.packet.ip import NO_NEXT_HEADER
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.messages import RegistrationReply
@@ -37,7 +38,6 @@ from scapy_mobsec.terminal.mtu import PathMtu
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requester import Requester
 from scapy_mobsec.terminal.routes import allowed, path_from
-from scapy_mobsec.terminal.signalling import DUMMY
 from scapy_mobsec.terminal.watch import DataWatch
 
 MAX_ANSWERED = 64
@@ -163,7 +163,7 @@ class PathKeeper(Requester):
         else:
             try:
                 self._check_writable(path)
-                self._send_sealed(self._link, self._link.seal(b"", DUMMY, path), path)
+                self._send_sealed(self._link, self._link.seal(b"", NO_NEXT_HEADER, path), path)
             except Drop as drop:
                 self._dropped(drop, None)
 

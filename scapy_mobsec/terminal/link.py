@@ -33,7 +33,6 @@ class Link:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self.home_address = parameters.home_address
-        self._signalling_address = parameters.signalling_address
         self.inbound = tuple(InboundSa(sa) for sa in parameters.inbound)
         esp, ah = parameters.outbound, parameters.ah
         self.outbound = OutboundSa(esp, random_bytes=random_bytes) if esp else None
@@ -46,6 +45,9 @@ class Link:
         )
         self.message_overhead = len(self.mode.wrap_message(b"")[0])
         """Octets that the mode puts around a registration message, of any length."""
+        ends = parameters.home_address, parameters.signalling_address
+        smallest = build_ip(*(ends if at_mobile else ends[::-1]), _ANY_PROTOCOL, b"")
+        self._data_overhead = len(self.mode.wrap_data(smallest)[0]) - len(smallest)
         self.current: PathState | None = None
 
     def resume(
@@ -123,10 +125,8 @@ class Link:
         return self._length(len(self.mode.wrap_data(packet)[0]), path)
 
     def sealed_length(self, packet_length: int, path: Path | None = None) -> int:
-        """Return the octets of the packet for an inner IP packet of so many, from X's side."""
-        smallest = build_ip(self.home_address, self._signalling_address, _ANY_PROTOCOL, b"")
-        added = len(self.mode.wrap_data(smallest)[0]) - len(smallest)
-        return self._length(max(0, packet_length + added), path)
+        """Return the octets of the packet for an inner IP packet of so many."""
+        return self._length(max(0, packet_length + self._data_overhead), path)
 
     def message_length(self, length: int, path: Path | None = None) -> int:
         """Return how long a registration message must be for a packet of `length` octets.

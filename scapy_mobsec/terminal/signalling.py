@@ -11,9 +11,6 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import IpPacket, build_udp, parse_udp
 
-IPV4, IPV6, DUMMY = 4, 41, 59
-"""Next header values: IPv4 and IPv6 in tunnel mode, and nothing at all (RFC 4303)."""
-
 _SIGNALLING_PORT = MOBILE_IP_PORT.to_bytes(2, "big")
 
 

@@ -20,10 +20,9 @@ from scapy_mobsec.encap.carrier import StreamCarrier, Violation
 from scapy_mobsec.encap.stream import client_carrier, server_carrier
 from scapy_mobsec.esp.sa import InboundSa, Opened, SaParameters
 from scapy_mobsec.observer.registrations import registration_in
-from scapy_mobsec.packet.ip import AH, ESP, ICMP, TCP, UDP, parse_ip
+from scapy_mobsec.packet.ip import AH, ESP, ICMP, IPV4, NO_NEXT_HEADER, TCP, UDP, parse_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.messages import RegistrationReply, RegistrationRequest
-from scapy_mobsec.terminal.signalling import DUMMY, IPV4
 
 _ECHOES = {8: "ping", 0: "pong"}
 _FLAGS = {SYN: "SYN", FIN: "FIN", RST: "RST", ACK: "ACK"}
@@ -118,7 +117,7 @@ class _Reader:
             return f"ESP 0x{spi:08x}, {len(packet)} octets"
         try:
             opened = sa.open(packet)
-            if opened.next_header == DUMMY:
+            if opened.next_header == NO_NEXT_HEADER:
                 return "dummy"
             message, malformed = registration_in(opened)
             if message is None:

@@ -19,7 +19,10 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import (
     ICMPV6,
+    IPV4,
+    IPV6,
     MAX_LENGTH,
+    NO_NEXT_HEADER,
     TCP,
     UDP,
     addresses,
@@ -29,9 +32,6 @@ from scapy_mobsec.packet.ip import (
 )
 from scapy_mobsec.packet.path import address_text
 from scapy_mobsec.terminal.signalling import (
-    DUMMY,
-    IPV4,
-    IPV6,
     Inner,
     build_signalling,
     is_signalling,
@@ -111,7 +111,7 @@ class TransportMode:
 
     def unwrap(self, opened: Opened) -> tuple[Inner, bytes]:
         payload, protocol = opened.payload, opened.next_header
-        if protocol == DUMMY:
+        if protocol == NO_NEXT_HEADER:
             return Inner.DUMMY, b""
         if protocol in _NOT_CARRIED:
             raise Drop(DropReason.UNKNOWN_NEXT_HEADER, str(protocol))
@@ -138,7 +138,7 @@ class TransportMode:
         if extended or ip.is_fragment or ip.protocol in _NOT_CARRIED:
             kind = "options or extension headers" if extended else f"protocol {ip.protocol}"
             raise Drop(DropReason.NOT_CARRIED, "fragment" if ip.is_fragment else kind)
-        if ip.protocol == DUMMY:
+        if ip.protocol == NO_NEXT_HEADER:
             raise Drop(DropReason.NOT_CARRIED, "no payload")
         return ip.payload, ip.protocol
 

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.packet.ip import UDP, IpPacket, addresses, build_ip, parse_ip
-from scapy_mobsec.packet.path import address_text
-from scapy_mobsec.terminal.signalling import (
-    DUMMY,
+from scapy_mobsec.packet.ip import (
     IPV4,
     IPV6,
+    NO_NEXT_HEADER,
+    UDP,
+    IpPacket,
+    addresses,
+    build_ip,
+    parse_ip,
+)
+from scapy_mobsec.packet.path import address_text
+from scapy_mobsec.terminal.signalling import (
     Inner,
     build_signalling,
     is_signalling,
@@ -53,7 +59,7 @@ class TunnelMode:
 
     def unwrap(self, opened: Opened) -> tuple[Inner, bytes]:
         packet, next_header = opened.payload, opened.next_header
-        if next_header == DUMMY:
+        if next_header == NO_NEXT_HEADER:
             return Inner.DUMMY, b""
         if next_header not in (IPV4, IPV6):
             raise Drop(DropReason.UNKNOWN_NEXT_HEADER, str(next_header))

@@ -72,8 +72,8 @@ class _Bodies(StreamCarrier):
             raise malformed(f"a body of more than {MAX_BODY} octets")
         self._body += data
 
-    def _take_frames(self, carried: list[Carried]) -> None:
-        """Take the body, which is whole. Raises Drop."""
+    def _take_frames(self, carried: list[Carried], *, alone: bool = True) -> None:
+        """Take the body, which is whole; nothing may follow if it is `alone`. Raises Drop."""
         body, frames = bytes(self._body), Cutter(measure_frame)
         self._body.clear()
         for frame in frames.cut(body):
@@ -81,7 +81,7 @@ class _Bodies(StreamCarrier):
                 carried.append(Carried.of(frame[2:]))
         if frames.held:
             raise Drop(DropReason.TRUNCATED, "the last frame of a body")
-        if self._http.rest:
+        if alone and self._http.rest:
             raise malformed("more than one message at once")
 
 
@@ -231,6 +231,59 @@ class HttpPostServer(_Bodies):
     def _refuse(self, status: int, detail: str) -> None:
         self._output += self._http.refuse(status)
         raise Drop(DropReason.HTTP_UNWANTED, detail[:MAX_DETAIL])
+
+
+class HttpPostReader(_Bodies):
+    """Reads one way of a connection that others speak on: it asks and answers nothing.
+
+    `channel`: names the channel, once a message did.
+    """
+
+    channel: Channel
+    ready = True
+
+    def __init__(self, *, from_client: bool) -> None:
+        super().__init__(client=not from_client)
+        self.channel = Channel()
+        self._from_client = from_client
+
+    def wrap(self, content: udp.Content, message: bytes = b"") -> bytes:
+        """Raises Drop(UNKNOWN_STREAM): who only reads writes nothing."""
+        raise Drop(DropReason.UNKNOWN_STREAM, "only read")
+
+    def _receive(self, data: bytes, carried: list[Carried]) -> None:
+        while self._receive_message(data, carried):
+            data = b""
+
+    def _receive_message(self, data: bytes, carried: list[Carried]) -> bool:
+        """Read on, to the end of a message at most; tell whether that was reached. Raises Drop."""
+        if not (self._from_client or self._asked):
+            self._speak(h11.Request(method="POST", target=POST_PATH, headers=[("Host", "")]))
+        for event in self._http.receive(data):
+            if isinstance(event, h11.Request):
+                self.headers = (request_header(event),)
+                self.channel.id = _channel_id(event) or self.channel.id
+            elif isinstance(event, h11.Response):
+                self.answer_headers = (answer_header(event),)
+                if event.status_code != _OK:
+                    raise refused(event)
+                self.channel.id = _channel_id(event) or self.channel.id
+            elif isinstance(event, h11.Data):
+                self._add(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                self._take_frames(carried, alone=False)
+                if self._from_client:
+                    self._speak(h11.Response(status_code=_OK, headers=[("Content-Length", "0")]))
+                self._asked = False
+                if not self._http.next_cycle():
+                    raise Drop(DropReason.HTTP_REFUSED, "the connection closed")
+                return True
+        return False
+
+    def _speak(self, message: h11.Event) -> None:
+        """Say for h11 what the other side says, so that it goes on."""
+        self._http.send(message, h11.EndOfMessage())
+        self._asked = True
 
 
 def _fields(body: bytes, channel: Channel) -> Fields:

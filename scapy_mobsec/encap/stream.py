@@ -12,11 +12,25 @@ from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import Carried, Channel, StreamCarrier, Violation
 from scapy_mobsec.encap.http import BASE, HttpClient, HttpServer, target_path
 from scapy_mobsec.encap.http_message import authority_of
-from scapy_mobsec.encap.http_post import POST_PATH, Channels, HttpPostClient, HttpPostServer
+from scapy_mobsec.encap.http_post import (
+    POST_PATH,
+    Channels,
+    HttpPostClient,
+    HttpPostReader,
+    HttpPostServer,
+)
 from scapy_mobsec.encap.tcp import STREAM_PREFIX, TcpCarrier
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, address_text
 
-__all__ = ["Carried", "StreamCarrier", "Violation", "client_carrier", "detect", "server_carrier"]
+__all__ = [
+    "Carried",
+    "StreamCarrier",
+    "Violation",
+    "client_carrier",
+    "detect",
+    "reading_carrier",
+    "server_carrier",
+]
 
 _BEGINNINGS = {
     STREAM_PREFIX: Encapsulation.TCP,
@@ -75,6 +89,30 @@ def server_carrier(
     if encapsulation is Encapsulation.HTTP_POST and channels:
         return HttpPostServer(channels, path or POST_PATH)
     raise Drop(DropReason.UNKNOWN_CARRIER, encapsulation.value)
+
+
+def reading_carrier(
+    encapsulation: Encapsulation | None, *, from_client: bool, path: str = ""
+) -> StreamCarrier:
+    """Return what reads one way of a stream that others speak on; it writes nothing.
+
+    Without encapsulation it shows with the first octets of the client. `path`: before the target of
+    HTTP. Its `headers` are those of the client's way, `answer_headers` those of the other one.
+    Raises Drop(UNKNOWN_CARRIER).
+    """
+    if encapsulation is None:
+        return _Detecting(lambda found: reading_carrier(found, from_client=True, path=path))
+    if encapsulation in (Encapsulation.TCP, Encapsulation.TLS):
+        return TcpCarrier(originator=not from_client)
+    if encapsulation is Encapsulation.HTTP_POST:
+        return HttpPostReader(from_client=from_client)
+    if encapsulation is not Encapsulation.HTTP:
+        raise Drop(DropReason.UNKNOWN_CARRIER, encapsulation.value)
+    if from_client:
+        return HttpServer(lambda host, port: True, path or BASE)
+    client = HttpClient("reader", "/")
+    client.start()
+    return client
 
 
 def detect(data: bytes) -> Encapsulation | None:

@@ -8,6 +8,7 @@ or at Y after the move, decrypted.
 import pytest
 from play import (
     HTTP,
+    HTTP_POST,
     INSIDE,
     NATIVE,
     OUTSIDE,
@@ -198,10 +199,13 @@ def test_claim_3_the_description_has_encapsulation_protocols_and_ports(kind, hea
         (TLS, 443, 0, 100, [TcpHeader, TlsHeader]),
         (HTTP, 4500, 0, 100, [TcpHeader, HttpHeader]),
         (HTTP, 443, ITEM_INSIDE_TLS, 150, [TcpHeader, TlsHeader, HttpHeader]),
+        (HTTP_POST, 4500, 0, 50, [TcpHeader, HttpHeader]),
+        (HTTP_POST, 443, ITEM_INSIDE_TLS, 100, [TcpHeader, TlsHeader, HttpHeader]),
     ],
-    ids=["TCP", "TLS", "HTTP", "HTTPS"],
+    ids=["TCP", "TLS", "HTTP", "HTTPS", "POST", "POST in TLS"],
 )
 def test_claim_4_traversal_in_streams(kind, port, flags, handshakes, headers):
+    """Of http-post the second connection brings the data of Y."""
     play = registered(items=(EncapsulationItem(kind.code, flags, port=port),))
     play.roam(nat()).wait(0.5)
     play.ping_once().wait(0.1)
@@ -212,8 +216,10 @@ def test_claim_4_traversal_in_streams(kind, port, flags, handshakes, headers):
         {25 + handshakes} ms  tcp Y > NAT  RREP #2 code 0 USE 2 translations CHALLENGE
         {75 + handshakes} ms  tcp NAT > Y  RREQ #2 CONFIRM
         525 ms  tcp NAT > Y  ping 1
-        525 ms  tcp Y > NAT  pong 1
-        """.replace("NAT", "192.0.2.1:40000").replace("Y", f"203.0.113.2:{port}"),
+        525 ms  tcp Y > BACK  pong 1
+        """.replace("BACK", "192.0.2.1:40001" if kind is HTTP_POST else "NAT")
+        .replace("NAT", "192.0.2.1:40000")
+        .replace("Y", f"203.0.113.2:{port}"),
     )
     assert play.encapsulation is kind
     sent = told(play.other, RegistrationReceived)[-1].sent

@@ -6,7 +6,16 @@ from timing import ROUND_TRIPS, WAYS, measure, table
 
 from scapy_mobsec.drivers.memory import SECOND
 
-HANDSHAKES = {"native": 0, "udp": 0, "tcp": 1, "tls": 2, "http": 2, "http in TLS": 3}
+HANDSHAKES = {
+    "native": 0,
+    "udp": 0,
+    "tcp": 1,
+    "tls": 2,
+    "http": 2,
+    "http in TLS": 3,
+    "http-post": 2,  # no handshake, but the POST with the RREQ is answered first
+    "http-post in TLS": 3,
+}
 
 
 @pytest.mark.parametrize("round_trip", ROUND_TRIPS)

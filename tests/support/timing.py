@@ -10,7 +10,7 @@ another path to X. Until then what Y sends is lost at the old place.
 from typing import NamedTuple
 
 from generated import write_part
-from play import HTTP, NATIVE, SAS, TCP, TLS, UDP, Play, nat, told
+from play import HTTP, HTTP_POST, NATIVE, SAS, TCP, TLS, UDP, Play, nat, told
 from terminals import HOME, INNER_HOST
 
 from contrib_layers.numbers import ITEM_INSIDE_TLS
@@ -27,6 +27,8 @@ WAYS = {
     "tls": EncapsulationItem(TLS.code, port=443),
     "http": EncapsulationItem(HTTP.code, port=4500),
     "http in TLS": EncapsulationItem(HTTP.code, ITEM_INSIDE_TLS, port=443),
+    "http-post": EncapsulationItem(HTTP_POST.code, port=4500),
+    "http-post in TLS": EncapsulationItem(HTTP_POST.code, ITEM_INSIDE_TLS, port=443),
 }
 
 

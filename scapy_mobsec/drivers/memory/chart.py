@@ -17,7 +17,7 @@ from scapy_mobsec.drivers.memory.tls import Records, TlsError
 from scapy_mobsec.drops import Drop
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import StreamCarrier, Violation
-from scapy_mobsec.encap.stream import client_carrier, server_carrier
+from scapy_mobsec.encap.stream import reading_carrier
 from scapy_mobsec.esp.sa import InboundSa, Opened, SaParameters
 from scapy_mobsec.observer.registrations import registration_in
 from scapy_mobsec.packet.ip import AH, ESP, ICMP, IPV4, NO_NEXT_HEADER, TCP, UDP, parse_ip
@@ -93,7 +93,7 @@ class _Reader:
         known = self._streams.get(ends)
         begins = tcp.flags & (SYN | ACK) == SYN
         if begins and (known is None or known.first != tcp.sequence):  # not a SYN seen before
-            conversation = _Conversation(packet.destination)
+            conversation = _Conversation()
             self._streams[ends] = _Way(conversation, from_client=True)
             self._streams[ends[::-1]] = _Way(conversation, from_client=False)
         words = ["+".join(name for bit, name in _FLAGS.items() if tcp.flags & bit)]
@@ -157,20 +157,21 @@ def _data_text(opened: Opened) -> str:
 
 
 class _Conversation:
-    """What both ways of a connection share: how ESP is carried, once the client has shown it."""
+    """What both ways of a connection share: how ESP is carried, once the client has shown it.
 
-    def __init__(self, server: Endpoint) -> None:
-        self._server = server
-        self._from_client = server_carrier(is_own=lambda host, port: True)
+    `is_tunnelled`: the client has asked a forward proxy for a tunnel.
+    """
+
+    def __init__(self) -> None:
+        self.is_tunnelled = False
+        self._from_client = reading_carrier(None, from_client=True)
 
     def carrier(self, from_client: bool) -> StreamCarrier:
         """Return who can read one way; that is known when the client has begun. Raises Drop."""
         if from_client:
             return self._from_client
         encapsulation = self._from_client.encapsulation or Encapsulation.TCP
-        carrier = client_carrier(encapsulation, self._server)
-        carrier.start()
-        return carrier
+        return reading_carrier(encapsulation, from_client=False)
 
 
 class _Way:
@@ -223,12 +224,14 @@ class _Way:
 
     def _without_tunnel(self, data: bytes) -> bytes:
         """Take off the request or answer that makes a tunnel through a forward proxy."""
-        if self._tls or self._carrier:
+        conversation = self._conversation
+        if self._tls or self._carrier or not (self._from_client or conversation.is_tunnelled):
             return data
         data, self._head = self._head + data, b""
         beginning = b"CONNECT " if self._from_client else b"HTTP/1.1 200"
         if not data.startswith(beginning):
             return data
+        conversation.is_tunnelled = True
         _, end, rest = data.partition(_END_OF_HEAD)
         if not end:
             self._head = data

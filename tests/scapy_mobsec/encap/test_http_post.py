@@ -7,7 +7,13 @@ from streams import ESP, MESSAGES, contents, feed, pieces
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.carrier import MAX_HELD, Channel
-from scapy_mobsec.encap.http_post import MAX_BODY, Channels, HttpPostClient, HttpPostServer
+from scapy_mobsec.encap.http_post import (
+    MAX_BODY,
+    Channels,
+    HttpPostClient,
+    HttpPostReader,
+    HttpPostServer,
+)
 from scapy_mobsec.encap.tcp import wrap_frame
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.registration.description import HttpHeader
@@ -168,11 +174,47 @@ def test_no_frame_before_there_is_a_channel():
         server().wrap(Content.ESP, ESP)
 
 
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_one_way_is_read_by_who_only_sees_it(size):
+    """Several messages at once too."""
+    asked, answered = HttpPostReader(from_client=True), HttpPostReader(from_client=False)
+    octets = request(fields=b"Via: 1.1 p\r\n") + request(BODY * 2, NAMED) + request(b"", NAMED)
+    carried, reason = feed(asked, pieces(octets, size))
+    assert (contents(carried), reason) == (ONE * 3, None)
+    assert asked.headers == (HttpHeader("POST", "y.example", "/mobsec"),)
+    octets = answer(b"") + answer(BODY * 2) + answer(fields=b"Via: 1.1 p\r\n")
+    carried, reason = feed(answered, pieces(octets, size))
+    assert (contents(carried), reason) == (ONE * 3, None)
+    assert answered.answer_headers == (HttpHeader("", "", "200", ("Via",)),)
+    assert asked.channel.id == answered.channel.id == ID
+    assert asked.take_output() == asked.settle() == b""
+    with pytest.raises(Drop):
+        asked.wrap(*MESSAGES[0])
+
+
+@pytest.mark.parametrize(
+    ("data", "from_client", "reason"),
+    [
+        (request(BODY[:-1]), True, DropReason.TRUNCATED),
+        (request(bytes(MAX_BODY + 1)), True, DropReason.MALFORMED_HTTP),
+        (request(fields=b"Connection: close\r\n"), True, DropReason.HTTP_REFUSED),
+        (answer(status=b"404 No"), False, DropReason.HTTP_REFUSED),
+        (answer(fields=b"Channel: 00\r\n"), False, DropReason.MALFORMED_HTTP),
+        (answer(fields=b"Connection: close\r\n"), False, DropReason.HTTP_REFUSED),
+    ],
+)
+def test_what_ends_it_for_who_only_sees_it(data, from_client, reason):
+    reader = HttpPostReader(from_client=from_client)
+    assert feed(reader, pieces(data, 1000))[1] is reason
+
+
 @given(data=st.data())
 def test_only_drops_whatever_is_changed(data):
     one = client()
     one.wrap(Content.ESP, ESP)
-    for carrier, octets in ((server(), request()), (one, answer())):
+    readers = HttpPostReader(from_client=True), HttpPostReader(from_client=False)
+    of_both = request(), answer()
+    for carrier, octets in zip((server(), one, *readers), of_both * 2, strict=True):
         stream = bytearray(octets)
         for _ in range(data.draw(st.integers(1, 3))):
             stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))

@@ -7,7 +7,7 @@ from streams import MESSAGES, contents, feed, pieces
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.http_post import Channels
-from scapy_mobsec.encap.stream import client_carrier, detect, server_carrier
+from scapy_mobsec.encap.stream import client_carrier, detect, reading_carrier, server_carrier
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import HttpHeader
@@ -36,6 +36,36 @@ def test_client_against_server(encapsulation, size, found_out):
         data = b"".join(sender.wrap(*message) for message in MESSAGES)
         carried, reason = feed(receiver, pieces(data, size))
         assert (contents(carried), reason) == (MESSAGES, None)
+
+
+@pytest.mark.parametrize("encapsulation", [*STREAMS, Encapsulation.HTTP_POST])
+@pytest.mark.parametrize("size", [1, 50, 10_000])
+def test_who_only_sees_a_stream_reads_both_ways(encapsulation, size):
+    channels = Channels(lambda: bytes(16), lambda named: None)
+    client = client_carrier(encapsulation, GATEWAY)
+    server = server_carrier(encapsulation, is_own=is_own, channels=channels)
+    up, down = [client.start()], []
+    server.receive(up[0])
+    down.append(server.take_output())
+    client.receive(down[0])
+    for message in MESSAGES:
+        up.append(client.wrap(*message) or client.take_output())
+        server.receive(up[-1])
+        down.append(server.wrap(*message) or server.settle())
+        client.receive(down[-1])
+    asked = reading_carrier(None, from_client=True)
+    carried, reason = feed(asked, pieces(b"".join(up), size))
+    assert (contents(carried), reason) == (MESSAGES, None)
+    assert asked.headers == client.headers
+    answered = reading_carrier(encapsulation, from_client=False)
+    carried, reason = feed(answered, pieces(b"".join(down), size))
+    assert (contents(carried), reason) == (MESSAGES, None)
+    assert answered.answer_headers == client.answer_headers
+
+
+def test_nobody_reads_a_datagram_as_a_stream():
+    with pytest.raises(Drop):
+        reading_carrier(Encapsulation.UDP, from_client=True)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
 from scapy_mobsec.drivers.memory.proxies import ThroughProxy
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
 from scapy_mobsec.encap import udp
+from scapy_mobsec.encap.http_post import Channels
 from scapy_mobsec.encap.stream import client_carrier, server_carrier
 from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.packet.ip import AH, ESP, TCP, build_ip
@@ -163,6 +164,24 @@ def on_a_stream(
 def test_streams(encapsulation, options):
     found = ", ".join(on_a_stream(encapsulation, **options))
     assert found == ", ".join(["RREQ #1", "ping 1"] * 2)
+
+
+def test_posts():
+    channels = Channels(lambda: bytes(16), lambda named: None)
+    mine = client_carrier(Encapsulation.HTTP_POST, SERVER)
+    theirs = server_carrier(is_own=lambda host, port: True, channels=channels)
+    request, ping = esp_packets()
+    asked = mine.wrap(udp.Content.ESP, request)
+    theirs.receive(asked)
+    theirs.wrap(udp.Content.ESP, ping)
+    answered = theirs.settle()
+    ends = (CLIENT, SERVER), (SERVER, CLIENT)
+    sent = (SYN, 99, b""), (SYN | ACK, 199, b""), (ACK, 100, asked), (ACK, 200, answered)
+    packets = [
+        (START, Packet(TCP, *ends[number % 2], octets, TcpFields(flags, sequence)))
+        for number, (flags, sequence, octets) in enumerate(sent)
+    ]
+    assert [line.rpartition(", ")[2] for line in chart(packets, SAS)[2:]] == ["RREQ #1", "ping 1"]
 
 
 @pytest.mark.parametrize("where", ["before", "after"])

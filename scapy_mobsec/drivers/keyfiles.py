@@ -2,7 +2,8 @@
 
 A row has 8 columns, 10 in newer Wiresharks, all in double quotes: protocol, source and
 destination address, SPI, encryption and its key, authentication and its key, sequence number
-length, upper half of the extended sequence number. Keys are `0x...` or plain text. No error or
+length, upper half of the extended sequence number. Keys are `0x...` or plain text. Wireshark has no
+table for AH, whose ICV it does not check: here a row without encryption is for AH. No error or
 warning shows what a row holds: it may be a key in the wrong column.
 """
 
@@ -15,6 +16,7 @@ from typing import TextIO, TypeVar
 
 from scapy_mobsec.drivers.sa_patterns import AddressPattern, SpiPattern
 from scapy_mobsec.drivers.uat import MAX_SIZE, UatError, quote, read_rows
+from scapy_mobsec.esp.ah import AH_SUITES, AhParameters, AhSuite
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES, Suite
 
@@ -57,6 +59,11 @@ _SUITES = {
     (_AES_CBC, _SHA1_96): "aes-cbc-hmac-sha1-96",
 }
 """What is opened and verified: Wireshark's two names, our suite."""
+
+_AH_SUITES = {
+    (_NULL, _SHA256_128): "hmac-sha2-256-128",
+    (_NULL, _SHA1_96): "hmac-sha1-96",
+}
 
 _UNKEYED_SUITES = {
     (_AES_CBC, _ANY_128): "aes-cbc-hmac-sha2-256-128",
@@ -111,7 +118,7 @@ class KeyRow:
     source: AddressPattern
     destination: AddressPattern
     spi: SpiPattern
-    suite: Suite
+    suite: Suite | AhSuite
     encryption_key: bytes = field(repr=False)
     integrity_key: bytes | None = field(repr=False)
     esn: bool = False
@@ -127,8 +134,10 @@ class KeyRow:
             and self.destination.matches(destination)
         )
 
-    def parameters(self, spi: int) -> SaParameters:
+    def parameters(self, spi: int) -> SaParameters | AhParameters:
         """Make the SA for an SPI that matches."""
+        if isinstance(self.suite, AhSuite):
+            return AhParameters(spi, self.suite, self.integrity_key or b"", self.esn)
         return SaParameters(spi, self.suite, self.encryption_key, self.integrity_key, self.esn)
 
 
@@ -139,6 +148,7 @@ class KeyTable:
         self.warnings = list(warnings)
         """Rows that were skipped, and why: `file:line: reason`."""
         self._rows: dict[KeyRow, None] = {}
+        self._esp_spis: set[int] = set()
         self._exact: dict[int, list[KeyRow]] = {}
         self._wildcard: list[KeyRow] = []
         for row in rows:
@@ -157,15 +167,28 @@ class KeyTable:
 
     def knows_spi(self, spi: int) -> bool:
         """Whether a row names exactly this SPI (so that it tells ESP on any UDP port)."""
-        return spi in self._exact
+        return spi in self._esp_spis
 
     def candidates(
         self, family: int, source: bytes, destination: bytes, spi: int
     ) -> list[SaParameters]:
-        """List the SAs that a packet may belong to, those of rows with this very SPI first."""
+        """List the SAs that an ESP packet may belong to, those of rows with this very SPI first."""
+        fitting = self._fitting(family, source, destination, spi)
+        return [each for each in fitting if isinstance(each, SaParameters)]
+
+    def ah_candidates(
+        self, family: int, source: bytes, destination: bytes, spi: int
+    ) -> list[AhParameters]:
+        """List the same of an AH packet."""
+        fitting = self._fitting(family, source, destination, spi)
+        return [each for each in fitting if isinstance(each, AhParameters)]
+
+    def _fitting(
+        self, family: int, source: bytes, destination: bytes, spi: int
+    ) -> Iterable[SaParameters | AhParameters]:
         rows = [*self._exact.get(spi, ()), *self._wildcard]
         fitting = [row for row in rows if row.matches(family, source, destination, spi)]
-        return list(dict.fromkeys(row.parameters(spi) for row in fitting))
+        return dict.fromkeys(row.parameters(spi) for row in fitting)
 
     def _add(self, row: KeyRow) -> None:
         if row in self._rows:
@@ -173,6 +196,8 @@ class KeyTable:
         self._rows[row] = None
         if row.spi.exact:
             self._exact.setdefault(row.spi.value, []).append(row)
+            if not isinstance(row.suite, AhSuite):
+                self._esp_spis.add(row.spi.value)
         else:
             self._wildcard.append(row)
 
@@ -222,11 +247,15 @@ def _row(fields: list[bytes], origin: str) -> KeyRow | str:
         esn = _choice(columns, _COLUMNS[8], _SEQUENCE_LENGTHS)
     if len(fields) == len(_COLUMNS) and _parse(columns, _COLUMNS[9], _hexadecimal, "not a number"):
         return f"skipped, an {_COLUMNS[9]} is not supported"
-    if names not in _SUITES and names not in _UNKEYED_SUITES:
+    suite: Suite | AhSuite
+    if names in _AH_SUITES and integrity_key:
+        suite = AH_SUITES[_AH_SUITES[names]]
+    elif names in _SUITES or names in _UNKEYED_SUITES:
+        suite = SUITES[_SUITES.get(names) or _UNKEYED_SUITES[names]]
+        if names in _UNKEYED_SUITES or not suite.integrity_key_length or not integrity_key:
+            integrity_key = None
+    else:
         return f"skipped, {names[0]} with {names[1]} is not decrypted"
-    suite = SUITES[_SUITES.get(names) or _UNKEYED_SUITES[names]]
-    if names in _UNKEYED_SUITES or not suite.integrity_key_length or not integrity_key:
-        integrity_key = None
     row = KeyRow(
         family, source, destination, spi, suite, encryption_key, integrity_key, esn, origin
     )
@@ -286,7 +315,7 @@ def wireshark_key_files() -> list[Path]:
     return [folder / "esp_sa"] if folder and (folder / "esp_sa").is_file() else []
 
 
-def write_esp_sa(sas: Iterable[SaParameters], stream: TextIO) -> None:
+def write_esp_sa(sas: Iterable[SaParameters | AhParameters], stream: TextIO) -> None:
     """Write two rows for each SA, IPv4 and IPv6, for any addresses, as Wireshark reads them.
 
     Rows of SAs with ESN have two columns more, which older Wiresharks discard with a warning.
@@ -294,10 +323,11 @@ def write_esp_sa(sas: Iterable[SaParameters], stream: TextIO) -> None:
     """
     for sa in sas:
         encryption, authentication = _names(sa)
+        encryption_key = "" if isinstance(sa, AhParameters) else f"0x{sa.encryption_key.hex()}"
         columns = [
             f"0x{sa.spi:08x}",
             encryption,
-            f"0x{sa.encryption_key.hex()}",
+            encryption_key,
             authentication,
             f"0x{sa.integrity_key.hex()}" if sa.integrity_key else "",
         ]
@@ -308,8 +338,10 @@ def write_esp_sa(sas: Iterable[SaParameters], stream: TextIO) -> None:
             stream.write(",".join(quote(column.encode()) for column in row) + "\n")
 
 
-def _names(sa: SaParameters) -> tuple[str, str]:
+def _names(sa: SaParameters | AhParameters) -> tuple[str, str]:
     table = _SUITES if sa.verifiable else _UNKEYED_SUITES
+    if isinstance(sa, AhParameters):
+        table = _AH_SUITES
     for names, suite in table.items():
         if suite == sa.suite.name:
             return names

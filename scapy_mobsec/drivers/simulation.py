@@ -27,12 +27,14 @@ from scapy_mobsec.drivers.memory import (
     Tap,
     random_ports,
 )
+from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.spi_table import FIRST_SPI
 from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import ICMP, build_ip, internet_checksum, parse_ip
 from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.terminal.config import (
+    AhSas,
     LinkParameters,
     MobileConfiguration,
     OtherConfiguration,
@@ -75,7 +77,8 @@ Places = Callable[[Random], Sequence[Place]]
 class Topology:
     """A network with both terminals on it.
 
-    `segments`: by X's endpoint there. `sas`: to Y, to X. `configuration`: of X.
+    `segments`: by X's endpoint there. `sas`: to Y, to X, and the same of AH where there is AH.
+    `configuration`: of X.
     """
 
     network: MemoryNetwork
@@ -83,7 +86,7 @@ class Topology:
     other: Host[OtherTerminal]
     segments: Mapping[Endpoint, Segment]
     taps: Mapping[str, Tap]
-    sas: tuple[SaParameters, ...]
+    sas: tuple[SaParameters | AhParameters, ...]
     configuration: MobileConfiguration
 
     def move(self, *endpoints: Endpoint) -> None:
@@ -123,25 +126,33 @@ def assemble(
     round_trip: float = 0.05,
     near_other: Sequence[Element] = (),
     mode: ModeSettings | None = None,
+    ah: bool = False,
     at_other: Sequence[Endpoint] = (OTHER_TERMINAL,),
     mobile: Mapping[str, Any] | None = None,
     other: Mapping[str, Any] | None = None,
 ) -> Topology:
     """Build a network with X nowhere yet and Y `at_other`, which answers pings.
 
-    `round_trip`: seconds. `mobile`, `other`: what their configurations have otherwise.
+    `round_trip`: seconds. `ah`: whether the link has AH SAs, too. `mobile`, `other`: what their
+    configurations have otherwise.
     """
     random = Random(seed)
     mode = mode or Tunnel()
     to_other, to_mobile = (_sa(random) for _ in range(2))
     at_mobile = LinkParameters(HOME, SIGNALLING, (to_mobile,), to_other, mode)
+    at_other_end = LinkParameters(HOME, SIGNALLING, (to_other,), to_mobile, mode)
+    sas: tuple[SaParameters | AhParameters, ...] = (to_other, to_mobile)
+    if ah:
+        ah_to_other, ah_to_mobile = (_ah_sa(random) for _ in range(2))
+        at_mobile = replace(at_mobile, ah=AhSas((ah_to_mobile,), ah_to_other))
+        at_other_end = replace(at_other_end, ah=AhSas((ah_to_other,), ah_to_mobile))
+        sas += (ah_to_other, ah_to_mobile)
     configuration = replace(MobileConfiguration(at_mobile, at_other[0]), **(mobile or {}))
     mobile_terminal = MobileTerminal(
         configuration, random_bytes=Random(random.getrandbits(64)).randbytes
     )
-    link = LinkParameters(HOME, SIGNALLING, (to_other,), to_mobile, mode)
     other_terminal = OtherTerminal(
-        replace(OtherConfiguration((link,)), **(other or {})),
+        replace(OtherConfiguration((at_other_end,)), **(other or {})),
         random_bytes=Random(random.getrandbits(64)).randbytes,
     )
     network = MemoryNetwork(seed)
@@ -160,7 +171,6 @@ def assemble(
     access = network.core.segment([taps["other"], *near_other], other_addresses)
     other_host.attach_all([(access, endpoint) for endpoint in at_other])
     mobile_host = MobileHost(network, mobile_terminal, name="X")
-    sas = (to_other, to_mobile)
     return Topology(network, mobile_host, other_host, segments, taps, sas, configuration)
 
 
@@ -169,6 +179,15 @@ def _sa(random: Random) -> SaParameters:
         spi=random.randrange(FIRST_SPI, 1 << 32),
         suite=SUITES["aes-gcm-16"],
         encryption_key=random.randbytes(20),
+    )
+
+
+def _ah_sa(random: Random) -> AhParameters:
+    suite = AH_SUITES["hmac-sha2-256-128"]
+    return AhParameters(
+        spi=random.randrange(FIRST_SPI, 1 << 32),
+        suite=suite,
+        integrity_key=random.randbytes(suite.key_length),
     )
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 from struct import Struct
 from types import MappingProxyType
+from typing import ClassVar
 
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.hmac import HMAC
@@ -46,7 +47,7 @@ class AhSuite:
     """A row of `AH_SUITES`; lengths in octets."""
 
     name: str
-    digest: HashAlgorithm = field(repr=False)
+    digest: HashAlgorithm = field(repr=False, compare=False)
     key_length: int
     icv_length: int
 
@@ -67,6 +68,9 @@ class AhParameters:
     suite: AhSuite
     integrity_key: bytes = field(repr=False)
     esn: bool = False
+
+    verifiable: ClassVar[bool] = True
+    """As of `SaParameters`; AH without its key is nothing."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for an SPI that no packet carries or a key of a wrong length."""

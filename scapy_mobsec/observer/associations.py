@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.esp.ah import AhParameters, InboundAh
 from scapy_mobsec.esp.sa import InboundSa, Opened, SaParameters
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.observer.sequences import SeenSequences
@@ -41,6 +42,11 @@ class KeySource(Protocol):
     ) -> Sequence[SaParameters]:
         """Parameters that may fit an ESP packet. family: 4 or 6; addresses packed."""
 
+    def ah_candidates(
+        self, family: int, source: bytes, destination: bytes, spi: int
+    ) -> Sequence[AhParameters]:
+        """Parameters that may fit an AH packet."""
+
 
 @dataclass(slots=True)
 class PathSpan:
@@ -57,7 +63,7 @@ class ObservedSa:
     """One SA, one direction. `outer`: how its newest authentic packet came; `link`: a number."""
 
     spi: int
-    inbound: InboundSa | None = None
+    inbound: InboundSa | InboundAh | None = None
     key_found: bool = False
     packets: int = 0
     verified: int = 0
@@ -96,10 +102,11 @@ class ObservedSa:
 
 
 class Associations:
-    """All SAs of a capture, found by SPI."""
+    """All SAs of a capture by ESP or by AH, found by SPI."""
 
-    def __init__(self, keys: KeySource) -> None:
+    def __init__(self, keys: KeySource, *, ah: bool = False) -> None:
         self._keys = keys
+        self._ah = ah
         self._opened: dict[int, list[ObservedSa]] = {}
         self._open_count = 0
         self._closed: dict[tuple[int, bytes], ObservedSa] = {}
@@ -114,13 +121,12 @@ class Associations:
     def __len__(self) -> int:
         return self._open_count + len(self._closed)
 
-    def open(self, packet: bytes, outer: Outer) -> tuple[ObservedSa, Opened]:
-        """Decrypt an ESP packet of at least 8 octets with the key that fits, count it at its SA.
+    def open(self, spi: int, packet: bytes, outer: Outer) -> tuple[ObservedSa, Opened]:
+        """Open an ESP packet, or an IP packet with AH, with the key that fits; count it at its SA.
 
         Raises Drop: no key, no good ICV, content that cannot be (BAD_PADDING, UNREADABLE), or
         more SAs than are followed at once.
         """
-        spi = int.from_bytes(packet[:4], "big")
         failure = Drop(DropReason.UNKNOWN_SPI, f"0x{spi:08x}")
         for sa in self._opened.get(spi, ()):
             try:
@@ -158,13 +164,11 @@ class Associations:
         """Fresh SAs for the keys not in use yet; those that can be verified come first."""
         family = 4 if len(outer.source) == 4 else 6
         in_use = [sa.inbound.parameters for sa in self._opened.get(spi, ()) if sa.inbound]
-        parameters = [
-            candidate
-            for candidate in self._keys.candidates(family, outer.source, outer.destination, spi)
-            if candidate not in in_use
-        ]
+        look_up = self._keys.ah_candidates if self._ah else self._keys.candidates
+        fitting = look_up(family, outer.source, outer.destination, spi)
+        parameters = [candidate for candidate in fitting if candidate not in in_use]
         parameters.sort(key=lambda candidate: not candidate.verifiable)
-        return [ObservedSa(spi, InboundSa(candidate, window=0)) for candidate in parameters]
+        return [ObservedSa(spi, _inbound(candidate)) for candidate in parameters]
 
     def _keep(self, sa: ObservedSa, outer: Outer) -> None:
         """Hold on to an SA whose key fits, with what failed under its SPI before."""
@@ -188,6 +192,12 @@ class Associations:
             sa.no_key += 1
         else:
             sa.icv_failed += 1
+
+
+def _inbound(parameters: SaParameters | AhParameters) -> InboundSa | InboundAh:
+    if isinstance(parameters, AhParameters):
+        return InboundAh(parameters, window=0)
+    return InboundSa(parameters, window=0)
 
 
 def _try_key(sa: ObservedSa, packet: bytes) -> Opened:

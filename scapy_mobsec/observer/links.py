@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from scapy_mobsec.observer.associations import ObservedSa
-from scapy_mobsec.observer.outer import Outer
+from scapy_mobsec.observer.outer import Outer, OuterPair
 from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.registration.serial import is_newer_attempt
 
 MAX_INNER_PAIRS = 65_536
 MAX_MOVES = 20_000
@@ -20,7 +21,6 @@ MAX_MOVES = 20_000
 MAX_LEFT = 64
 
 Inner = tuple[bytes, bytes]
-OuterPair = frozenset[tuple[bytes, int]]
 
 
 class Evidence(Enum):
@@ -52,7 +52,7 @@ class Move:
         Encapsulation: neither address changed. Where it changed too, ports do not count.
         """
         old, new = self.old, self.new
-        if old.encapsulation is new.encapsulation:
+        if old.carrier == new.carrier:
             source = old.source_endpoint != new.source_endpoint
             destination = old.destination_endpoint != new.destination_endpoint
         else:
@@ -85,13 +85,25 @@ class Move:
 
 @dataclass(slots=True)
 class ObservedLink:
-    """The SAs that two terminals share. `outer`: the newest one on the current endpoints."""
+    """The SAs that two terminals share. `outer`: the newest one on the current endpoints.
+
+    `attempt`: the newest attempt that was seen to register it.
+    """
 
     number: int
     outer: Outer
     last_move: Move | None = None
+    attempt: int | None = None
     left: list[OuterPair] = field(default_factory=list)
     """Where it was before, the last 64."""
+
+    def begins_attempt(self, attempt: int | None) -> bool:
+        """Note the attempt of a registration; tell whether it is newer than one seen before."""
+        before = self.attempt
+        if attempt is None or (before is not None and not is_newer_attempt(attempt, before)):
+            return False
+        self.attempt = attempt
+        return before is not None
 
 
 class Links:
@@ -112,23 +124,28 @@ class Links:
         sa: ObservedSa,
         outer: Outer,
         inner: Inner | None,
-        evidence: Evidence,
+        attempt: int | None,
         time_ns: int,
         frame: int,
     ) -> Move | None:
         """Take note of the newest authentic packet of an SA; return the move that it made.
 
-        `inner`: source and destination inside the tunnel. Call it with no other packet.
+        `inner`: source and destination inside the tunnel. `attempt`: its number in a registration,
+        None in data. Call it with no other packet.
         """
         link = self._link_of(sa, outer, inner)
+        evidence = Evidence.DATA if attempt is None else Evidence.REGISTRATION
+        begins_attempt = link.begins_attempt(attempt)
         if inner is not None:
             self._note_inner(link, outer, inner)
         if outer.pair == link.outer.pair:
             link.outer = outer
             if link.last_move:
                 _join_move(link.last_move, sa, evidence)
-        elif not _still_under_way(link, sa, outer):
-            old = sa.outer or _in_direction_of(link.outer, outer)
+        elif begins_attempt or not _still_under_way(link, sa, outer):
+            old = _in_direction_of(link.outer, outer)
+            if sa.outer is not None and sa.outer.pair == link.outer.pair:
+                old = sa.outer
             signalled = evidence is Evidence.REGISTRATION
             spis = [sa.spi]
             move = Move(link.number, time_ns, frame, old, outer, evidence, signalled, spis)
@@ -202,7 +219,7 @@ def _still_under_way(link: ObservedLink, sa: ObservedSa, outer: Outer) -> bool:
     """Whether a packet elsewhere than its link is only late, and moves nothing.
 
     So is one of an SA that stays where it was, and one towards an end that left that place: its
-    sender may not know of the move yet.
+    sender may not know of the move yet. Not so where it begins a newer attempt.
     """
     if sa.outer is not None and sa.outer.pair == outer.pair:
         return True
@@ -214,6 +231,6 @@ def _still_under_way(link: ObservedLink, sa: ObservedSa, outer: Outer) -> bool:
 
 
 def _in_direction_of(old: Outer, new: Outer) -> Outer:
-    """The old path in the direction of a re-keyed SA that was never seen there."""
+    """The old path in the direction of an SA that was not seen there."""
     same_way = old.source == new.source or old.destination == new.destination
     return old if same_way else old.reversed()

@@ -2,7 +2,7 @@
 
 TCP is put together again, and the packets in it count with the frame that completed them.
 
-Counting rules (see docs/decode.md): esp = verified + unverified + icv_failed + no_key;
+Counting rules (see docs/decode.md): esp + ah = verified + unverified + icv_failed + no_key;
 replayed and duplicates are among them. A move or a registration is told only from packets that
 a key opens, and never from a replayed one.
 """
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.esp.ah import spi_of
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.observer.associations import (
     COUNTS,
@@ -22,8 +23,15 @@ from scapy_mobsec.observer.associations import (
     KeySource,
     ObservedSa,
 )
-from scapy_mobsec.observer.links import Evidence, Links, Move
-from scapy_mobsec.observer.outer import ESP_HEADER_LENGTH, Carried, Outer, classify
+from scapy_mobsec.observer.links import Links, Move
+from scapy_mobsec.observer.outer import (
+    ESP_HEADER_LENGTH,
+    Carried,
+    Outer,
+    OuterPair,
+    carried_by_ah,
+    classify,
+)
 from scapy_mobsec.observer.registrations import (
     Message,
     Registration,
@@ -33,7 +41,7 @@ from scapy_mobsec.observer.registrations import (
 )
 from scapy_mobsec.observer.streams import InStream, Streams, is_wanted
 from scapy_mobsec.packet.fragments import Reassembler
-from scapy_mobsec.packet.ip import IPV4, IPV6, TCP, IpPacket, addresses, parse_ip
+from scapy_mobsec.packet.ip import AH, IPV4, IPV6, TCP, IpPacket, addresses, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.packet.tcp import parse_tcp
@@ -58,6 +66,7 @@ _COUNTED_AS_MALFORMED = frozenset(
         DropReason.MALFORMED_IKE,
         DropReason.FRAGMENT_OVERLAP,
         DropReason.ESP_TOO_SHORT,
+        DropReason.MALFORMED_AH,
         DropReason.BAD_PADDING,
         DropReason.POORLY_FORMED,
     }
@@ -70,6 +79,7 @@ class Summary:
 
     packets: int = 0
     esp: int = 0
+    ah: int = 0
     verified: int = 0
     unverified: int = 0
     icv_failed: int = 0
@@ -122,13 +132,14 @@ class Observer:
         self._summary = Summary()
         self._first_time: int | None = None
         self._sas = Associations(keys)
+        self._ah_sas = Associations(keys, ah=True)
         self._links = Links()
         self._registrations = Registrations()
         self._drops: Counter[DropReason] = Counter()
         self._reassembler = Reassembler()
         self._tcp = TcpStreams()
         self._streams = Streams(self._marks_esp, self._count)
-        self._flows: OrderedDict[frozenset[tuple[bytes, int]], None] = OrderedDict()
+        self._flows: OrderedDict[OuterPair, None] = OrderedDict()
         self._recent: OrderedDict[int, int] = OrderedDict()
 
     @property
@@ -166,9 +177,10 @@ class Observer:
         accepted = [entry for entry in self._registrations.kept if entry.accepted]
         refused = [entry for entry in self._registrations.kept if not entry.accepted]
         summary = self._summary
+        sas = [*self._sas, *self._ah_sas]
+        counted = [*sas, self._sas.overflow, self._ah_sas.overflow]
         for name in ESP_COUNTS:
-            total = sum(getattr(sa, name) for sa in self._sas)
-            setattr(summary, name, total + getattr(self._sas.overflow, name))
+            setattr(summary, name, sum(getattr(sa, name) for sa in counted))
         summary.tls = self._streams.tls
         summary.registrations = len(accepted) + self._registrations.not_kept
         summary.moves = len(self._links.moves) + self._links.moves_not_kept
@@ -176,7 +188,7 @@ class Observer:
         return Report(
             summary,
             self._first_time or 0,
-            list(self._sas),
+            sas,
             accepted,
             refused,
             self._links.moves,
@@ -199,7 +211,10 @@ class Observer:
             if is_wanted(ip.payload):
                 self._observe_tcp(ip, frame)
             return
-        carried = classify(ip, self._keys.knows_spi, self._knows_flow)
+        if ip.protocol == AH:
+            carried: Carried | None = carried_by_ah(ip, ip_octets)
+        else:
+            carried = classify(ip, self._keys.knows_spi, self._knows_flow)
         if carried is not None:
             duplicate = carried.content is Content.ESP and self._is_duplicate(frame)
             self._observe_carried(carried, frame, duplicate)
@@ -243,14 +258,19 @@ class Observer:
 
     def _observe_esp(self, carried: Carried, frame: _Frame, duplicate: bool) -> None:
         packet, outer = carried.octets, carried.outer
-        if len(packet) < ESP_HEADER_LENGTH:
-            raise Drop(DropReason.ESP_TOO_SHORT, f"{len(packet)} octets")
-        self._summary.esp += 1
+        if outer.ah:
+            spi, sas = spi_of(packet), self._ah_sas
+            self._summary.ah += 1
+        else:
+            if len(packet) < ESP_HEADER_LENGTH:
+                raise Drop(DropReason.ESP_TOO_SHORT, f"{len(packet)} octets")
+            spi, sas = int.from_bytes(packet[:4], "big"), self._sas
+            self._summary.esp += 1
         try:
-            sa, opened = self._sas.open(packet, outer)
+            sa, opened = sas.open(spi, packet, outer)
         except Drop:
-            failed = self._sas.sa_of(int.from_bytes(packet[:4], "big"), outer)
-            (failed or self._sas.overflow).duplicates += duplicate
+            failed = sas.sa_of(spi, outer)
+            (failed or sas.overflow).duplicates += duplicate
             if failed is not None and not failed.key_found and not failed.unverified:
                 failed.note_path(outer, frame.time_ns, newest=True)
             raise
@@ -280,8 +300,8 @@ class Observer:
         if not _moves_nothing(message):
             sa.note_path(outer, frame.time_ns, newest=newest)
             if newest:
-                evidence = Evidence.DATA if message is None else Evidence.REGISTRATION
-                move = self._links.follow(sa, outer, inner, evidence, frame.time_ns, frame.number)
+                attempt = message.attempt.number if message and message.attempt else None
+                move = self._links.follow(sa, outer, inner, attempt, frame.time_ns, frame.number)
         if message is not None:
             sighting = Sighting(
                 frame.number,

@@ -5,7 +5,7 @@ where a known SPI shows or where ESP was authenticated before between the same t
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from contrib_layers.numbers import IKE_PORT, NATT_PORT
 from scapy_mobsec.drops import Drop, DropReason
@@ -13,24 +13,34 @@ from scapy_mobsec.encap.udp import Content, unwrap
 from scapy_mobsec.packet.ip import ESP, UDP, IpPacket, parse_udp
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import Description
-from scapy_mobsec.registration.outer import describe
+from scapy_mobsec.registration.outer import describe, describe_ah
 
 ESP_HEADER_LENGTH = 8
 IKE_HEADER_LENGTH = 28
 
+OuterPair: TypeAlias = tuple[Encapsulation, bool, frozenset[tuple[bytes, int]]]
+
 
 class Outer(NamedTuple):
-    """Outer headers of one packet, in the direction it went. A tuple, as it is made per packet."""
+    """Outer headers of one packet, in the direction it went. A tuple, as it is made per packet.
+
+    `ah`: native carries AH instead of ESP.
+    """
 
     encapsulation: Encapsulation
     source: bytes
     source_port: int
     destination: bytes
     destination_port: int
+    ah: bool = False
 
     def __str__(self) -> str:
-        ends = f"{self.source_endpoint} > {self.destination_endpoint}"
-        return f"{self.encapsulation.value} {ends}"
+        return f"{self.carrier} {self.source_endpoint} > {self.destination_endpoint}"
+
+    @property
+    def carrier(self) -> str:
+        """The encapsulation in one word, or `ah`."""
+        return "ah" if self.ah else self.encapsulation.value
 
     @property
     def source_endpoint(self) -> Endpoint:
@@ -41,11 +51,10 @@ class Outer(NamedTuple):
         return Endpoint(self.destination, self.destination_port)
 
     @property
-    def pair(self) -> frozenset[tuple[bytes, int]]:
-        """Both endpoints without direction."""
-        return frozenset(
-            ((self.source, self.source_port), (self.destination, self.destination_port))
-        )
+    def pair(self) -> OuterPair:
+        """Both endpoints without direction, and what carries between them."""
+        ends = (self.source, self.source_port), (self.destination, self.destination_port)
+        return self.encapsulation, self.ah, frozenset(ends)
 
     def reversed(self) -> "Outer":
         """The same path in the other direction."""
@@ -55,6 +64,7 @@ class Outer(NamedTuple):
             self.destination_port,
             self.source,
             self.source_port,
+            self.ah,
         )
 
     def description(self, spi: int, headers: Description = ()) -> Description:
@@ -63,11 +73,16 @@ class Outer(NamedTuple):
         headers: what lies between TCP and ESP.
         """
         source, destination = self.source_endpoint, self.destination_endpoint
+        if self.ah:
+            return describe_ah(source, destination, spi)
         return describe(self.encapsulation, source, destination, spi, headers)
 
 
 class Carried(NamedTuple):
-    """The content of one packet and where it was carried. headers: between TCP and ESP."""
+    """The content of one packet and where it was carried. headers: between TCP and ESP.
+
+    Of AH, which covers the addresses, `octets` are the whole IP packet.
+    """
 
     content: Content
     octets: bytes
@@ -79,6 +94,12 @@ class Carried(NamedTuple):
         if self.content is Content.IKE and len(self.octets) < IKE_HEADER_LENGTH:
             raise Drop(DropReason.MALFORMED_IKE, f"{len(self.octets)} octets are no IKE header")
         return self
+
+
+def carried_by_ah(ip: IpPacket, octets: bytes) -> Carried:
+    """What a packet with AH carries. `octets`: of the whole IP packet."""
+    outer = Outer(Encapsulation.NATIVE, ip.source, 0, ip.destination, 0, ah=True)
+    return Carried(Content.ESP, octets, outer)
 
 
 def classify(

@@ -77,7 +77,7 @@ def _span(span: PathSpan) -> Json:
 
 def _outer(outer: Outer) -> Json:
     return {
-        "encapsulation": outer.encapsulation.value,
+        "encapsulation": outer.carrier,
         "source": str(outer.source_endpoint),
         "destination": str(outer.destination_endpoint),
     }

@@ -45,12 +45,13 @@ def print_report(report: Report, console: Console, *, summary_only: bool = False
 
 def summary_line(summary: Summary) -> Text:
     """The counts that are not zero, in one line."""
-    esp = _counts(summary, ("verified", "unverified", "icv_failed", "no_key"))
+    carried = f"{summary.esp} ESP" + (f", {summary.ah} AH" if summary.ah else "")
+    opened = _counts(summary, ("verified", "unverified", "icv_failed", "no_key"))
     among = ("replayed", "duplicates", "ike", "keepalives", "tls", "malformed")
     rest = (*among, "registrations", "moves")
-    line = f"{summary.packets} {_words('packets', summary.packets)}, {summary.esp} ESP"
-    if esp:
-        line += f" ({esp})"
+    line = f"{summary.packets} {_words('packets', summary.packets)}, {carried}"
+    if opened:
+        line += f" ({opened})"
     others = _counts(summary, rest)
     text = Text(f"{line}, {others}" if others else line, style="bold")
     if summary.icv_failed:
@@ -173,7 +174,7 @@ def _moves(moves: list[Move], start: int) -> Table | None:
         told = "by registration" if move.signalled else "no registration seen"
         if move.refused:
             told = "by registration, REFUSED"
-        old, new = move.old.encapsulation.value, move.new.encapsulation.value
+        old, new = move.old.carrier, move.new.carrier
         add_row(
             table,
             _at(move.time_ns, start),

@@ -1,6 +1,7 @@
 """The capture of each scenario decodes to the story that the terminals' events tell."""
 
 import io
+from collections import Counter
 
 import pytest
 from stories import result_of
@@ -24,6 +25,9 @@ from scapy_mobsec.terminal.events import (
 RAW_IP = 101
 IN_TLS = ("tls", "intercepted")
 """Where the link ends up in TLS, into which the decoder does not look."""
+
+SHOWN_DROPS = DropReason.REPLAYED, DropReason.BAD_ICV
+"""What a decoder with the keys drops, too."""
 
 READ = [name for name in SCENARIOS if name not in IN_TLS]
 
@@ -84,21 +88,28 @@ def paths_of_y(result):
     """Return the paths that Y used, one after the other, as it tells; from X to Y."""
     moves = of(result.other_events, BindingMoved)
     return without_repetition(
-        [Path(each.new.encapsulation, each.new.remote, each.new.local) for each in moves]
+        [
+            Path(each.new.encapsulation, each.new.remote, each.new.local, each.new.ah)
+            for each in moves
+        ]
     )
 
 
-def paths_decoded(report, to_other):
-    """Return where the link was, one after the other, from X to Y."""
+def paths_decoded(report, sas):
+    """Return where the link was, one after the other, from X to Y. `sas`: to Y, to X in turn."""
+    to_other = {sa.spi for sa in sas[::2]}
 
     def path(outer, spi):
-        outer = outer if spi == to_other.spi else outer.reversed()
-        return Path(outer.encapsulation, outer.source_endpoint, outer.destination_endpoint)
+        outer = outer if spi in to_other else outer.reversed()
+        ends = outer.source_endpoint, outer.destination_endpoint
+        return Path(outer.encapsulation, *ends, outer.ah)
 
     moves = report.moves
     if moves:
-        return [path(moves[0].old, moves[0].spis[0])] + [path(m.new, m.spis[0]) for m in moves]
-    return [path(sa.spans[0].outer, sa.spi) for sa in report.sas if sa.spi == to_other.spi]
+        paths = [path(moves[0].old, moves[0].spis[0])] + [path(m.new, m.spis[0]) for m in moves]
+        assert paths[:-1] == [path(each.old, each.spis[0]) for each in moves]
+        return paths
+    return [path(sa.spans[0].outer, sa.spi) for sa in report.sas if sa.spi in to_other]
 
 
 @each_scenario
@@ -135,26 +146,27 @@ def test_registrations_as_x_tells_them(name):
 @each_scenario
 def test_paths_and_moves_at_x(name):
     result = result_of(name)
-    assert paths_decoded(decoded(result, "mobile"), result.sas[0]) == paths_of_x(result)
+    assert paths_decoded(decoded(result, "mobile"), result.sas) == paths_of_x(result)
 
 
 @each_scenario
 def test_paths_and_moves_at_y(name):
     result = result_of(name)
-    assert paths_decoded(decoded(result, "other"), result.sas[0]) == paths_of_y(result)
+    assert paths_decoded(decoded(result, "other"), result.sas) == paths_of_y(result)
 
 
 @each_scenario
 @pytest.mark.parametrize("tap", ["mobile", "other"])
-def test_every_packet_is_read_and_only_replays_are_dropped(name, tap):
+def test_every_packet_is_read_and_dropped_as_they_do(name, tap):
     result = result_of(name)
     report = decoded(result, tap)
     assert report.summary.packets == len(result.captures[tap])
-    assert report.summary.verified == report.summary.esp
     log = result.other_events if tap == "other" else result.mobile_events
-    reasons = [event.reason for event in of(log, PacketDropped)]
-    replays = reasons.count(DropReason.REPLAYED)
-    assert report.drops == ({DropReason.REPLAYED: replays} if replays else {})
+    told = Counter(event.reason for event in of(log, PacketDropped))
+    drops = {reason: told[reason] for reason in SHOWN_DROPS if told[reason]}
+    assert report.drops == drops
+    opened = report.summary.verified + told[DropReason.BAD_ICV]
+    assert opened == report.summary.esp + report.summary.ah
 
 
 @each_scenario
@@ -170,7 +182,7 @@ def test_beside_tls_nothing_is_told_that_was_not(name):
     result = result_of(name)
     report = decoded(result, "mobile")
     assert paths_of_x(result)[: len(report.moves) + bool(report.sas)] == paths_decoded(
-        report, result.sas[0]
+        report, result.sas
     )
     attempts = {event.attempt for event in of(result.mobile_events, Registered)}
     assert {entry.request.attempt.number for entry in report.registrations} <= attempts

@@ -9,6 +9,7 @@ import pytest
 
 from scapy_mobsec.drivers.capture import CaptureWriter
 from scapy_mobsec.drivers.keyfiles import read_keys, write_esp_sa
+from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
 from scapy_mobsec.esp.sa import OutboundSa, SaParameters
 from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import build_ip, build_udp
@@ -71,6 +72,13 @@ def test_tables_that_we_write(tmp_path, suite):
 def test_rows_with_esn_leave_the_table_readable(tmp_path):
     with open(tmp_path / "esp_sa", "w") as stream:
         write_esp_sa([replace(GCM, spi=SPI + 1, esn=True), GCM], stream)
+    assert decrypted_by_tshark(tmp_path, [sealed(GCM, *V4)]) == [(True, True)]
+
+
+def test_rows_of_ah_leave_the_table_readable(tmp_path):
+    rows = [AhParameters(SPI, suite, bytes(suite.key_length)) for suite in AH_SUITES.values()]
+    with open(tmp_path / "esp_sa", "w") as stream:
+        write_esp_sa([*(replace(ah, spi=SPI + 1) for ah in rows), GCM], stream)
     assert decrypted_by_tshark(tmp_path, [sealed(GCM, *V4)]) == [(True, True)]
 
 

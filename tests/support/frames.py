@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from contrib_layers.numbers import AttemptFlag
+from scapy_mobsec.esp.ah import AH_SUITES, AhParameters, OutboundAh
 from scapy_mobsec.esp.sa import OutboundSa, SaParameters
 from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.observer.observer import Observer
@@ -36,12 +37,21 @@ class Keys:
         return any(entry.spi == spi for entry in self.parameters)
 
     def candidates(self, family, source, destination, spi):
-        return [entry for entry in self.parameters if entry.spi == spi]
+        fitting = [entry for entry in self.parameters if entry.spi == spi]
+        return [entry for entry in fitting if isinstance(entry, SaParameters)]
+
+    def ah_candidates(self, family, source, destination, spi):
+        fitting = [entry for entry in self.parameters if entry.spi == spi]
+        return [entry for entry in fitting if isinstance(entry, AhParameters)]
 
 
 def gcm(spi, octet=None):
     key = bytes([spi & 0xFF if octet is None else octet]) * 20
     return SaParameters(spi, SUITES["aes-gcm-16"], key)
+
+
+def ah(spi):
+    return AhParameters(spi, AH_SUITES["hmac-sha2-256-128"], bytes([spi & 0xFF]) * 32)
 
 
 @dataclass
@@ -75,6 +85,13 @@ class Bench:
 
     def native(self, esp, source=OLD, destination=GATEWAY):
         return build_ip(source.address, destination.address, 50, esp)
+
+    def by_ah(self, spi, source=OLD, destination=GATEWAY, payload=None):
+        """An IP packet with AH; the SA may have the SPI of one of ESP."""
+        sender = self.senders.setdefault(("ah", spi), OutboundAh(ah(spi)))
+        if payload is None:
+            payload = build_ip(HOME, INNER_HOST, 1, b"ping")
+        return sender.seal(payload, 4, source.address, destination.address)
 
     def up(self, source=OLD, **options):
         return self.udp(self.seal(TO_GATEWAY, **options), source, GATEWAY)

@@ -1,4 +1,4 @@
-"""Packet charts: what taps saw, one line a packet; with the SAs given, what it says inside ESP.
+"""Packet charts: what taps saw, one line a packet; with the SAs given, what ESP and AH carry.
 
 Streams are put together again, and TLS, tunnels of forward proxies and the stream carriers taken
 off, so that a line shows which messages were whole with that packet.
@@ -18,6 +18,7 @@ from scapy_mobsec.drops import Drop
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import StreamCarrier, Violation
 from scapy_mobsec.encap.stream import reading_carrier
+from scapy_mobsec.esp.ah import AhParameters, InboundAh
 from scapy_mobsec.esp.sa import InboundSa, Opened, SaParameters
 from scapy_mobsec.observer.registrations import registration_in
 from scapy_mobsec.packet.ip import AH, ESP, ICMP, IPV4, NO_NEXT_HEADER, TCP, UDP, parse_ip
@@ -31,7 +32,7 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 def chart(
     packets: Iterable[tuple[int, Packet]],
-    sas: Sequence[SaParameters] = (),
+    sas: Sequence[SaParameters | AhParameters] = (),
     start_ns: int = EPOCH * SECOND,
 ) -> list[str]:
     """Write lines like `25 ms  udp 192.0.2.1:31337 > 203.0.113.2:4500  RREQ #2`.
@@ -48,7 +49,7 @@ def chart(
 
 @contextmanager
 def explained(
-    network: MemoryNetwork, taps: Iterable[Tap], sas: Sequence[SaParameters] = ()
+    network: MemoryNetwork, taps: Iterable[Tap], sas: Sequence[SaParameters | AhParameters] = ()
 ) -> Iterator[None]:
     """Add to an exception that is raised inside: the seed, the network, and what the taps saw."""
     try:
@@ -69,8 +70,13 @@ def _protocol(packet: Packet) -> str:
 class _Reader:
     """What is known of the packets so far: SAs by SPI, streams by their ends."""
 
-    def __init__(self, sas: Sequence[SaParameters]) -> None:
-        self._sas = {sa.spi: InboundSa(sa, window=0) for sa in sas}
+    def __init__(self, sas: Sequence[SaParameters | AhParameters]) -> None:
+        self._esp_sas = {
+            sa.spi: InboundSa(sa, window=0) for sa in sas if isinstance(sa, SaParameters)
+        }
+        self._ah_sas = {
+            sa.spi: InboundAh(sa, window=0) for sa in sas if isinstance(sa, AhParameters)
+        }
         self._streams: dict[tuple[Endpoint, Endpoint], _Way] = {}
 
     def read(self, packet: Packet) -> str:
@@ -86,7 +92,7 @@ class _Reader:
                 return f"{len(packet.payload)} octets"
         if packet.protocol == ESP:
             return self._esp(packet.payload)
-        return f"{len(packet.payload)} octets"
+        return self._ah(packet) if packet.protocol == AH else f"{len(packet.payload)} octets"
 
     def _segment(self, packet: Packet, tcp: TcpFields) -> str:
         ends = packet.source, packet.destination
@@ -112,19 +118,27 @@ class _Reader:
 
     def _esp(self, packet: bytes) -> str:
         spi = int.from_bytes(packet[:4], "big")
-        sa = self._sas.get(spi)
-        if sa is None:
-            return f"ESP 0x{spi:08x}, {len(packet)} octets"
-        try:
-            opened = sa.open(packet)
-            if opened.next_header == NO_NEXT_HEADER:
-                return "dummy"
-            message, malformed = registration_in(opened)
-            if message is None:
-                return _data_text(opened)
-        except Drop as drop:
-            return f"ESP 0x{spi:08x}: {drop.reason.value}"
-        return message_text(message) + (" POORLY FORMED" if malformed else "")
+        return _content("ESP", spi, self._esp_sas.get(spi), packet)
+
+    def _ah(self, packet: Packet) -> str:
+        spi = int.from_bytes(packet.payload[4:8], "big")
+        return _content("AH", spi, self._ah_sas.get(spi), packet.octets())
+
+
+def _content(protocol: str, spi: int, sa: InboundSa | InboundAh | None, packet: bytes) -> str:
+    """What an SA opens. `packet`: of AH the whole IP packet."""
+    if sa is None:
+        return f"{protocol} 0x{spi:08x}, {len(packet)} octets"
+    try:
+        opened = sa.open(packet)
+        if opened.next_header == NO_NEXT_HEADER:
+            return "dummy"
+        message, malformed = registration_in(opened)
+        if message is None:
+            return _data_text(opened)
+    except Drop as drop:
+        return f"{protocol} 0x{spi:08x}: {drop.reason.value}"
+    return message_text(message) + (" POORLY FORMED" if malformed else "")
 
 
 def message_text(message: RegistrationRequest | RegistrationReply) -> str:

@@ -30,12 +30,13 @@ def on(
     *,
     allow: Sequence[Encapsulation] = (NATIVE, UDP),
     at_other: Sequence[Endpoint] = (OTHER_TERMINAL,),
+    ah: bool = False,
     **mobile: Any,
 ) -> Callable[[int], Topology]:
     """Return what builds a network with these places.
 
     `allow`: encapsulations that X may use. `at_other`: Y's endpoints, the dialed one first.
-    `mobile`: what X's configuration has otherwise.
+    `ah`: whether the link has AH SAs, too. `mobile`: what X's configuration has otherwise.
     """
     others = tuple(endpoint.address for endpoint in at_other[1:])
 
@@ -43,6 +44,7 @@ def on(
         topology = assemble(
             seed,
             places,
+            ah=ah,
             at_other=at_other,
             mobile={"allow": items(*allow), "other_addresses": others, **mobile},
             other={"supported": items(*PORTS), "addresses": others},
@@ -70,11 +72,13 @@ def behind_nat(
     *outer: Element,
     depends: Dependence = Dependence.ENDPOINT_INDEPENDENT,
     external: str = "192.0.2.1",
+    native: bool = False,
 ) -> Place:
     """Make a place behind a NAT with random ports, and behind what else there is outside of it.
 
     `depends`: on what its mappings do, and what it lets in. `external`: the NAT's address.
+    `native`: ESP and AH pass, with another address.
     """
     ports = random_ports(random.getrandbits(32))
-    nat = Napt(external, ports, mapping=depends, filtering=depends)
+    nat = Napt(external, ports, mapping=depends, filtering=depends, native=native)
     return Place(BEHIND_NAT, (nat, *outer), ("192.0.2.1",))

@@ -1,8 +1,9 @@
-"""Scenarios with the other modes of a link: the same handover in transport mode and with L2TP."""
+"""Scenarios with other kinds of links: in transport mode, with L2TP, with AH."""
 
 from functools import partial
 
 from scapy_mobsec.drivers.scenarios.actions import go
+from scapy_mobsec.drivers.scenarios.building import UDP, behind_nat, on, through
 from scapy_mobsec.drivers.scenarios.scenario import Pings, Scenario
 from scapy_mobsec.drivers.simulation import BEHIND_NAT, SIGNALLING, UNTRANSLATED, build_topology
 from scapy_mobsec.terminal.modes.l2tp import L2tp
@@ -23,5 +24,13 @@ SCENARIOS = (
         "A handover in transport mode with L2TP inside, which reaches a host behind Y.",
         partial(build_topology, mode=L2tp(1, 2, mobile_tunnel=3, mobile_session=4)),
         HANDOVER,
+    ),
+    Scenario(
+        "ah",
+        "AH goes where nothing translates; a NAT breaks its ICV, and X goes on by ESP.",
+        on(lambda random: (through(), behind_nat(random, native=True)), allow=(UDP,), ah=True),
+        ((0.0, go(UNTRANSLATED)), (1.0, go(BEHIND_NAT)), (4.0, go(UNTRANSLATED))),
+        duration=5.0,
+        pings=Pings(every=0.2),
     ),
 )

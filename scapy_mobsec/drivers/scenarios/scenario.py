@@ -7,6 +7,7 @@ from math import inf
 
 from scapy_mobsec.drivers.memory import SECOND, chart, draw
 from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, Topology, echo_request
+from scapy_mobsec.esp.ah import AhParameters
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.packet.path import Path
 from scapy_mobsec.registration.transitions import MobileState
@@ -48,9 +49,9 @@ class ScenarioResult:
 
     `captures`: IP packets by tap, "mobile" (as X sends and receives them) and "other" (as Y does).
     `inner_mobile`, `inner_other`: inner packets that arrived at X, and behind Y. `sas`: for a key
-    table. `picture`: the network, with who was where. `shown`: the tap that a person is shown;
-    `ladder`: a line for each packet there. `path`: where X is registered in the end, None if it
-    is not. `pings`: how many X sent.
+    table, to Y and to X in turn. `picture`: the network, with who was where. `shown`: the tap that
+    a person is shown; `ladder`: a line for each packet there. `path`: where X is registered in the
+    end, None if it is not. `pings`: how many X sent.
     """
 
     mobile_events: list[tuple[int, Event]]
@@ -58,7 +59,7 @@ class ScenarioResult:
     inner_mobile: list[tuple[int, bytes]]
     inner_other: list[tuple[int, bytes]]
     captures: Mapping[str, list[tuple[int, bytes]]]
-    sas: tuple[SaParameters, ...]
+    sas: tuple[SaParameters | AhParameters, ...]
     picture: str
     shown: str
     ladder: list[str]

@@ -17,6 +17,7 @@ from scapy_mobsec.drivers.keyfiles import (
     write_esp_sa,
 )
 from scapy_mobsec.drivers.uat import MAX_SIZE
+from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES
 
@@ -105,7 +106,7 @@ class TestSuites:
     @pytest.mark.parametrize(
         ("encryption", "authentication"),
         [
-            ("NULL", SHA1),
+            ("NULL", "HMAC-MD5-96 [RFC2403]"),
             (CBC, "NULL"),
             (CBC, "HMAC-MD5-96 [RFC2403]"),
             (CBC, "ANY 256 bit authentication [no checking]"),
@@ -121,6 +122,24 @@ class TestSuites:
             f"keys:1: skipped, {encryption} with {authentication} is not decrypted"
         ]
         assert spis(table) == [0x1001]
+
+    @pytest.mark.parametrize(
+        ("authentication", "suite"), [(SHA256, "hmac-sha2-256-128"), (SHA1, "hmac-sha1-96")]
+    )
+    def test_without_encryption_it_is_ah(self, authentication, suite):
+        key = bytes(range(AH_SUITES[suite].key_length))
+        table = read(
+            row("IPv4", "*", "*", "7", "NULL", "", authentication, "0x" + key.hex()),
+            row(spi="*"),
+        )
+        assert table.ah_candidates(4, A, B, 7) == [AhParameters(7, AH_SUITES[suite], key)]
+        assert table.ah_candidates(6, A6, B6, 7) == []
+        assert spis(table, spi=7) == [7]
+        assert not table.knows_spi(7)
+
+    def test_ah_without_a_key_is_skipped(self):
+        table = read(row("IPv4", "*", "*", "7", "NULL", "", SHA1, ""))
+        assert table.warnings == [f"keys:1: skipped, NULL with {SHA1} is not decrypted"]
 
     def test_esn(self):
         for more, esn in ((["32-bit"], False), (["64-BIT", "0"], True), (["64-bit", ""], True)):
@@ -293,6 +312,17 @@ class TestWrite:
         assert table.candidates(6, A6, B6, 0x101) == [sa]
         assert table.knows_spi(0x202)
         assert ("[no checking]" in stream.getvalue()) is not sa.verifiable
+
+    @pytest.mark.parametrize("suite", AH_SUITES.values(), ids=lambda suite: suite.name)
+    @pytest.mark.parametrize("esn", [False, True])
+    def test_rows_of_ah_are_read_back(self, suite, esn):
+        sa = AhParameters(0x101, suite, bytes(range(suite.key_length)), esn)
+        stream = io.StringIO()
+        write_esp_sa([sa], stream)
+        table = read(stream.getvalue())
+        assert table.ah_candidates(4, A, B, 0x101) == [sa]
+        assert table.ah_candidates(6, A6, B6, 0x101) == [sa]
+        assert table.candidates(4, A, B, 0x101) == []
 
     def test_exactly_as_wireshark_writes_it(self):
         stream = io.StringIO()

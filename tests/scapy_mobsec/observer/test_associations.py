@@ -23,9 +23,13 @@ def sealed(parameters, payload=INNER, next_header=4):
     return OutboundSa(parameters, random_bytes=bytes).seal(payload, next_header)
 
 
+def opened_in(associations, packet, outer=OUTER):
+    return associations.open(int.from_bytes(packet[:4]), packet, outer)
+
+
 def failure(associations, packet):
     with pytest.raises(Drop) as caught:
-        associations.open(packet, OUTER)
+        opened_in(associations, packet)
     return caught.value.reason
 
 
@@ -38,7 +42,7 @@ def test_no_key():
 
 def test_a_key_is_found_by_one_good_icv_among_several_for_the_spi():
     associations = Associations(Keys(gcm(TO_GATEWAY, 1), gcm(TO_GATEWAY, 2), gcm(TO_GATEWAY, 3)))
-    sa, opened = associations.open(sealed(gcm(TO_GATEWAY, 2)), OUTER)
+    sa, opened = opened_in(associations, sealed(gcm(TO_GATEWAY, 2)))
     assert opened.payload == INNER
     assert sa.key_found
     assert [entry.key_found for entry in associations] == [True]
@@ -55,28 +59,28 @@ def test_failures_before_the_first_good_icv_stay_with_the_sa():
     associations = Associations(Keys(gcm(TO_GATEWAY)))
     good = sealed(gcm(TO_GATEWAY))
     failure(associations, good[:-1] + bytes([good[-1] ^ 1]))
-    associations.open(good, OUTER)
+    opened_in(associations, good)
     (sa,) = associations
     assert (sa.packets, sa.icv_failed, sa.verified) == (2, 1, 1)
 
 
 def test_two_sas_with_one_spi_and_different_keys_are_two():
     associations = Associations(Keys(gcm(TO_GATEWAY, 1), gcm(TO_GATEWAY, 2)))
-    first, _ = associations.open(sealed(gcm(TO_GATEWAY, 1)), OUTER)
-    second, _ = associations.open(sealed(gcm(TO_GATEWAY, 2)), OUTER)
+    first, _ = opened_in(associations, sealed(gcm(TO_GATEWAY, 1)))
+    second, _ = opened_in(associations, sealed(gcm(TO_GATEWAY, 2)))
     assert first is not second
     assert [sa.verified for sa in associations] == [1, 1]
 
 
 def test_without_integrity_key_it_is_unverified_and_no_key_is_found():
     associations = Associations(Keys(cbc(None)))
-    sa, opened = associations.open(sealed(cbc()), OUTER)
+    sa, opened = opened_in(associations, sealed(cbc()))
     assert (sa.unverified, sa.verified, sa.key_found, opened.verified) == (1, 0, False, False)
 
 
 def test_a_verifying_key_is_preferred():
     associations = Associations(Keys(cbc(None), cbc()))
-    sa, opened = associations.open(sealed(cbc()), OUTER)
+    sa, opened = opened_in(associations, sealed(cbc()))
     assert opened.verified
     assert sa.key_found
 
@@ -95,7 +99,7 @@ def test_nonsense_without_integrity_key_is_no_key(payload, next_header):
 def test_the_number_of_sas_is_bounded_and_nothing_is_lost_from_the_counts(monkeypatch):
     monkeypatch.setattr(associations_module, "MAX_SAS", 1)
     associations = Associations(Keys(gcm(2), gcm(3)))
-    associations.open(sealed(gcm(2)), OUTER)
+    opened_in(associations, sealed(gcm(2)))
     assert failure(associations, sealed(gcm(3))) is DropReason.SA_LIMIT
     assert failure(associations, sealed(gcm(4))) is DropReason.UNKNOWN_SPI
     assert len(associations) == 2

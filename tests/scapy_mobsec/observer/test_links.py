@@ -1,6 +1,20 @@
 """Moves as a capture shows them: each test is what comes in, packet by packet, and what is told."""
 
-from frames import GATEWAY, HOME, INNER_HOST, NEW, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys, gcm
+from frames import (
+    GATEWAY,
+    HOME,
+    INNER_HOST,
+    NEW,
+    OLD,
+    TO_GATEWAY,
+    TO_MOBILE,
+    Bench,
+    Keys,
+    ah,
+    gcm,
+    request,
+    signalling,
+)
 
 import scapy_mobsec.observer.links as links_module
 from scapy_mobsec.packet.ip import build_ip
@@ -64,6 +78,33 @@ def test_ports_that_go_with_the_encapsulation_hide_nothing(bench):
     (move,) = bench.report.moves
     assert (move.moved, move.left, move.reached) == ("source", OLD, Endpoint(NEW.address))
     assert move.peer == Endpoint(GATEWAY.address)
+
+
+def test_from_ah_to_esp_is_a_move_between_the_same_addresses():
+    bench = Bench(Keys(gcm(TO_GATEWAY), ah(0x3003)))
+    bench.see(bench.by_ah(0x3003), bench.native(bench.seal(TO_GATEWAY)))
+    (move,) = bench.report.moves
+    assert (str(move.old), str(move.new)) == (
+        "ah 198.51.100.2 > 203.0.113.2",
+        "native 198.51.100.2 > 203.0.113.2",
+    )
+    assert move.moved == "encapsulation"
+    assert {sa.link for sa in bench.report.sas} == {1}
+
+
+def registered(bench, spi, number, source):
+    """An RREQ of an attempt, by an SA that never moved."""
+    message = signalling(request(number, number, source, spi=spi))
+    return bench.udp(bench.seal(spi, message), source)
+
+
+def test_back_to_where_another_sa_stayed_is_a_move_where_an_attempt_says_so():
+    bench = Bench(Keys(gcm(TO_GATEWAY), gcm(0x3003)))
+    first, second = registered(bench, TO_GATEWAY, 1, OLD), registered(bench, 0x3003, 2, NEW)
+    bench.see(first, second, bench.up(OLD), registered(bench, TO_GATEWAY, 1, OLD))
+    assert told(bench) == [(str(OLD), str(NEW))]
+    bench.see(registered(bench, TO_GATEWAY, 3, OLD))
+    assert told(bench) == [(str(OLD), str(NEW)), (str(NEW), str(OLD))]
 
 
 def test_both_ends_moved(bench):

@@ -1,5 +1,5 @@
 import pytest
-from frames import GATEWAY, NEW, OLD, RAW_IP, START, TO_GATEWAY, TO_MOBILE, Bench, Keys, gcm
+from frames import GATEWAY, NEW, OLD, RAW_IP, START, TO_GATEWAY, TO_MOBILE, Bench, Keys, ah, gcm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +18,33 @@ def test_the_kinds_of_esp_add_up(bench):
     assert (summary.verified, summary.icv_failed, summary.no_key) == (1, 1, 1)
     assert summary.esp == sum((summary.verified, summary.icv_failed, summary.no_key))
     assert bench.report.drops == {DropReason.BAD_ICV: 1, DropReason.UNKNOWN_SPI: 1}
+
+
+def test_ah_counts_apart_and_its_spis_are_others_than_those_of_esp():
+    bench = Bench(Keys(gcm(TO_GATEWAY), ah(TO_GATEWAY)))
+    good = bench.by_ah(TO_GATEWAY)
+    elsewhere = good[:12] + NEW.address + good[16:]
+    cut = build_ip(OLD.address, GATEWAY.address, 51, bytes(11))
+    summary = bench.see(bench.up(), elsewhere, good, bench.by_ah(0x5005), cut)
+    assert (summary.esp, summary.ah, summary.malformed) == (1, 3, 1)
+    assert (summary.verified, summary.icv_failed, summary.no_key) == (2, 1, 1)
+    assert bench.report.drops == {
+        DropReason.BAD_ICV: 1,
+        DropReason.UNKNOWN_SPI: 1,
+        DropReason.MALFORMED_AH: 1,
+    }
+    assert [(sa.spi, sa.suite) for sa in bench.report.sas] == [
+        (TO_GATEWAY, "aes-gcm-16"),
+        (TO_GATEWAY, "hmac-sha2-256-128"),
+        (0x5005, None),
+    ]
+
+
+def test_a_replay_of_ah():
+    bench = Bench(Keys(ah(TO_GATEWAY)))
+    packet = bench.by_ah(TO_GATEWAY)
+    bench.see(packet, packet, after=2)
+    assert bench.report.drops == {DropReason.REPLAYED: 1}
 
 
 def test_an_identical_frame_within_a_second_is_a_duplicate(bench):

@@ -2,10 +2,11 @@ import pytest
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.udp import Content
-from scapy_mobsec.observer.outer import Outer, classify
+from scapy_mobsec.observer.outer import Outer, carried_by_ah, classify
 from scapy_mobsec.packet.ip import build_ip, build_udp, parse_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import (
+    AhHeader,
     EspHeader,
     HttpHeader,
     Ipv4Header,
@@ -83,6 +84,23 @@ def test_description():
     assert native.description(7) == (Ipv6Header(A6, B6), EspHeader(7))
     udp = look(datagram(ESP, 1024)).outer
     assert udp.description(7) == (Ipv4Header(A, B), UdpHeader(1024, 4500), EspHeader(7))
+
+
+def test_ah():
+    packet = build_ip(A, B, 51, bytes(12))
+    carried = carried_by_ah(parse_ip(packet), packet)
+    outer = carried.outer
+    assert (carried.content, carried.octets) == (Content.ESP, packet)
+    assert str(outer) == "ah 192.0.2.1 > 203.0.113.2"
+    assert outer.description(7) == (Ipv4Header(A, B), AhHeader(7))
+    assert str(outer.reversed()) == "ah 203.0.113.2 > 192.0.2.1"
+
+
+def test_what_carries_tells_pairs_apart():
+    ends = A, 4500, B, 4500
+    pairs = {Outer(each, *ends).pair for each in Encapsulation}
+    pairs.add(Outer(Encapsulation.NATIVE, *ends, ah=True).pair)
+    assert len(pairs) == len(Encapsulation) + 1
 
 
 def test_the_pair_has_no_direction():

@@ -53,6 +53,11 @@ def test_tls_is_counted():
     assert summary_line(Summary(packets=3, tls=1)).plain == "3 packets, 0 ESP, 1 TLS"
 
 
+def test_ah_is_counted_where_there_is_some():
+    line = summary_line(Summary(packets=3, esp=1, ah=2, verified=3)).plain
+    assert line == "3 packets, 1 ESP, 2 AH (3 verified)"
+
+
 def test_only_what_there_is_to_say():
     bench = Bench()
     bench.see(bench.up())

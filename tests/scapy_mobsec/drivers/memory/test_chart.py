@@ -2,6 +2,9 @@
 
 import pytest
 from terminals import (
+    AH_LINKS,
+    AH_TO_MOBILE,
+    AH_TO_OTHER,
     HOME,
     INNER_HOST,
     MOBILE_LINK,
@@ -36,8 +39,8 @@ from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.http_post import Channels
 from scapy_mobsec.encap.stream import client_carrier, server_carrier
 from scapy_mobsec.esp.sa import OutboundSa
-from scapy_mobsec.packet.ip import AH, ESP, TCP, build_ip
-from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.packet.ip import AH, ESP, TCP, build_ip, parse_ip
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
@@ -74,6 +77,26 @@ def test_datagrams():
     assert words(native._replace(protocol=AH, payload=b"1234")).endswith("4 octets")
     notice = words(too_big(native, 1280))
     assert notice == "25 ms  icmp 203.0.113.2 > 10.0.0.2  too big for 1280 octets"
+
+
+def test_ah():
+    source, destination = Endpoint(CLIENT.address), Endpoint(SERVER.address)
+    path = Path(Encapsulation.NATIVE, source, destination, ah=True)
+    link = Link(AH_LINKS[0], at_mobile=True, random_bytes=bytes)
+    request, data = (
+        parse_ip(octets).payload
+        for octets in (
+            link.seal_message(build_request(a_request()), path),
+            link.seal_data(PING, path),
+        )
+    )
+    sas = (*SAS, AH_TO_OTHER, AH_TO_MOBILE)
+    packet = a_packet(source, destination, request, AH)
+    assert words(packet, sas) == "25 ms  ah 10.0.0.2 > 203.0.113.2  RREQ #1"
+    assert words(packet._replace(payload=data), sas).endswith("  ping 1")
+    translated = packet._replace(source=Endpoint.of("192.0.2.1"))
+    assert words(translated, sas).endswith("AH 0x00001111: integrity check failed")
+    assert words(packet).endswith(f"AH 0x00001111, {packet.length} octets")
 
 
 def test_what_the_keys_do_not_open():

@@ -1,11 +1,28 @@
-"""The handover in the other modes: every ping is answered, whatever carries it."""
+"""The handover on other kinds of links, and what carries its pings."""
 
 import pytest
-from stories import told
+from stories import count, told
 
 from scapy_mobsec.drivers.simulation import BEHIND_NAT, INNER_HOST, SIGNALLING
+from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.sa import InboundSa
 from scapy_mobsec.packet.ip import UDP, parse_ip, parse_udp
+from scapy_mobsec.terminal.events import AhTranslated, PacketDropped, Registered
+
+
+def test_ah_until_a_translator_comes_and_again_behind_it():
+    result, mobile, other = told("ah")
+    paths = [str(event.path) for event in mobile if isinstance(event, Registered)]
+    assert paths == [
+        "ah 198.51.100.2 > 203.0.113.2",
+        "udp 10.0.0.2:4500 > 203.0.113.2:4500",
+        "ah 198.51.100.2 > 203.0.113.2",
+    ]
+    assert count(mobile, AhTranslated) == 1
+    assert {each.reason for each in other if isinstance(each, PacketDropped)} == {
+        DropReason.BAD_ICV
+    }
+    assert any(line == "0 ms  ah 198.51.100.2 > 203.0.113.2  ping 0" for line in result.ladder)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,8 @@ class MobileTerminal(PathKeeper):
             self._begin(Purpose.DEREGISTER, self.path, now)
 
     def timer(self) -> float | None:
-        times = (self._exchanges.deadline, self._pause_ends, self._care_due())
+        care, waiting = self._care_due(), self._waiting.due
+        times = (self._exchanges.deadline, self._pause_ends, care, waiting)
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
@@ -120,6 +121,7 @@ class MobileTerminal(PathKeeper):
         if self._pause_ends is not None and now >= self._pause_ends:
             self._pause_over(now)
         self._take_care(now)
+        self._drop_waiting(now)
 
     # attempts
 

@@ -3,7 +3,7 @@
 When an attempt begins, and what an answer means, is in `mobile`.
 
 - Data goes on the current path at once, without waiting for an RREP; while that is a stream that is
-  not open, it waits as plaintext.
+  not open, it waits as plaintext, and not for long.
 - A stream is opened when the first RREQ on it is due, again at the times of a retransmission where
   it could not be, and closed when nobody wants it.
 - Where the certificate of Y is demanded (`tls_verify`), a stream with another one is closed before
@@ -15,7 +15,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from contrib_layers.numbers import ITEM_INSIDE_TLS
-from scapy_mobsec.drops import Drop
+from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.carrier import StreamCarrier
 from scapy_mobsec.encap.stream import client_carrier
 from scapy_mobsec.esp.sa import Opened
@@ -145,7 +145,7 @@ class Requester(Terminal[Link]):
         try:
             path = self._link.path
             if path and not self._is_open(path):
-                self._waiting.add(packet)
+                self._waiting.add(packet, now)
                 return
             self._send_data(self._link, packet)
             if path in self._counters:
@@ -159,6 +159,10 @@ class Requester(Terminal[Link]):
         if self._link.path and self._is_open(self._link.path):
             for packet in self._waiting.take():
                 self.send(packet, now)
+
+    def _drop_waiting(self, now: float) -> None:
+        for packet in self._waiting.expired(now):
+            self._dropped(Drop(DropReason.WAITED_TOO_LONG, f"{len(packet)} octets"), None)
 
     def _authentic(
         self, link: Link, inner: Inner, opened: Opened, octets: int, path: Path, now: float

@@ -2,6 +2,7 @@
 
 Packets for a stream are sealed at the moment of writing, so a path change before that loses none:
 what waits goes by whatever path is the current one then. A sealed packet is never sealed again.
+What has waited 100 ms is dropped: a burst of old packets is no use to whom they are for.
 """
 
 from collections import deque
@@ -13,6 +14,8 @@ from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description
 
 MAX_WAITING = 64
+LONGEST_WAIT = 0.1
+"""Packets that wait, and seconds that each of them does."""
 
 
 @dataclass(slots=True)
@@ -47,16 +50,28 @@ class WaitingData:
     """Inner packets in the order of `send`; the newest is refused where there are too many."""
 
     def __init__(self) -> None:
-        self._packets: deque[bytes] = deque()
+        self._packets: deque[tuple[float, bytes]] = deque()
 
-    def add(self, packet: bytes) -> None:
+    @property
+    def due(self) -> float | None:
+        """When the oldest has waited too long."""
+        return self._packets[0][0] + LONGEST_WAIT if self._packets else None
+
+    def add(self, packet: bytes, now: float) -> None:
         """Let a packet wait. Raises Drop(QUEUE_FULL)."""
         if len(self._packets) >= MAX_WAITING:
             raise Drop(DropReason.QUEUE_FULL, "packets that wait for a stream")
-        self._packets.append(packet)
+        self._packets.append((now, packet))
+
+    def expired(self, now: float) -> list[bytes]:
+        """Return those that have waited too long; they wait no more."""
+        packets = []
+        while self.due is not None and now >= self.due:
+            packets.append(self._packets.popleft()[1])
+        return packets
 
     def take(self) -> list[bytes]:
         """Return all that wait; none does afterwards."""
-        packets = list(self._packets)
+        packets = [packet for _, packet in self._packets]
         self._packets.clear()
         return packets

@@ -22,6 +22,7 @@ from scapy_mobsec.drivers.memory import (
 )
 from scapy_mobsec.drivers.memory.http_relay import Rewriting, Upgrade
 from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL, echo_request
+from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.transitions import MobileState
@@ -108,7 +109,7 @@ def test_udp_blocked_and_tcp_passes():
 )
 def test_every_stream_carries_registration_and_data(kind, port):
     item = EncapsulationItem(kind.code, port=port)
-    play = Play(Napt("192.0.2.1"), items=(item,)).move()
+    play = Play(Napt("192.0.2.1"), items=(item,), round_trip=0.02).move()
     assert play.ping(2) == 20  # the first ones waited for the stream
     assert play.encapsulation is kind
     (registered,) = play.told(Registered)
@@ -118,6 +119,19 @@ def test_every_stream_carries_registration_and_data(kind, port):
     play.wait(120)
     assert play.told(KeepaliveLost) == []
     assert play.ping(1) == 10
+
+
+def test_data_waits_for_a_stream_100_ms_and_no_longer():
+    play = Play(allow=(TCP,), round_trip=0.15).move()
+    play.ping_once().wait(0.09).ping_once().wait(0.2)
+    assert [each.reason for each in play.told(PacketDropped)] == [DropReason.WAITED_TOO_LONG]
+    play.passed(
+        "mobile",
+        """
+        150 ms  tcp 198.51.100.2:49152 > 203.0.113.2:4500  RREQ #1
+        150 ms  tcp 198.51.100.2:49152 > 203.0.113.2:4500  ping 2
+        """,
+    )
 
 
 @pytest.mark.parametrize("flag", [AttemptFlag.OTHER_PORT, AttemptFlag.OTHER_ADDRESS])
@@ -136,7 +150,8 @@ def test_interception_is_reported_and_fatal_where_the_certificate_is_demanded(de
     items = EncapsulationItem(TCP.code), EncapsulationItem(TLS.code, port=443)
     tls_verify = sha256(demanded).digest() if demanded else b""
     interceptor = Interceptor([443], certificate=b"other")
-    play = Play(interceptor, items=items, start=(TLS,), tls_verify=tls_verify).move()
+    changes = {"start": (TLS,), "tls_verify": tls_verify, "round_trip": 0.02}
+    play = Play(interceptor, items=items, **changes).move()
     assert play.ping(2) == 20
     assert play.encapsulation is used
     refused = {one.sha256 for one in play.told(CertificateRefused)}

@@ -1,8 +1,8 @@
 """How long a handover takes on the simulated internet, and the table that says so.
 
 X has registered and moves behind a NAT (for native, to a place without one). From that moment on
-both ends have data to send, each packet as long as the inner MTU allows: X at once, Y when it has
-another path to X. Until then what Y sends is lost at the old place.
+both ends have data to send, each packet as long as the inner MTU allows: X at once and every 20 ms,
+Y when it has another path to X. Until then what Y sends is lost at the old place.
 
     PYTHONPATH=. python tests/support/timing.py     writes the table of docs/evidence/timing.md
 """
@@ -20,6 +20,9 @@ from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.events import BindingMoved
 
 ROUND_TRIPS = (0.05, 0.1, 0.5)
+PAUSE = 0.02
+"""Seconds between two packets of X: what waits for a stream does so for 100 ms at most."""
+
 WAYS = {
     "native": EncapsulationItem(NATIVE.code),
     "udp": EncapsulationItem(UDP.code),
@@ -54,7 +57,8 @@ def _first_data(way, round_trip, *, from_client):
     moves = len(told(play.other, BindingMoved))
     play.roam(*([] if way == "native" else [nat()]))
     if from_client:
-        play.mobile.send(data)
+        for number in range(round(4 * round_trip / PAUSE)):
+            play.network.after(round(number * PAUSE * SECOND), play.mobile.send, data)
     assert play.network.run_until(lambda: len(told(play.other, BindingMoved)) > moves)
     if not from_client:
         play.other.send(data)

@@ -75,9 +75,10 @@ def test_data_that_waits_is_sealed_when_written_and_goes_by_the_path_of_then():
 def test_data_that_waited_for_a_stream_goes_by_the_datagram_path_of_the_next_attempt():
     script = Script(UDP, TCP, start=(TCP,))
     script.move()
+    script.wait(31.95)
     script.send(PING)
     script.took()
-    script.wait(32)
+    script.wait(0.05)
     assert script.took() == ["32000 udp RREQ #2 1/2", "32000 udp data"]
 
 
@@ -89,6 +90,19 @@ def test_waiting_data_is_bounded():
     assert [event.reason for event in script.events(PacketDropped)] == [DropReason.QUEUE_FULL]
     opened(script)
     assert [out.what for out in script.outs].count("data") == MAX_WAITING
+
+
+def test_what_has_waited_100_ms_is_dropped_by_name():
+    script = Script(TCP)
+    script.move()
+    for _ in range(3):
+        script.send(PING)
+        script.wait(0.04)
+    assert script.events(PacketDropped) == [
+        PacketDropped(DropReason.WAITED_TOO_LONG, f"{len(PING)} octets", None)
+    ]
+    opened(script)
+    assert [out.what for out in script.outs].count("data") == 2
 
 
 def test_what_waits_is_gone_without_any_path():

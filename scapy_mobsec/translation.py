@@ -19,7 +19,8 @@ of one holds a request, of the other a status code.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from functools import lru_cache
+from operator import attrgetter, ne
 from typing import Any, NamedTuple, TypeAlias
 
 from contrib_layers.numbers import NOT_IN_SENT, FieldCode, HeaderType, NatureCode
@@ -35,7 +36,9 @@ from scapy_mobsec.registration.description import (
     Ipv6Header,
     TcpHeader,
     TlsHeader,
+    UdpHeader,
     UnknownHeader,
+    ip_udp_esp,
 )
 from scapy_mobsec.registration.extensions import TranslationItem
 
@@ -133,6 +136,37 @@ def compare(sent: Description, observed: Description) -> tuple[Translation, ...]
 
 def changes(sent: Description, observed: Description) -> tuple[TranslationItem, ...]:
     """Return what `compare` does, as items of TRANSLATIONS: without the values to show."""
+    if len(sent) == len(observed) == 3:
+        left, right = _fields(sent), _fields(observed)
+        if left and right and len(left[0]) == len(right[0]):
+            return _changes_where(len(left[0]) == 4, *map(ne, left, right))
+    return _changes(sent, observed)
+
+
+def _fields(description: Description) -> tuple[bytes, int, bytes, int, int] | None:
+    """Return all fields of IP, UDP and ESP, None if it is not these three headers."""
+    ip, udp, esp = description
+    if isinstance(ip, _IP) and isinstance(udp, UdpHeader) and isinstance(esp, EspHeader):
+        return ip.source, udp.source_port, ip.destination, udp.destination_port, esp.spi
+    return None
+
+
+@lru_cache(2 * 2**5)
+def _changes_where(ipv4: bool, *differs: bool) -> tuple[TranslationItem, ...]:
+    """Return the changes where just these fields of IP, UDP and ESP differ.
+
+    What they hold does not matter: so the most common comparison is one look-up.
+    """
+    addresses = [bytes((each,)) * (4 if ipv4 else 16) for each in range(2)]
+    sent = ip_udp_esp(addresses[0], 0, addresses[0], 0, 0)
+    source, source_port, destination, destination_port, spi = map(int, differs)
+    observed = ip_udp_esp(
+        addresses[source], source_port, addresses[destination], destination_port, spi
+    )
+    return _changes(sent, observed)
+
+
+def _changes(sent: Description, observed: Description) -> tuple[TranslationItem, ...]:
     if sent == observed:
         return ()
     partners, added = _align(sent, observed)

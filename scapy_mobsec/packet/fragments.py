@@ -8,7 +8,7 @@ after the timeout are forgotten; when room is needed, the oldest ones are.
 from bisect import bisect
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.ip import MAX_LENGTH, IpPacket, upper_layer
@@ -61,7 +61,7 @@ class _Datagram:
         protocol, payload = first.protocol, b"".join(part.payload for part in self.fragments)
         if len(first.source) == 16:
             protocol, payload = upper_layer(protocol, payload)
-        return replace(first, protocol=protocol, payload=payload, more_fragments=False)
+        return first._replace(protocol=protocol, payload=payload, more_fragments=False)
 
 
 class Reassembler:

@@ -6,7 +6,7 @@ offload) means "the octets there are". IPv6: RFC 8200, extension headers walked.
 """
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scapy_mobsec.drops import Drop, DropReason
 
@@ -19,17 +19,20 @@ MAX_LENGTH = 0xFFFF
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
 _UDP = struct.Struct("!HHHH")
+_PSEUDO = struct.Struct("!HH")
+_PLAIN_IPV4_UDP = struct.Struct("!BxHxxHxBxx12sHH")
+_PLAIN_IPV6_UDP = struct.Struct("!BxxxHBx36sHH")
 
 _DONT_FRAGMENT = 0x4000
 _MORE_FRAGMENTS = 0x2000
+_UNFRAGMENTED = (0, _DONT_FRAGMENT)
 
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION_OPTIONS = 0, 43, 44, 60
 _OPTION_HEADERS = frozenset({_HOP_BY_HOP, _ROUTING, _DESTINATION_OPTIONS})
 _MAX_EXTENSION_HEADERS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class IpPacket:
+class IpPacket(NamedTuple):
     """One IP packet or fragment; the family is the length of the addresses (4 or 16 octets)."""
 
     source: bytes
@@ -48,8 +51,7 @@ class IpPacket:
         return self.more_fragments or self.fragment_offset > 0
 
 
-@dataclass(frozen=True, slots=True)
-class UdpDatagram:
+class UdpDatagram(NamedTuple):
     """One UDP datagram."""
 
     source_port: int
@@ -218,6 +220,36 @@ def parse_udp(ip: IpPacket, *, verify: bool = False) -> UdpDatagram:
     return UdpDatagram(source_port, destination_port, data[_UDP.size : length])
 
 
+def plain_udp(packet: bytes, between: bytes) -> bytes | None:
+    """Return the payload of a UDP packet without anything unusual, whose checksum is right.
+
+    `between`: source and destination address, source and destination port, as they lie in it.
+    None for any other packet, which is then for `parse_ip` and `parse_udp`: options, extension
+    headers, fragments, octets after the end, no checksum or a wrong one.
+    """
+    if len(between) == 12:
+        start, addresses_at, layout = _IPV4.size, 12, _PLAIN_IPV4_UDP
+    else:
+        start, addresses_at, layout = _IPV6.size, 8, _PLAIN_IPV6_UDP
+    length = len(packet) - start
+    if length < _UDP.size:
+        return None
+    if start == _IPV4.size:
+        first, ip_length, fragment, protocol, ends, udp_length, checksum = layout.unpack_from(
+            packet
+        )
+        plain = first == 0x45 and ip_length == len(packet) and fragment in _UNFRAGMENTED
+    else:
+        first, ip_length, protocol, ends, udp_length, checksum = layout.unpack_from(packet)
+        plain = first >> 4 == 6 and ip_length == length
+    if not (plain and protocol == UDP and ends == between and udp_length == length and checksum):
+        return None
+    # The addresses lie before the UDP header: with its length and protocol all that is summed up.
+    if internet_checksum(_PSEUDO.pack(UDP, length) + packet[addresses_at:]):
+        return None
+    return packet[start + _UDP.size :]
+
+
 def build_udp(
     source: bytes, destination: bytes, source_port: int, destination_port: int, payload: bytes
 ) -> bytes:
@@ -240,4 +272,4 @@ def _pseudo_header(source: bytes, destination: bytes, length: int) -> bytes:
 
     The layouts of IPv4 and IPv6 differ only in zero octets, which do not change the sum.
     """
-    return source + destination + struct.pack("!HH", UDP, length)
+    return source + destination + _PSEUDO.pack(UDP, length)

@@ -201,6 +201,29 @@ Description: TypeAlias = tuple[HeaderDescriptor, ...]
 
 _Parser: TypeAlias = Callable[[bytes, int, int], HeaderDescriptor]
 
+_Ipv4Draft, _Ipv6Draft = draft_of(Ipv4Header), draft_of(Ipv6Header)
+_UdpDraft, _EspDraft = draft_of(UdpHeader), draft_of(EspHeader)
+
+
+def ip_udp_esp(
+    source: bytes, source_port: int, destination: bytes, destination_port: int, spi: int
+) -> Description:
+    """Return the description of the common case; addresses are packed, both 4 or both 16 octets.
+
+    It is as cheap as objects can be, because each RREQ needs three of them.
+    """
+    ipv4 = len(source) == 4
+    ip = _Ipv4Draft() if ipv4 else _Ipv6Draft()
+    ip.source, ip.destination = source, destination
+    ip.__class__ = Ipv4Header if ipv4 else Ipv6Header
+    udp = _UdpDraft()
+    udp.source_port, udp.destination_port = source_port, destination_port
+    udp.__class__ = UdpHeader
+    esp = _EspDraft()
+    esp.spi = spi
+    esp.__class__ = EspHeader
+    return ip, udp, esp
+
 
 def _addresses_parser(cls: type[IpHeader], size: int) -> _Parser:
     draft_class = draft_of(cls)

@@ -70,6 +70,7 @@ _REQUEST = struct.Struct(">BBH4s4s4sQ")
 _REPLY = struct.Struct(">BBH4s4sQ")
 _RREQ = int(MessageType.RREQ)
 _RREP = int(MessageType.RREP)
+_CONFIRM = int(AttemptFlag.CONFIRM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +339,6 @@ def missing_required(message: RegistrationMessage) -> str | None:
         return None
     if message.sent is None:
         return VendorType.SENT.name
-    if message.attempt.flags & AttemptFlag.CONFIRM and message.response is None:
+    if message.attempt.flags & _CONFIRM and message.response is None:
         return VendorType.RESPONSE.name
     return None

@@ -12,7 +12,7 @@ from scapy_mobsec.registration.description import (
     Ipv4Header,
     Ipv6Header,
     TcpHeader,
-    UdpHeader,
+    ip_udp_esp,
 )
 
 _CARRIERS: Mapping[tuple[int, ...], Encapsulation] = {
@@ -39,9 +39,9 @@ def describe(
 
     `headers`: of a stream, what lies between TCP and ESP (TLS, HTTP).
     """
-    ip, esp = _ip_header(source, destination), EspHeader(spi)
     if encapsulation is Encapsulation.UDP:
-        return (ip, UdpHeader(source.port, destination.port), esp)
+        return ip_udp_esp(*source, *destination, spi)
+    ip, esp = _ip_header(source, destination), EspHeader(spi)
     if encapsulation is Encapsulation.NATIVE:
         return (ip, esp)
     return (ip, TcpHeader(source.port, destination.port), *headers, esp)

@@ -42,7 +42,7 @@ class IdentificationWindow:
     def __init__(self) -> None:
         self.highest: int | None = None
         self._floor: int | None = None
-        self._seen: set[int] = set()
+        self._seen: dict[int, None] = {}  # the lowest first
 
     def check(self, identification: int, *, new_attempt: bool) -> None:
         """Raises Drop(STALE_IDENTIFICATION)."""
@@ -57,13 +57,16 @@ class IdentificationWindow:
         if new_attempt:
             self._floor = self.highest
             self._seen.clear()
-        self._seen.add(identification)
-        if self.highest is None or is_newer_identification(identification, self.highest):
+        self._seen[identification] = None
+        highest = self.highest
+        if highest is None or is_newer_identification(identification, highest):
             self.highest = identification
+        else:  # overtaken on the way, which is rare
+            ordered = sorted(self._seen, key=lambda value: (value - highest - 1) % (1 << 64))
+            self._seen = dict.fromkeys(ordered)
         if len(self._seen) > REMEMBERED_IDENTIFICATIONS:
-            highest = self.highest
-            self._floor = max(self._seen, key=lambda value: (highest - value) % (1 << 64))
-            self._seen.remove(self._floor)
+            self._floor = next(iter(self._seen))
+            del self._seen[self._floor]
 
     def resume(self, highest: int | None) -> None:
         """Go on after a restart: nothing up to `highest` is fresh."""
@@ -134,8 +137,8 @@ class Binding:
 
     def check(
         self, request: RegistrationRequest, attempt: Attempt, *, proven: bool = False
-    ) -> None:
-        """Tell whether a request is fresh and may come now; change nothing.
+    ) -> OtherEvent | None:
+        """Return what a request would do, None if it only probes; change nothing.
 
         Raises Drop: STALE_ATTEMPT, STALE_IDENTIFICATION, UNEXPECTED_MESSAGE.
         """
@@ -147,12 +150,12 @@ class Binding:
         event = self._event(request, attempt, proven)
         if event is not None:
             self._machine.check(event)
+        return event
 
     def accept(
-        self, request: RegistrationRequest, attempt: Attempt, *, proven: bool = False
-    ) -> OtherEvent | None:
-        """Take over a request that passed `check`; return what it does, None if only a probe."""
-        event = self._event(request, attempt, proven)
+        self, request: RegistrationRequest, attempt: Attempt, event: OtherEvent | None
+    ) -> None:
+        """Take over a request that passed `check`; `event`: what that returned."""
         if event is not None:
             self._machine.fire(event)
         new_attempt = self.last_attempt is None or attempt.number != self.last_attempt
@@ -164,7 +167,6 @@ class Binding:
             self._last_use = request.identification
         if event is not None and event is not OtherEvent.RENEW:
             self._path_attempt = attempt.number
-        return event
 
     def choose(self, *, of_this_attempt: bool = True) -> None:
         """A path becomes the current one without an RREQ: by (b), by (d), or after a failure."""

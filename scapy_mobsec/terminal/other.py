@@ -147,7 +147,7 @@ class OtherTerminal(ProvingTerminal):
             raise Drop(DropReason.UNEXPECTED_MESSAGE, "not an RREQ")
         try:
             request = parse_request(message)
-            attempt = self._check(link, request, arrival)
+            attempt, event = self._check(link, request, arrival)
         except Drop as drop:
             self._dropped(drop, arrival.path)
             reply = refusal(message, drop.reason, link.binding, now)
@@ -157,21 +157,26 @@ class OtherTerminal(ProvingTerminal):
         if attempt.flags & _CONFIRM:
             self._confirm(link, request, attempt, arrival.path, now)
         else:
-            self._accept(link, request, attempt, arrival, now)
+            self._accept(link, request, attempt, event, arrival, now)
 
-    def _check(self, link: BoundLink, request: RegistrationRequest, arrival: Arrival) -> Attempt:
-        """Apply the rules of acceptance that follow ICV and replay window. Raises Drop."""
+    def _check(
+        self, link: BoundLink, request: RegistrationRequest, arrival: Arrival
+    ) -> tuple[Attempt, OtherEvent | None]:
+        """Apply the rules of acceptance that follow ICV and replay window; return ATTEMPT, and
+        what the RREQ does. Raises Drop.
+        """
         if request.home_address != if_ipv4(link.home_address):
             raise Drop(DropReason.WRONG_IDENTITY)
         attempt = request.attempt
         if attempt is None or request.sent is None or missing_required(request):
             raise Drop(DropReason.POORLY_FORMED, f"no {missing_required(request)}")
-        link.binding.check(request, attempt, proven=link.proven(arrival.path, attempt))
+        proven = link.proven(arrival.path, attempt)
+        event = link.binding.check(request, attempt, proven=proven)
         if not _arrives_as(request.sent, arrival.path):
             carrier = carrier_of(request.sent)
             name = carrier.value if carrier else "unknown"
             raise Drop(DropReason.CARRIER_MISMATCH, f"sent as {name}")
-        return attempt
+        return attempt, event
 
     def _confirm(
         self,
@@ -181,7 +186,7 @@ class OtherTerminal(ProvingTerminal):
         path: Path,
         now: float,
     ) -> None:
-        link.binding.accept(request, attempt)
+        link.binding.accept(request, attempt, None)
         self._receive_response(link, request.response or b"", path, now)
 
     def _accept(
@@ -189,17 +194,17 @@ class OtherTerminal(ProvingTerminal):
         link: BoundLink,
         request: RegistrationRequest,
         attempt: Attempt,
+        event: OtherEvent | None,
         arrival: Arrival,
         now: float,
     ) -> None:
         """Take over an RREQ that passed all checks, tell of it and answer it. Raises Drop."""
         path = arrival.path
         suspended = link.binding.state is OtherState.SUSPENDED
-        proven = link.proven(path, attempt)
         if attempt.number != link.binding.last_attempt:
             link.paths.clear()
             link.unanswered.begin()
-        event = link.binding.accept(request, attempt, proven=proven)
+        link.binding.accept(request, attempt, event)
         self._unsave(link, now + COMMITTED_WITHIN)
         lifetime = min(request.lifetime, self._configuration.max_lifetime)
         sent = request.sent or ()

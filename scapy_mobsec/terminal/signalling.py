@@ -11,7 +11,7 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import IpPacket, build_udp, parse_udp
 
-_SIGNALLING_PORT = MOBILE_IP_PORT.to_bytes(2, "big")
+SIGNALLING_PORT = MOBILE_IP_PORT.to_bytes(2, "big")
 
 
 class Inner(Enum):
@@ -49,7 +49,7 @@ def build_signalling(source: bytes, destination: bytes, message: bytes) -> bytes
 
 def is_signalling(udp: bytes) -> bool:
     """Tell whether a UDP datagram goes to the port of registrations."""
-    return udp[2:4] == _SIGNALLING_PORT
+    return udp[2:4] == SIGNALLING_PORT
 
 
 def parse_signalling(packet: IpPacket) -> bytes:

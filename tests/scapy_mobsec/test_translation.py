@@ -17,10 +17,12 @@ from scapy_mobsec.registration.description import (
     TlsHeader,
     UdpHeader,
     UnknownHeader,
+    ip_udp_esp,
 )
 from scapy_mobsec.registration.extensions import MAX_TRANSLATIONS, TranslationItem
 from scapy_mobsec.translation import (
     Translation,
+    _changes,
     as_json,
     changes,
     compare,
@@ -428,3 +430,15 @@ def test_of_two_headers_of_one_kind_the_one_nearest_the_end_is_matched():
     ]
     back = [(item.index, item.field) for item in compare(observed, sent)]
     assert back == [(0, FieldCode.WHOLE_HEADER), (NOT_IN_SENT, FieldCode.WHOLE_HEADER)]
+
+
+def usual(size):
+    address, number = st.sampled_from([bytes(size), b"\1" * size]), st.integers(0, 1)
+    return st.tuples(address, number, address, number, number)
+
+
+@given(st.sampled_from([4, 16]).flatmap(lambda size: st.tuples(usual(size), usual(size))))
+def test_usual_headers_are_compared_as_all_others(values):
+    """Which of their fields differ is a question that is answered only once."""
+    sent, observed = (ip_udp_esp(*each) for each in values)
+    assert changes(sent, observed) == _changes(sent, observed)

@@ -16,9 +16,11 @@ from scapy_mobsec.packet.ip import (
     addresses,
     build_ip,
     parse_ip,
+    plain_udp,
 )
 from scapy_mobsec.packet.path import address_text
 from scapy_mobsec.terminal.signalling import (
+    SIGNALLING_PORT,
     Inner,
     build_signalling,
     is_signalling,
@@ -39,10 +41,13 @@ class TunnelMode:
     and users' packets do not speak for the signalling address.
     """
 
+    __slots__ = ("_at_mobile", "_from", "_home", "_inbound", "_next_header", "_to")
+
     def __init__(self, home: bytes, signalling: bytes, *, at_mobile: bool) -> None:
         self._home = home
         self._at_mobile = at_mobile
         self._from, self._to = (home, signalling) if at_mobile else (signalling, home)
+        self._inbound = self._to + self._from + 2 * SIGNALLING_PORT
         self._next_header = IPV4 if len(home) == 4 else IPV6
 
     def wrap_message(self, message: bytes) -> tuple[bytes, int]:
@@ -63,6 +68,9 @@ class TunnelMode:
             return Inner.DUMMY, b""
         if next_header not in (IPV4, IPV6):
             raise Drop(DropReason.UNKNOWN_NEXT_HEADER, str(next_header))
+        message = plain_udp(packet, self._inbound)
+        if message is not None:
+            return Inner.SIGNALLING, message
         source, destination = addresses(packet)
         check_home(destination if self._at_mobile else source, self._home)
         if (source, destination) == (self._to, self._from):

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -41,8 +40,7 @@ def cuttings(draw):
     edges = [0, *cuts, len(payload)]
     whole = IpPacket(*addresses, 17, payload, 64, draw(st.integers(0, 65535)))
     parts = [
-        replace(
-            whole,
+        whole._replace(
             payload=payload[start:end],
             fragment_offset=start,
             more_fragments=end < len(payload),
@@ -110,7 +108,7 @@ def test_what_is_no_fragment_passes_through():
         part(0, 24, identification=8),
         part(0, 24, addresses=(V4[1], V4[0])),
         part(0, 24, addresses=(V4[0], V4[0])),
-        replace(part(0, 24), protocol=50),
+        part(0, 24)._replace(protocol=50),
     ],
 )
 def test_datagrams_are_kept_apart(other):

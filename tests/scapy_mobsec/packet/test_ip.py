@@ -26,6 +26,7 @@ from scapy_mobsec.packet.ip import (
     internet_checksum,
     parse_ip,
     parse_udp,
+    plain_udp,
 )
 
 V4 = bytes([192, 0, 2, 1]), bytes([198, 51, 100, 2])
@@ -287,3 +288,55 @@ def test_addresses_without_a_look_at_the_rest(size):
     assert caught.value.reason is DropReason.MALFORMED_IP
     with pytest.raises(Drop):
         addresses(b"")
+
+
+class TestPlainUdp:
+    PORTS = (434).to_bytes(2) * 2
+
+    def between(self, source, destination):
+        return source + destination + self.PORTS
+
+    def packet(self, source, destination, payload):
+        return build_ip(source, destination, 17, build_udp(source, destination, 434, 434, payload))
+
+    @FAMILIES
+    @given(st.binary(max_size=40))
+    def test_what_is_built_here_is_plain(self, source, destination, payload):
+        packet = self.packet(source, destination, payload)
+        assert plain_udp(packet, self.between(source, destination)) == payload
+
+    @FAMILIES
+    @given(st.data())
+    def test_it_takes_nothing_that_the_parsers_would_not(self, source, destination, data):
+        packet = bytearray(self.packet(source, destination, data.draw(st.binary(max_size=9))))
+        for _ in range(data.draw(st.integers(1, 2))):
+            at = data.draw(st.integers(0, len(packet) - 1))
+            packet[at] = data.draw(st.integers(0, 255))
+        octets = bytes(packet) + data.draw(st.binary(max_size=2))
+        payload = plain_udp(octets, self.between(source, destination))
+        if payload is None:
+            return
+        ip = parse_ip(octets)
+        assert (ip.source, ip.destination) == (source, destination)
+        assert parse_udp(ip, verify=True) == UdpDatagram(434, 434, payload)
+
+    @FAMILIES
+    def test_what_is_unusual_is_not_its_business(self, source, destination):
+        packet, between = (
+            self.packet(source, destination, b"abc"),
+            self.between(source, destination),
+        )
+        udp_at = len(packet) - 11
+        without_checksum = packet[: udp_at + 6] + bytes(2) + packet[udp_at + 8 :]
+        wrong = packet[:-1] + b"d"
+        for other in (b"", packet[: udp_at + 7], packet + b"\0", without_checksum, wrong):
+            assert plain_udp(other, between) is None
+        assert plain_udp(packet, between[:-1] + b"\0") is None
+
+    def test_a_fragment_is_not_plain(self):
+        packet = bytearray(self.packet(*V4, b"abc"))
+        for high in (0x20, 0x60, 0x01):
+            packet[6] = high
+            assert plain_udp(bytes(packet), self.between(*V4)) is None
+        packet[6] = 0x40
+        assert plain_udp(bytes(packet), self.between(*V4)) == b"abc"

@@ -25,6 +25,7 @@ from scapy_mobsec.registration.description import (
     UnknownHeader,
     build_description,
     build_items,
+    ip_udp_esp,
     parse_description,
     parse_items,
 )
@@ -227,3 +228,11 @@ def test_what_is_remembered_is_bounded_and_told_apart():
             assert parse_description(build_description(description)) == description
     assert parse_description.cache_info().currsize == MAX_REMEMBERED
     assert parse_items.cache_info().maxsize == MAX_REMEMBERED
+
+
+@pytest.mark.parametrize(("size", "header"), [(4, Ipv4Header), (16, Ipv6Header)])
+def test_the_usual_headers(size, header):
+    one, two = bytes(size), b"\1" * size
+    headers = header(one, two), UdpHeader(5, 6), EspHeader(7)
+    assert ip_udp_esp(one, 5, two, 6, 7) == headers
+    assert [type(each) for each in ip_udp_esp(one, 5, two, 6, 7)] == [header, UdpHeader, EspHeader]

@@ -21,7 +21,7 @@ UDP, NATIVE, OTHER_UDP = (
 
 def test_a_bare_challenge_names_the_last_request():
     binding, request = Binding(), a_request(**with_attempt(7))
-    binding.accept(request, request.attempt)
+    binding.accept(request, request.attempt, binding.check(request, request.attempt))
     reply = bare_challenge(binding, HOME, bytes(8))
     assert reply.attempt == Attempt(7, AttemptFlag.PROBE)
     assert (reply.identification, reply.code, reply.sent) == (ntp_timestamp(START), 0, None)

@@ -24,10 +24,11 @@ def outcome(binding, number, identification, lifetime=60, flags=0):
     attempt = Attempt(number, flags)
     request = a_request(identification=identification, lifetime=lifetime, attempt=attempt)
     try:
-        binding.check(request, attempt)
+        event = binding.check(request, attempt)
     except Drop as drop:
         return drop.reason
-    return binding.accept(request, attempt)
+    binding.accept(request, attempt, event)
+    return event
 
 
 @pytest.mark.parametrize(

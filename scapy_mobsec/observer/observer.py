@@ -230,14 +230,13 @@ class Observer:
             if connection in ignored:
                 continue
             for one in self._streams.read(connection, sender, piece):
-                self._observe_in_stream(one, connection)
+                self._observe_in_stream(one)
             while (given_up := self._streams.give_up()) is not None:
                 self._tcp.ignore(given_up)
                 ignored.add(given_up)
 
-    def _observe_in_stream(self, one: InStream, connection: Connection) -> None:
-        (receiver,) = connection.directions.keys() - {one.sender} or {one.sender}
-        outer = Outer(one.encapsulation, *one.sender, *receiver)
+    def _observe_in_stream(self, one: InStream) -> None:
+        outer = Outer(one.encapsulation, *one.sender, *one.receiver)
         carried = Carried(one.carried.content, one.carried.message, outer, one.headers)
         try:
             self._observe_carried(carried.checked(), _Frame(*one.stamp), duplicate=False)

@@ -1,9 +1,10 @@
-"""ESP and IKE in TCP: RFC 9329 frames and HTTP Upgrade, told apart by content, as in captures.
+"""ESP and IKE in TCP: RFC 9329 frames, HTTP Upgrade, POST; told apart by content, as in captures.
 
 Streams to or from the ports of STREAM_PORTS are read. Their first octets tell what they are; TLS
 is counted and not opened, anything else is let go. Where the beginning is not there, or octets are
 missing, the next packet is found by an SPI that is known. What the handshake of HTTP said is not
-known then: such packets have no HTTP header in their description.
+known then: such packets have no HTTP header in their description. Of http-post the next message is
+found. What its second connection carries is told as if it came by the first, as terminals do.
 """
 
 import re
@@ -16,9 +17,9 @@ from contrib_layers.numbers import NATT_PORT
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.capsule import DATAGRAM, measure_capsule, unwrap_capsule, write_varint
 from scapy_mobsec.encap.carrier import Carried, Cutter, Violation
-from scapy_mobsec.encap.http import HttpClient, HttpServer
-from scapy_mobsec.encap.stream import detect
-from scapy_mobsec.encap.tcp import TcpCarrier, measure_frame
+from scapy_mobsec.encap.http_post import POST_PATH, HttpPostReader
+from scapy_mobsec.encap.stream import StreamCarrier, detect, reading_carrier
+from scapy_mobsec.encap.tcp import measure_frame
 from scapy_mobsec.esp.spi_table import FIRST_SPI
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.reassembly import Connection, End, Piece, Stamp
@@ -36,6 +37,12 @@ MAX_SEARCHED = 128 << 10
 _TLS_BEGINNING = re.compile(rb"\x16\x03")
 _TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
 _CONNECT_UDP = re.compile(rb"GET (?:https?://[^/ ]*)?([^ ?#]*)/[^/ ]+/[0-9]+/ HTTP/1\.1")
+_POST = re.compile(rb"POST (?:https?://[^/ ]*)?" + POST_PATH.encode("ascii") + rb" ")
+_OF_CHANNEL = re.compile(
+    rb"(?i)(POST [^\r\n]{1,1024} )?HTTP/1\.[01](?(1)| 200[^\r\n]{0,80})\r\n"
+    rb"(?:[^\r\n]{1,1024}\r\n){0,40}?Channel: *[0-9a-f]{32}\r\n"
+)
+_END_OF_HEAD = b"\r\n\r\n"
 _ANSWER = b"HTTP/1."
 _IKE = bytes(4)
 _SHORTEST_UNIT = 16
@@ -53,16 +60,18 @@ class Kind(Enum):
 
     TCP = Encapsulation.TCP
     HTTP = Encapsulation.HTTP
+    POST = Encapsulation.HTTP_POST
     TLS = Encapsulation.TLS
     OTHER = None
 
 
 class InStream(NamedTuple):
-    """What was carried, by whom, and what stands between TCP and ESP."""
+    """What was carried, from whom to whom, and what stands between TCP and ESP."""
 
     carried: Carried
     encapsulation: Encapsulation
     sender: End
+    receiver: End
     stamp: Stamp
     headers: Description
 
@@ -92,7 +101,7 @@ class _Side:
     """What one end sent. lost: the place in it is not known; searched: octets, in vain so far."""
 
     def __init__(self) -> None:
-        self.decoder: TcpCarrier | HttpServer | HttpClient | _Units | None = None
+        self.decoder: StreamCarrier | _Units | None = None
         self.held = b""
         self.stamp = Stamp(0, 0)
         self.headers: Description = ()
@@ -107,6 +116,8 @@ class _Side:
 class StreamReader:
     """Reads both directions of one connection. kind: None while it does not show.
 
+    client: who opened it, None while that does not show. channel: of http-post, its id, b"" while
+    it is not known. is_first: the client has sent something, as no second connection of one does.
     `knows_spi` tells which SPIs mark a packet; `on_drop` gets what could not be taken.
     """
 
@@ -118,7 +129,9 @@ class StreamReader:
     ) -> None:
         self.kind: Kind | None = None
         self._sides = {end: _Side() for end in connection.directions}
-        self._client: End | None = None
+        self.client: End | None = None
+        self.channel = b""
+        self.is_first = False
         self._base = ""
         self._knows_spi = knows_spi
         self._on_drop = on_drop
@@ -133,8 +146,11 @@ class StreamReader:
         if self.kind is None:
             self._detect()
         for end in self._sides:
-            if self.kind in (Kind.TCP, Kind.HTTP) and self._sides[end].held:
+            if self.kind not in (None, Kind.TLS, Kind.OTHER) and self._sides[end].held:
                 yield from self._read(end)
+
+    def _other(self, end: End) -> End:
+        return next((each for each in self._sides if each != end), end)
 
     # what it is
 
@@ -153,7 +169,7 @@ class StreamReader:
             encapsulation = None if first.startswith(_ANSWER[: len(first)]) else detect(first)
         except Drop:
             # Not lost, it may be the responder of a stream whose prefix the capture does not have.
-            if not self._search(side) and not side.lost:
+            if not self._search(end) and not side.lost:
                 self.kind = Kind.OTHER
             return
         if encapsulation is Encapsulation.HTTP and b"\r\n" in first:
@@ -162,48 +178,51 @@ class StreamReader:
                 self.kind = Kind.OTHER
                 return
             self._base = request[1].decode("latin-1")
+        elif encapsulation is Encapsulation.HTTP_POST and _END_OF_HEAD in first:
+            if not self._is_of_channel(first):
+                self.kind = Kind.OTHER
+                return
         elif encapsulation is not Encapsulation.TCP:
             if len(first) > MAX_BEGINNING:
                 self.kind = Kind.OTHER
             return
         self.kind = Kind(encapsulation)
-        self._client = end
+        self.client = end
         side.lost = False
+
+    def _is_of_channel(self, first: bytes) -> bool:
+        """Tell by the beginning whether a POST is of http-post, and not of something else."""
+        spi = first.partition(_END_OF_HEAD)[2][2:6]
+        is_known = len(spi) == 4 and self._knows_spi(int.from_bytes(spi, "big"))
+        return is_known or bool(_POST.match(first) or _OF_CHANNEL.match(first))
 
     # what it carries
 
     def _read(self, end: End) -> Iterator[InStream]:
         side = self._sides[end]
-        if side.lost and not self._search(side):
+        if isinstance(side.decoder, _Units) and _OF_CHANNEL.match(side.held):
+            side.lost = True  # what was taken for frames of a stream was the end of a body
+        if side.lost and not self._search(end):
             return
+        assert self.kind is not None
+        encapsulation, is_client = Encapsulation(self.kind.value), end == self.client
         if side.decoder is None:
-            side.decoder = self._decoder(is_client=end == self._client)
+            side.decoder = reading_carrier(encapsulation, from_client=is_client, path=self._base)
         decoder, octets, side.held = side.decoder, side.held, b""
         violation: Violation | None = None
         try:
             carried = decoder.receive(octets)
         except Violation as caught:
             violation, carried = caught, list(caught.carried)
-        if isinstance(decoder, HttpServer):
-            side.headers = decoder.headers
-        elif isinstance(decoder, HttpClient):
-            side.headers = decoder.answer_headers
-        assert self.kind is not None
-        encapsulation = Encapsulation(self.kind.value)
+        if isinstance(decoder, StreamCarrier):
+            side.headers = decoder.headers if is_client else decoder.answer_headers
+        if isinstance(decoder, HttpPostReader):
+            self.channel = decoder.channel.id or self.channel
+        self.is_first = self.is_first or (is_client and bool(carried))
         for one in carried:
-            yield InStream(one, encapsulation, end, side.stamp, side.headers)
+            yield InStream(one, encapsulation, end, self._other(end), side.stamp, side.headers)
         if violation is not None:
             self._end(side, violation, in_handshake=not decoder.ready)
-
-    def _decoder(self, *, is_client: bool) -> TcpCarrier | HttpServer | HttpClient:
-        """Return what the other end of the stream would read it with."""
-        if self.kind is Kind.TCP:
-            return TcpCarrier(originator=not is_client)
-        if is_client:
-            return HttpServer(lambda host, port: True, self._base)
-        client = HttpClient("capture", "/")
-        client.start()
-        return client
 
     def _end(self, side: _Side, violation: Violation, *, in_handshake: bool) -> None:
         """Tell of a fault. In a handshake it ends the stream; HTTP for something else is none."""
@@ -216,11 +235,17 @@ class StreamReader:
 
     # where it goes on
 
-    def _search(self, side: _Side) -> bool:
-        """Find the next packet by its SPI; what is before it is let go."""
+    def _search(self, end: End) -> bool:
+        """Find the next packet by its SPI, or message of http-post; let go what is before it."""
+        side = self._sides[end]
         if side.searched > MAX_SEARCHED:
             side.held = b""
             return False
+        if self.kind is not Kind.HTTP and (message := _OF_CHANNEL.search(side.held)):
+            self.kind = Kind.POST
+            self.client = end if message[1] else self._other(end)
+            side.held, side.decoder, side.lost = side.held[message.start() :], None, False
+            return True
         kinds = (Kind.HTTP, Kind.TCP) if self.kind is None else (self.kind,)
         found = find_unit(side.held, kinds, self._knows_spi)
         if found is None:
@@ -290,6 +315,8 @@ class Streams:
         self._on_drop = on_drop
         self._given_up: list[Connection] = []
         self._readers: OrderedDict[Connection, StreamReader] = OrderedDict()
+        self._firsts: OrderedDict[tuple[bytes, End, bytes], End] = OrderedDict()
+        """Client of the first connection, by channel, server, and the client's address."""
 
     def __len__(self) -> int:
         return len(self._readers)
@@ -301,7 +328,9 @@ class Streams:
             reader = StreamReader(connection, self._knows_spi, self._on_drop)
             self._readers[connection] = reader
         self._readers.move_to_end(connection)
-        yield from reader.read(sender, piece)
+        for one in reader.read(sender, piece):
+            if told := self._at_first(reader, one) if reader.channel else one:
+                yield told
         if reader.kind in (Kind.TLS, Kind.OTHER):
             self.tls += reader.kind is Kind.TLS
             del self._readers[connection]
@@ -309,6 +338,24 @@ class Streams:
         elif len(self._readers) > MAX_STREAMS:
             self._on_drop(Drop(DropReason.STREAM_LIMIT, f"more than {MAX_STREAMS}"))
             self._given_up.append(self._readers.popitem(last=False)[0])
+
+    def _at_first(self, reader: StreamReader, one: InStream) -> InStream | None:
+        """Return it as if it came by the first connection of its channel.
+
+        None where that is not known, as at the beginning of a capture: it would look like a move.
+        """
+        server, client = one.sender, one.receiver
+        if one.sender == reader.client:
+            server, client = client, server
+        channel = reader.channel, server, client[0]
+        if reader.is_first:
+            self._firsts[channel] = client
+            self._firsts.move_to_end(channel)
+            if len(self._firsts) > MAX_STREAMS:
+                self._firsts.popitem(last=False)
+            return one
+        first = self._firsts.get(channel)
+        return one._replace(receiver=first) if first else None
 
     def give_up(self) -> Connection | None:
         """Return a connection of which nothing more is wanted, None if there is no such one."""

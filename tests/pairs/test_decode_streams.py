@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from play import HTTP, SAS, TCP, TLS, UDP, Play, nat
+from play import HTTP, HTTP_POST, SAS, TCP, TLS, UDP, Play, nat
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drivers.keyfiles import read_keys, write_esp_sa
@@ -16,7 +16,7 @@ from scapy_mobsec.terminal.events import Registered, RegistrationReceived
 
 RAW_IP = 101
 
-each_carrier = pytest.mark.parametrize("kind", [TCP, HTTP], ids=lambda kind: kind.value)
+each_carrier = pytest.mark.parametrize("kind", [TCP, HTTP, HTTP_POST], ids=lambda kind: kind.value)
 
 
 def decoded(play, tap="mobile", skip=lambda frame: False):

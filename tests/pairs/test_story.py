@@ -26,7 +26,7 @@ RAW_IP = 101
 IN_TLS = ("tls", "intercepted")
 """Where the link ends up in TLS, into which the decoder does not look."""
 
-SHOWN_DROPS = DropReason.REPLAYED, DropReason.BAD_ICV
+SHOWN_DROPS = DropReason.REPLAYED, DropReason.BAD_ICV, DropReason.HTTP_REFUSED
 """What a decoder with the keys drops, too."""
 
 READ = [name for name in SCENARIOS if name not in IN_TLS]

@@ -12,3 +12,19 @@ def heads(octets):
     """Name and value of the fields in a head."""
     lines = octets.split(b"\r\n\r\n")[0].split(b"\r\n")[1:]
     return dict(line.decode().lower().split(": ", 1) for line in lines)
+
+
+ID = bytes(range(16))
+NAMED = f"Channel: {ID.hex()}\r\n".encode()
+
+
+def posted(body, fields=b"", line=b"POST /mobsec HTTP/1.1"):
+    """A request of http-post."""
+    length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+    return line + b"\r\nHost: y.example\r\n" + fields + length + body
+
+
+def post_answer(body, fields=NAMED, status=b"200 OK"):
+    """An answer of http-post."""
+    length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+    return b"HTTP/1.1 " + status + b"\r\n" + fields + length + body

@@ -18,8 +18,8 @@ from scapy_mobsec.drivers.simulation import (
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 
-NATIVE, UDP, TCP, TLS, HTTP, _ = Encapsulation
-PORTS = {NATIVE: 0, UDP: NATT_PORT, TCP: NATT_PORT, TLS: 443, HTTP: 80}
+NATIVE, UDP, TCP, TLS, HTTP, HTTP_POST = Encapsulation
+PORTS = {NATIVE: 0, UDP: NATT_PORT, TCP: NATT_PORT, TLS: 443, HTTP: 80, HTTP_POST: 80}
 """What Y takes, and where."""
 
 CERTIFICATE = b"certificate of Y"

@@ -8,10 +8,12 @@ from scapy_mobsec.drivers.memory import (
     Firewall,
     Interceptor,
     Rewriting,
+    Upgrade,
 )
 from scapy_mobsec.drivers.scenarios.actions import block, go
 from scapy_mobsec.drivers.scenarios.building import (
     HTTP,
+    HTTP_POST,
     NATIVE,
     TCP,
     TLS,
@@ -25,11 +27,12 @@ from scapy_mobsec.drivers.simulation import BEHIND_NAT, UNTRANSLATED, Place
 
 PROXY = "192.0.2.80"
 REWRITING = Rewriting(via="cache", forwarded_for=True)
+NO_UPGRADE = Rewriting(via="cache", upgrade=Upgrade.REFUSE)
 ALL = NATIVE, UDP, TCP, TLS
 
 
-def _proxied() -> Place:
-    proxy = Interceptor((80,), rewriting=REWRITING, address=PROXY)
+def _proxied(rewriting: Rewriting) -> Place:
+    proxy = Interceptor((80,), rewriting=rewriting, address=PROXY)
     return Place(UNTRANSLATED, (proxy,), ("198.51.100.2", PROXY))
 
 
@@ -77,7 +80,13 @@ SCENARIOS = (
     Scenario(
         "http",
         "An HTTP proxy on the way rewrites the Upgrade request, and both ends see that it did.",
-        on(lambda random: [_proxied()], allow=(HTTP,)),
+        on(lambda random: [_proxied(REWRITING)], allow=(HTTP,)),
+        ((0.0, go(UNTRANSLATED)),),
+    ),
+    Scenario(
+        "post",
+        "The proxy refuses Upgrade: packets go in the bodies of POST, on two connections.",
+        on(lambda random: [_proxied(NO_UPGRADE)], allow=(HTTP, HTTP_POST), start=(HTTP, HTTP_POST)),
         ((0.0, go(UNTRANSLATED)),),
     ),
     Scenario(

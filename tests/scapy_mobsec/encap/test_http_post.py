@@ -1,6 +1,7 @@
 """Frames in bodies of POST and of its answers, cut anywhere; refusals, limits, channels."""
 
 import pytest
+from http_samples import ID, NAMED, post_answer, posted
 from hypothesis import given
 from hypothesis import strategies as st
 from streams import ESP, MESSAGES, contents, feed, pieces
@@ -18,8 +19,6 @@ from scapy_mobsec.encap.tcp import wrap_frame
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.registration.description import HttpHeader
 
-ID = bytes(range(16))
-NAMED = f"Channel: {ID.hex()}\r\n".encode()
 BODY = wrap_frame(Content.ESP, ESP)
 ONE = [(Content.ESP, ESP)]
 
@@ -30,16 +29,6 @@ def client(channel=None):
 
 def server(known=None):
     return HttpPostServer(Channels(lambda: ID, lambda named: known if named == ID else None))
-
-
-def request(body=BODY, fields=b"", line=b"POST /mobsec HTTP/1.1"):
-    length = f"Content-Length: {len(body)}\r\n\r\n".encode()
-    return line + b"\r\nHost: y.example\r\n" + fields + length + body
-
-
-def answer(body=BODY, fields=NAMED, status=b"200 OK"):
-    length = f"Content-Length: {len(body)}\r\n\r\n".encode()
-    return b"HTTP/1.1 " + status + b"\r\n" + fields + length + body
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 100_000])
@@ -84,19 +73,19 @@ def test_a_second_connection_waits_for_frames():
 @pytest.mark.parametrize(
     ("data", "reason", "status"),
     [
-        (request(line=b"GET /mobsec HTTP/1.1"), DropReason.HTTP_UNWANTED, b"405"),
-        (request(line=b"POST / HTTP/1.1"), DropReason.HTTP_UNWANTED, b"404"),
-        (request(line=b"POST /mobsec HTTP/1.0"), DropReason.HTTP_UNWANTED, b"505"),
-        (request(b"", NAMED.replace(b"00", b"ff")), DropReason.HTTP_UNWANTED, b"404"),
-        (request(BODY, NAMED), DropReason.HTTP_UNWANTED, b"400"),
-        (request(b"", b"Channel: xyz\r\n"), DropReason.MALFORMED_HTTP, b"400"),
-        (request(b"", b"Channel: 00\r\n"), DropReason.MALFORMED_HTTP, b"400"),
-        (request(line=b"PO ST"), DropReason.MALFORMED_HTTP, b"400"),
-        (request(bytes(MAX_BODY + 1)), DropReason.MALFORMED_HTTP, b"400"),
-        (request(BODY[:-1]), DropReason.TRUNCATED, b"400"),
-        (request(b"\0\1"), DropReason.BAD_FRAME_LENGTH, b"400"),
-        (request(b"\0\5abc"), DropReason.TRUNCATED, b"400"),
-        (request(b"", b"X: " + b"x" * 20_000 + b"\r\n"), DropReason.MALFORMED_HTTP, b"431"),
+        (posted(BODY, line=b"GET /mobsec HTTP/1.1"), DropReason.HTTP_UNWANTED, b"405"),
+        (posted(BODY, line=b"POST / HTTP/1.1"), DropReason.HTTP_UNWANTED, b"404"),
+        (posted(BODY, line=b"POST /mobsec HTTP/1.0"), DropReason.HTTP_UNWANTED, b"505"),
+        (posted(b"", NAMED.replace(b"00", b"ff")), DropReason.HTTP_UNWANTED, b"404"),
+        (posted(BODY, NAMED), DropReason.HTTP_UNWANTED, b"400"),
+        (posted(b"", b"Channel: xyz\r\n"), DropReason.MALFORMED_HTTP, b"400"),
+        (posted(b"", b"Channel: 00\r\n"), DropReason.MALFORMED_HTTP, b"400"),
+        (posted(BODY, line=b"PO ST"), DropReason.MALFORMED_HTTP, b"400"),
+        (posted(bytes(MAX_BODY + 1)), DropReason.MALFORMED_HTTP, b"400"),
+        (posted(BODY[:-1]), DropReason.TRUNCATED, b"400"),
+        (posted(b"\0\1"), DropReason.BAD_FRAME_LENGTH, b"400"),
+        (posted(b"\0\5abc"), DropReason.TRUNCATED, b"400"),
+        (posted(b"", b"X: " + b"x" * 20_000 + b"\r\n"), DropReason.MALFORMED_HTTP, b"431"),
     ],
 )
 @pytest.mark.parametrize("size", [97, 1_000_000])
@@ -108,35 +97,39 @@ def test_each_refusal_of_the_server(data, reason, status, size):
 
 
 def test_what_came_whole_before_is_not_lost():
-    carried, reason = feed(server(), [request(BODY + b"\0")])
+    carried, reason = feed(server(), [posted(BODY + b"\0")])
     assert (contents(carried), reason) == (ONE, DropReason.TRUNCATED)
 
 
 def test_one_request_at_a_time():
-    carried, reason = feed(server(), [request() + request()])
+    carried, reason = feed(server(), [posted(BODY) + posted(BODY)])
     assert (contents(carried), reason) == (ONE, DropReason.MALFORMED_HTTP)
-    assert feed(server(), [request(), request()])[1] is DropReason.HTTP_UNWANTED
+    assert feed(server(), [posted(BODY), posted(BODY)])[1] is DropReason.HTTP_UNWANTED
 
 
 def test_a_connection_keeps_its_channel():
     other = server()
-    other.receive(request())
+    other.receive(posted(BODY))
     other.settle()
-    assert contents(other.receive(request(BODY, NAMED))) == ONE
+    assert contents(other.receive(posted(BODY, NAMED))) == ONE
     other.settle()
-    assert feed(other, [request()]) == ([], DropReason.HTTP_UNWANTED)
+    assert feed(other, [posted(BODY)]) == ([], DropReason.HTTP_UNWANTED)
 
 
 @pytest.mark.parametrize(
     ("data", "reason", "status"),
     [
-        (answer(status=b"403 No"), DropReason.HTTP_REFUSED, "403"),
-        (answer(status=b"502 No", fields=b""), DropReason.HTTP_REFUSED, "502"),
-        (answer(fields=b""), DropReason.HTTP_REFUSED, "200"),
-        (answer(fields=NAMED + b"Connection: close\r\n"), DropReason.HTTP_REFUSED, "200"),
-        (answer(bytes(MAX_BODY + 1)), DropReason.MALFORMED_HTTP, None),
-        (answer(BODY[:-1]), DropReason.TRUNCATED, None),
-        (answer() + answer(), DropReason.MALFORMED_HTTP, None),
+        (post_answer(BODY, status=b"403 No"), DropReason.HTTP_REFUSED, "403"),
+        (post_answer(BODY, status=b"502 No", fields=b""), DropReason.HTTP_REFUSED, "502"),
+        (post_answer(BODY, fields=b""), DropReason.HTTP_REFUSED, "200"),
+        (
+            post_answer(BODY, fields=NAMED + b"Connection: close\r\n"),
+            DropReason.HTTP_REFUSED,
+            "200",
+        ),
+        (post_answer(bytes(MAX_BODY + 1)), DropReason.MALFORMED_HTTP, None),
+        (post_answer(BODY[:-1]), DropReason.TRUNCATED, None),
+        (post_answer(BODY) + post_answer(BODY), DropReason.MALFORMED_HTTP, None),
         (b"IKETCP\r\n\r\n", DropReason.MALFORMED_HTTP, None),
     ],
 )
@@ -151,13 +144,13 @@ def test_what_ends_it_for_the_client(data, reason, status):
 
 
 def test_an_answer_to_no_request():
-    assert feed(client(), [answer()]) == ([], DropReason.MALFORMED_HTTP)
+    assert feed(client(), [post_answer(BODY)]) == ([], DropReason.MALFORMED_HTTP)
 
 
 def test_another_channel_than_before():
     one = client(Channel(ID[::-1]))
     one.start()
-    assert feed(one, [answer()]) == ([], DropReason.HTTP_REFUSED)
+    assert feed(one, [post_answer(BODY)]) == ([], DropReason.HTTP_REFUSED)
 
 
 def test_what_waits_is_bounded():
@@ -178,11 +171,11 @@ def test_no_frame_before_there_is_a_channel():
 def test_one_way_is_read_by_who_only_sees_it(size):
     """Several messages at once too."""
     asked, answered = HttpPostReader(from_client=True), HttpPostReader(from_client=False)
-    octets = request(fields=b"Via: 1.1 p\r\n") + request(BODY * 2, NAMED) + request(b"", NAMED)
+    octets = posted(BODY, fields=b"Via: 1.1 p\r\n") + posted(BODY * 2, NAMED) + posted(b"", NAMED)
     carried, reason = feed(asked, pieces(octets, size))
     assert (contents(carried), reason) == (ONE * 3, None)
     assert asked.headers == (HttpHeader("POST", "y.example", "/mobsec"),)
-    octets = answer(b"") + answer(BODY * 2) + answer(fields=b"Via: 1.1 p\r\n")
+    octets = post_answer(b"") + post_answer(BODY * 2) + post_answer(BODY, fields=b"Via: 1.1 p\r\n")
     carried, reason = feed(answered, pieces(octets, size))
     assert (contents(carried), reason) == (ONE * 3, None)
     assert answered.answer_headers == (HttpHeader("", "", "200", ("Via",)),)
@@ -195,12 +188,12 @@ def test_one_way_is_read_by_who_only_sees_it(size):
 @pytest.mark.parametrize(
     ("data", "from_client", "reason"),
     [
-        (request(BODY[:-1]), True, DropReason.TRUNCATED),
-        (request(bytes(MAX_BODY + 1)), True, DropReason.MALFORMED_HTTP),
-        (request(fields=b"Connection: close\r\n"), True, DropReason.HTTP_REFUSED),
-        (answer(status=b"404 No"), False, DropReason.HTTP_REFUSED),
-        (answer(fields=b"Channel: 00\r\n"), False, DropReason.MALFORMED_HTTP),
-        (answer(fields=b"Connection: close\r\n"), False, DropReason.HTTP_REFUSED),
+        (posted(BODY[:-1]), True, DropReason.TRUNCATED),
+        (posted(bytes(MAX_BODY + 1)), True, DropReason.MALFORMED_HTTP),
+        (posted(BODY, fields=b"Connection: close\r\n"), True, DropReason.HTTP_REFUSED),
+        (post_answer(BODY, status=b"404 No"), False, DropReason.HTTP_REFUSED),
+        (post_answer(BODY, fields=b"Channel: 00\r\n"), False, DropReason.MALFORMED_HTTP),
+        (post_answer(BODY, fields=b"Connection: close\r\n"), False, DropReason.HTTP_REFUSED),
     ],
 )
 def test_what_ends_it_for_who_only_sees_it(data, from_client, reason):
@@ -213,7 +206,7 @@ def test_only_drops_whatever_is_changed(data):
     one = client()
     one.wrap(Content.ESP, ESP)
     readers = HttpPostReader(from_client=True), HttpPostReader(from_client=False)
-    of_both = request(), answer()
+    of_both = posted(BODY), post_answer(BODY)
     for carrier, octets in zip((server(), one, *readers), of_both * 2, strict=True):
         stream = bytearray(octets)
         for _ in range(data.draw(st.integers(1, 3))):

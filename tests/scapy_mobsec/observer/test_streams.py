@@ -2,7 +2,7 @@
 
 import pytest
 from frames import GATEWAY, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys
-from http_samples import OK, UPGRADE
+from http_samples import ID, NAMED, OK, POST, UPGRADE, post_answer, posted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +99,92 @@ def test_capsules_of_both_ends(cut):
     assert not stream.report.drops
 
 
+@pytest.mark.parametrize("cut", [lambda octets: [octets], octet_by_octet], ids=["whole", "cut"])
+def test_posts_and_their_answers(cut):
+    stream = Stream()
+    stream.up(*cut(posted(stream.frame() + stream.frame())))
+    stream.down(*cut(post_answer(stream.frame(TO_MOBILE))))
+    stream.up(*cut(posted(stream.frame(), NAMED))).down(*cut(post_answer(b"")))
+    assert stream.summary.verified == 4
+    assert {sa.outer.encapsulation for sa in stream.report.sas} == {Encapsulation.HTTP_POST}
+    assert not stream.report.drops
+
+
+def a_channel(bench=None, begun=True):
+    """Return the two connections of a channel; nothing was asked on the second one yet."""
+    first = Stream(bench, begun=begun)
+    second = Stream(first.bench, source=OLD._replace(port=OLD.port + 1), begun=begun)
+    if begun:
+        first.up(posted(first.frame())).down(post_answer(first.frame(TO_MOBILE)))
+    return first, second
+
+
+def test_what_the_second_connection_brings_is_told_of_the_first():
+    _, second = a_channel()
+    second.up(posted(b"", NAMED)).down(post_answer(second.frame(TO_MOBILE)))
+    assert second.summary.verified == 3
+    assert not second.report.moves
+    ends = (sa.outer.pair[-1] for sa in second.report.sas)
+    assert set(ends) == {frozenset((OLD, GATEWAY))}
+
+
+def test_a_second_connection_says_nothing_while_the_first_is_not_known():
+    first, second = a_channel(begun=False)
+    second.up(posted(b"", NAMED)).down(post_answer(second.frame(TO_MOBILE)))
+    assert second.summary.esp == 0
+    first.up(posted(first.frame(), NAMED))
+    second.up(posted(b"", NAMED)).down(post_answer(second.frame(TO_MOBILE)))
+    assert (second.summary.verified, second.report.moves) == (2, [])
+
+
+def test_of_all_channels_the_latest_are_known(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_STREAMS", 2)
+    bench = Bench()
+    for number in range(4):
+        stream = Stream(bench, source=Endpoint(OLD.address, 1000 + number))
+        named = b"Channel: %032x\r\n" % number
+        stream.up(posted(stream.frame())).down(post_answer(stream.frame(TO_MOBILE), named))
+    assert len(bench.observer._streams._firsts) == 2
+
+
+@pytest.mark.parametrize("line", [b"POST /vpn HTTP/1.1", b"POST http://y.example/vpn HTTP/1.1"])
+@pytest.mark.parametrize("fields", [b"", b"cHANNEL:" + ID.hex().encode() + b"\r\n"])
+def test_posts_to_another_path(line, fields):
+    """They show by the SPI, or by the channel; not without either."""
+    stream = Stream()
+    body = wrap_frame(Content.IKE, IKE) if fields else stream.frame()
+    stream.up(posted(body, fields, line)).up(posted(stream.frame(), b"", line))
+    assert stream.summary.verified == 2 - bool(fields)
+    other = Stream().up(posted(wrap_frame(Content.IKE, IKE), b"", line))
+    assert (other.summary.ike, other.report.drops) == (0, {})
+
+
+def test_a_refused_post_is_told():
+    stream = Stream()
+    stream.up(posted(stream.frame())).down(OK.replace(b"200 OK", b"404 No"))
+    assert stream.report.drops == {DropReason.HTTP_REFUSED: 1}
+
+
+def test_in_the_middle_of_a_body_too():
+    """The frames in it are found, and then the messages."""
+    stream = Stream(begun=False)
+    first, second = stream.frame(), stream.frame()
+    stream.up(first[7:] + second, posted(stream.frame(), NAMED))
+    stream.down(post_answer(stream.frame(TO_MOBILE)))
+    stream.up(posted(stream.frame(), NAMED))
+    assert stream.summary.verified == 4
+    assert not stream.report.drops
+    assert stream.report.sas[0].outer.encapsulation is Encapsulation.HTTP_POST
+
+
+def test_after_a_gap_the_next_message_is_found():
+    stream = Stream()
+    one, two, three, four = (posted(stream.frame(), NAMED) for _ in range(4))
+    stream.up(one, two[:50]).miss(0, len(two) - 50 + 20).up(three[20:] + four)
+    assert stream.summary.verified == 2
+    assert stream.report.drops == {DropReason.TCP_GAP: 1}
+
+
 def test_another_path_before_the_target():
     request = UPGRADE.replace(b"/.well-known/masque/udp", b"http://y.example/vpn")
     stream = Stream().up(request)
@@ -124,7 +210,8 @@ def test_a_replay_in_a_stream_is_one_and_a_repeated_segment_is_none():
 
 
 @pytest.mark.parametrize(
-    "octets", [b"GET / HTTP/1.1\r\nHost: y\r\n\r\n", b"SSH-2.0-x\r\n", bytes(2000), b"POST /p HT"]
+    "octets",
+    [b"GET / HTTP/1.1\r\nHost: y\r\n\r\n", b"SSH-2.0-x\r\n", bytes(2000), b"POST /p HT", POST],
 )
 def test_what_is_something_else_is_let_go_without_a_word(octets):
     stream = Stream().up(octets).down(OK)
@@ -287,6 +374,7 @@ def test_streams_are_bounded(monkeypatch):
 def test_nothing_makes_it_fall(parts):
     stream = Stream()
     beginnings = [STREAM_PREFIX, UPGRADE, SWITCHING, b"\xff\xff", stream.frame(), stream.capsule()]
+    beginnings += [posted(stream.frame()), post_answer(stream.frame(TO_MOBILE))]
     for back, number, octets in parts:
         chosen = beginnings[number] if number < len(beginnings) else octets
         (stream.down if back else stream.up)(chosen)

@@ -43,8 +43,6 @@ from scapy_mobsec.terminal.watch import DataWatch
 MAX_ANSWERED = 64
 """RREQs of an attempt whose RREP may come again, with a challenge."""
 
-_ORDER = list(Encapsulation)
-
 
 def is_used(reply: RegistrationReply) -> bool:
     """Tell whether Y says that the path of its RREP is the current one."""
@@ -124,13 +122,17 @@ class PathKeeper(Requester):
         self._keepalive = Keepalive(path.encapsulation, now, interval) if interval else None
         self._send_waiting(now)
         self._leave_behind(path, now)
-        rank = _ORDER.index(path.encapsulation)
-        for exchange in self._exchanges.of(Purpose.REGISTER, Purpose.TRY):
-            kind = exchange.path.encapsulation
-            alone = exchange.purpose is Purpose.REGISTER and kind is Encapsulation.NATIVE
-            if alone or _ORDER.index(kind) >= rank:
+        self._ask_only_for_better(path)
+
+    def _ask_only_for_better(self, path: Path) -> None:
+        """Of the other RREQs under way those go on that may find something better: as probes."""
+        better = self._findings.better(path.encapsulation)
+        for exchange in self._exchanges.of(Purpose.REGISTER, Purpose.TRY, Purpose.IMPROVE):
+            if exchange.path.encapsulation not in better:
                 self._done(exchange)
                 self._close_unused(exchange.path)
+            elif exchange.purpose is Purpose.REGISTER:
+                exchange.purpose = Purpose.IMPROVE
 
     def _leave_behind(self, path: Path, now: float) -> None:
         """What was asked on the path before is asked on this one, or not at all."""

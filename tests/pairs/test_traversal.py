@@ -25,6 +25,8 @@ from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL, ec
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.registration.messages import RegistrationRequest
+from scapy_mobsec.registration.outer import carrier_of
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal import exchange
 from scapy_mobsec.terminal.events import (
@@ -100,6 +102,23 @@ def test_udp_blocked_and_tcp_passes():
     play.wait(2)
     assert play.encapsulation is TCP
     assert play.ping(2) == 20
+
+
+def sent_by_x(play, encapsulation):
+    """The flags of the RREQs that X sent on an encapsulation of datagrams."""
+    messages = play.messages("mobile", RegistrationRequest)
+    return [
+        AttemptFlag(one.attempt.flags)
+        for one in messages
+        if carrier_of(one.sent or ()) is encapsulation
+    ]
+
+
+def test_once_registered_what_may_be_better_is_probed_and_nothing_else_repeated():
+    play = Play(Firewall(NO_UDP), allow=(UDP, TCP), start=(UDP, TCP)).move().wait(9)
+    assert sent_by_x(play, UDP) == [AttemptFlag(0), AttemptFlag.PROBE, AttemptFlag.PROBE]
+    play = Play(Napt("192.0.2.1"), start=(NATIVE, UDP), stagger=0).move().wait(9)
+    assert sent_by_x(play, NATIVE) == [AttemptFlag.PROBE]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from scapy_mobsec.packet.path import Endpoint, Path
 from scapy_mobsec.registration.messages import Attempt, RegistrationReply, build_reply
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.base import Established
+from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.events import (
     ChallengeAnswered,
     CountersCorrected,
@@ -96,8 +97,27 @@ def test_the_first_answer_wins_and_what_is_not_better_is_given_up():
     assert script.mobile.path == tcp
     assert script.mobile.state is MobileState.REGISTERED
     script.took()
-    script.wait(1.0)
-    assert script.took() == ["500 udp RREQ #1 1/3"]  # udp is better, tls is not
+    script.wait(20)
+    assert script.took() == [  # udp is better, tls is not
+        "500 udp RREQ #1 1/3 PROBE",
+        "1500 udp RREQ #1 1/3 PROBE",
+        "13500 udp RREQ #1 1/1 PROBE",
+        "14000 udp RREQ #1 1/1 PROBE",
+        "15000 udp RREQ #1 1/1 PROBE",
+    ]
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_what_would_not_be_used_is_not_asked_again(fixed):
+    """Behind a NAT native is the last resort, and where the choice is fixed nothing is better."""
+    decider = Decider.FIXED if fixed else Decider.OTHER
+    script = Script(*ALL, start=ALL, decider=decider)
+    script.move()
+    script.wait(0.08)
+    script.reply(script.last(UDP), seen=None if fixed else TRANSLATED)
+    script.took()
+    script.wait(40)
+    assert script.took() == []
 
 
 def test_udp_that_answers_later_is_used():

@@ -3,14 +3,15 @@
 Three deciders: Y by SELECTED of its RREP with the highest ESP number, X by its own comparison, or
 what was fixed beforehand. Whoever decides, only X's USE executes, and X never takes what it does
 not allow. Traversal is dropped only without translation, seen by Y or by X in the RREP, where
-native is supported by both, and after a native probe was answered and its challenge too. Y, which
+native is supported by both, neither insists on traversal (FORCED), and after a native probe was
+answered and its challenge too. Y, which
 selects among what has proved itself to it, may see less than X and select native where it is the
 last resort: X does not follow that.
 """
 
 from collections.abc import Collection
 
-from contrib_layers.numbers import EncapsulationCode
+from contrib_layers.numbers import AttemptFlag, EncapsulationCode
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.messages import RegistrationReply
@@ -31,7 +32,7 @@ class Findings:
 
     def __init__(self, configuration: MobileConfiguration) -> None:
         self._decider = configuration.decider
-        self._forced = configuration.forced
+        self._forced_here = self._forced = configuration.forced
         self._allowed = allowed(configuration)
         self._supported: tuple[Encapsulation, ...] | None = None
         self._selected: tuple[Encapsulation, ...] | None = None
@@ -56,6 +57,7 @@ class Findings:
         if sequence <= self._newest:
             return
         self._newest = sequence
+        self._forced = self._forced_here or _is_forced(reply)
         if reply.supported is not None:
             self._supported = _encapsulations(reply.supported)
         items = (*(reply.supported or ()), *(reply.selected or ()))
@@ -118,6 +120,11 @@ class BackOff:
     def postpone(self, now: float) -> None:
         """A round begins, or something better came into use: what is better still can wait."""
         self.due = now + self._pause
+
+
+def _is_forced(reply: RegistrationReply) -> bool:
+    """Tell whether Y keeps the traversal even without translation."""
+    return bool(reply.attempt and reply.attempt.flags & AttemptFlag.FORCED)
 
 
 def _encapsulations(items: tuple[EncapsulationItem, ...]) -> tuple[Encapsulation, ...]:

@@ -257,6 +257,7 @@ class OtherTerminal(ProvingTerminal):
             passed = frozenset((*link.paths.encapsulations(), path.encapsulation))
             forced = settings.forced or bool(attempt.flags & _FORCED)
             selected = self._select(bool(received.changes), passed, forced)
+        flags = link.reply_flags(state) | (_FORCED if settings.forced else 0)
         challenge = None if state.validated else self._challenged(link, state, now)[0]
         source = self._answer_from(path, attempt)
         reply = RegistrationReply(
@@ -265,7 +266,7 @@ class OtherTerminal(ProvingTerminal):
             lifetime=received.lifetime,
             home_address=request.home_address,
             home_agent=request.home_agent,
-            attempt=Attempt(attempt.number, link.reply_flags(state), attempt.index, attempt.count),
+            attempt=Attempt(attempt.number, flags, attempt.index, attempt.count),
             sent=self._describe(source, link.outbound_spi(source), arrived=False),
             observed=received.observed,
             translations=received.changes,

@@ -138,7 +138,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         attempt = reply.attempt if reply else None
         if reply is None or attempt is None:
             return
-        flags = link.reply_flags(state)
+        flags = link.reply_flags(state) | attempt.flags & _FORCED
         if attempt.flags not in (flags, _PROBE):
             reply = replace(reply, attempt=replace(attempt, flags=flags))
         self._send_reply(link, reply, state.path, state, now)
@@ -402,4 +402,4 @@ class ProvingTerminal(Terminal[BoundLink]):
             self._flush(link)
 
 
-_PROBE = int(AttemptFlag.PROBE)
+_PROBE, _FORCED = int(AttemptFlag.PROBE), int(AttemptFlag.FORCED)

@@ -29,6 +29,7 @@ from scapy_mobsec.registration.messages import RegistrationRequest
 from scapy_mobsec.registration.outer import carrier_of
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal import exchange
+from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.events import (
     CertificateRefused,
     FellBack,
@@ -49,6 +50,14 @@ def test_behind_a_nat_traversal_stays():
     assert play.ping(5) == 50
     assert play.encapsulation is UDP
     assert play.told(TraversalDropped) == []
+
+
+@pytest.mark.parametrize("decider", Decider)
+def test_y_that_insists_keeps_traversal_whoever_decides(decider):
+    play = Play(other={"forced": True}, decider=decider).move()
+    assert play.ping(30, 1) == 30
+    assert play.encapsulation is UDP
+    assert sent_by_x(play, NATIVE) == []
 
 
 def test_without_a_translator_it_is_dropped_after_two_round_trips():

@@ -6,7 +6,7 @@ import pytest
 from scripted import NATIVE, PROBE, TCP, UDP, USE, Script, items
 from terminals import OLD, PING, PONG, TRANSLATED
 
-from contrib_layers.numbers import FieldCode, NatureCode
+from contrib_layers.numbers import AttemptFlag, FieldCode, NatureCode
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.messages import Report, TranslationItem
@@ -26,11 +26,11 @@ CHALLENGE = bytes(range(8))
 BOTH = {"selected": items(NATIVE, UDP)}
 
 
-def registered(*allow, seen=None, supported=tuple(Encapsulation), **configuration):
+def registered(*allow, seen=None, supported=tuple(Encapsulation), flags=USE, **configuration):
     """X is registered by udp (or the only encapsulation); the clock is back at the start."""
     script = Script(*(allow or (NATIVE, UDP)), **configuration)
     script.move()
-    script.reply(script.last(), seen=seen, supported=items(*supported))
+    script.reply(script.last(), flags=flags, seen=seen, supported=items(*supported))
     return script
 
 
@@ -65,6 +65,7 @@ def test_traversal_is_dropped_after_the_probe_and_its_challenge():
         {"seen": TRANSLATED},
         {"supported": (UDP, TCP)},
         {"forced": True},
+        {"flags": USE | AttemptFlag.FORCED},
         {"decider": Decider.FIXED},
         {"allow": (UDP,)},
     ],

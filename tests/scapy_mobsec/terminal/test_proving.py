@@ -814,6 +814,14 @@ def test_selected_by_decider_and_force(changes, flags, codes):
     assert codes == (None if reply.selected is None else [item.code for item in reply.selected])
 
 
+def test_y_says_that_it_insists_on_traversal():
+    pair = configured(forced=True)
+    first = replies(pair, pair.request(**BIG))
+    again = replies(pair, later(pair, 0.6))
+    flags = [reply.attempt.flags for reply in (*first, *again)]
+    assert flags == [AttemptFlag.USE | AttemptFlag.FORCED] * 2
+
+
 def test_other_addresses_are_told():
     (reply,) = replies(*(lambda p: (p, p.request()))(configured(addresses=(OLD.address,))))
     assert reply.addresses == (OLD.address,)

@@ -80,7 +80,8 @@ class PathState:
         """Return the state of this path in another attempt, which has to validate it anew.
 
         What it owes while it never answered stays owed: both states count on the same traffic. A
-        place that did answer owes nothing for that time.
+        place that did answer owes nothing for that time, nor for what it gets while it stays the
+        current one.
         """
         traffic = replace(self.traffic, received_octets=0, sent_octets=0)
         return PathState(self.path, traffic if self.validated else self.traffic)

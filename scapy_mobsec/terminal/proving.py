@@ -373,7 +373,9 @@ class ProvingTerminal(Terminal[BoundLink]):
             self._attempt_send(partial(self._send_data, link, packet), current.path)
 
     def _sent(self, link: BoundLink, octets: int, path: Path, *, data: bool) -> None:
-        state = link.state_of(path)
+        state, current = link.state_of(path), link.current
+        if state and current and state is not current and current.path == path:
+            octets = 0 if current.validated else octets  # it did answer, in an attempt before
         if state:
             state.sent(octets, data=data)
 

@@ -95,12 +95,14 @@ LIMITS = {
 class Account:
     """What passed between Y and one remote endpoint: octets of ESP packets.
 
-    `validated`: the attempt in which the path was; another attempt has to validate it anew.
+    `validated`: in this attempt; the next one has to validate it anew. `standing`: it was, in an
+    attempt before, and is the current path ever since; what it gets as such is not counted.
     """
 
     received: int = 0
     sent: int = 0
-    validated: int | None = None
+    validated: bool = False
+    standing: bool = False
 
 
 class Judge:
@@ -113,6 +115,7 @@ class Judge:
         self._of_mobile: set[bytes] = set()
         self._delivered: set[bytes] = set()
         self._attempt: int | None = None
+        self._accounted: int | None = None  # the attempt of the accounts; a restart may set it back
         self._use: int | None = None
         self._accounts: dict[tuple[Encapsulation, Endpoint], Account] = defaultdict(Account)
         self._counted = 0
@@ -131,9 +134,11 @@ class Judge:
         """Note all that Y seals, and what each ESP packet that it is given does."""
         terminal = world.other.terminal
         self._watch_sealed(terminal, set())
+        self._before(world)
         for snapshot in world.saved_other.values():  # where it goes on after a restart
+            self._new_accounts(snapshot.binding.last_attempt)
             if snapshot.path and snapshot.validated:
-                self._accounts[_key(snapshot.path)].validated = self._attempt
+                self._accounts[_key(snapshot.path)].validated = True
         receive_esp = terminal._receive_esp
 
         def watched(packet, path, now):
@@ -179,8 +184,10 @@ class Judge:
         else:
             return
         account = self._accounts[encapsulation, packet.destination]
+        if account.validated or account.standing:
+            return
         account.sent += octets
-        if account.validated is None and account.sent > AMPLIFICATION * account.received:
+        if account.sent > AMPLIFICATION * account.received:
             self.fail("b", f"{packet.destination}: {account.sent} for {account.received} octets")
 
     def _after(self, events: list[Event], path: Path, octets: int, *, fresh: bool) -> None:
@@ -193,20 +200,30 @@ class Judge:
                 if last not in (None, event.attempt) and not is_newer_attempt(event.attempt, last):
                     self.fail("c", f"attempt {event.attempt} after {last}")
                 self._attempt = event.attempt
-                if self._accounts[_key(path)].validated not in (None, self._attempt):
-                    self._accounts[_key(path)] = Account()
+                if event.attempt != self._accounted:
+                    self._new_accounts(event.attempt, self._world.other.terminal.path(HOME))
             elif isinstance(event, PathValidated):
-                self._accounts[_key(event.path)].validated = self._attempt
+                self._accounts[_key(event.path)].validated = True
+            elif isinstance(event, BindingMoved):
+                self._end_standing()
         if fresh:
             self._accounts[_key(path)].received += octets
         for event in events:
             if isinstance(event, BindingMoved):
                 self._moved(event, request, fresh=fresh)
-        current = self._world.other.terminal.path(HOME)
+        self._end_standing(but=self._world.other.terminal.path(HOME))
+
+    def _new_accounts(self, attempt: int | None, current: Path | None = None) -> None:
+        """Begin anew where a place did answer; what the others owe stays owed."""
+        self._accounted = attempt
         for key, account in self._accounts.items():
-            outdated = account.validated not in (None, self._attempt)
-            if outdated and not (current and key == _key(current)):
-                self._accounts[key] = Account()
+            if account.validated or account.standing:
+                standing = current is not None and key == _key(current)
+                self._accounts[key] = Account(standing=standing)
+
+    def _end_standing(self, but: Path | None = None) -> None:
+        for key, account in self._accounts.items():
+            account.standing = account.standing and but is not None and key == _key(but)
 
     def _moved(
         self, event: BindingMoved, request: RegistrationReceived | None, *, fresh: bool

@@ -18,6 +18,7 @@ from scapy_mobsec.terminal import paths, proving
 from scapy_mobsec.terminal.binding import Binding
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
+from scapy_mobsec.terminal.paths import PathState
 
 RUN = Path(__file__).with_name("run.py")
 SLOW = Place(delay=0.3)
@@ -47,9 +48,26 @@ def no_limit(monkeypatch):
     return replace(CALM, steps=(Burst(0.3, 90),))
 
 
+def a_limit_of_4(monkeypatch):
+    monkeypatch.setattr(paths, "AMPLIFICATION", 4)
+    return replace(CALM, steps=(Burst(0.3, 90),))
+
+
+def validated_for_ever(monkeypatch):
+    monkeypatch.setattr(PathState, "in_new_attempt", lambda self: self)
+    return replace(CALM, steps=(Move(5.0, 0), Burst(0.3, 90)))
+
+
+def debts_end_with_the_attempt(monkeypatch):
+    def in_new_attempt(self):
+        return PathState(self.path, replace(self.traffic, sent_octets=0))
+
+    monkeypatch.setattr(PathState, "in_new_attempt", in_new_attempt)
+    return replace(CALM, steps=(Burst(0.3, 90), Move(0.1, 0), Burst(0.3, 90)))
+
+
 def every_rreq_moves(monkeypatch):
-    monkeypatch.setattr(Binding, "check", lambda *arguments, **named: None)
-    monkeypatch.setattr(Binding, "_event", lambda *arguments: OtherEvent.MOVE)
+    monkeypatch.setattr(Binding, "check", lambda *arguments, **named: OtherEvent.MOVE)
     monkeypatch.setattr("scapy_mobsec.esp.replay.ReplayWindow.check", lambda *arguments: None)
     return replace(CALM, attacks=("copy",), attack_rate=1.0)
 
@@ -80,6 +98,9 @@ def a_longer_queue(monkeypatch):
     [
         ("a", no_answer),
         ("b", no_limit),
+        ("b", a_limit_of_4),
+        ("b", validated_for_ever),
+        ("b", debts_end_with_the_attempt),
         ("c", every_rreq_moves),
         ("d", counters_begin_again),
         ("e", x_chooses_without_use),

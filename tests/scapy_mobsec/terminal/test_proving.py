@@ -296,6 +296,16 @@ def test_a_validated_place_owes_nothing_in_the_next_attempt(valid):
     assert reply.challenge is not None
 
 
+def test_what_a_validated_place_gets_while_it_is_current_is_not_owed_by_the_next_attempt(valid):
+    valid.request(**with_attempt(6, PROBE))
+    for _ in range(100):
+        valid.other.send(PONG, valid.now)
+    assert len(valid.other.transmits(valid.now)) == 100
+    valid.now += 0.1
+    (reply,) = replies(valid, valid.request(**with_attempt(6)))
+    assert reply.challenge is not None
+
+
 # what becomes of the current path
 
 

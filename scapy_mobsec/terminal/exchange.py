@@ -2,7 +2,9 @@
 
 Where data depends on the answer, the first guess of 0.5 s doubles up to 8 s, with jitter; after
 32 s without reply the exchange is over. Probes are few and quick, because another path carries the
-data, or is waiting to. A retransmission keeps the attempt and takes a new Identification.
+data, or is waiting to. Where longer round trips were measured, they are the first guess, and no
+interval is shorter but those between keepalive probes, which are fixed. A retransmission keeps the
+attempt and takes a new Identification.
 RREQs are padded, so that on a path that is not validated the answer and a full data packet fit into
 3 times their octets: 1200 to 1232 octets of ESP packet in the first and the second transmission, at
 least 500 later, for paths with a small MTU. A probe of native is as long as the longest data, and
@@ -19,6 +21,7 @@ from scapy_mobsec.packet.path import Path
 from scapy_mobsec.registration.serial import is_newer_identification, ntp_timestamp
 
 FIRST_INTERVAL = 0.5
+LONGEST_FIRST_INTERVAL = 3.0
 LONGEST_INTERVAL = 8.0
 GIVE_UP_AFTER = 32.0
 JITTER = 0.1
@@ -69,6 +72,35 @@ BRIEF = Plan(AttemptFlag(0), (0.5, 1.0))
 """Of a registration by AH that one by ESP can follow (rule 12): two transmissions."""
 
 
+class RoundTrip:
+    """What was measured from RREQs to their RREPs, smoothed as in RFC 6298 section 2.
+
+    Each transmission has its own Identification, so that every RREP measures. Deviation: the
+    margin is at least half the round trip, more than the jitter, instead of a clock's granularity.
+    """
+
+    def __init__(self) -> None:
+        self._smoothed: float | None = None
+        self._variation = 0.0
+
+    def measured(self, seconds: float) -> None:
+        """Take one more measurement."""
+        if self._smoothed is None:
+            self._smoothed, self._variation = seconds, seconds / 2
+            return
+        difference = seconds - self._smoothed
+        self._variation += (abs(difference) - self._variation) / 4
+        self._smoothed += difference / 8
+
+    @property
+    def first_interval(self) -> float:
+        """Seconds to the first retransmission: never fewer than without a measurement."""
+        if self._smoothed is None:
+            return FIRST_INTERVAL
+        guess = self._smoothed + max(4 * self._variation, self._smoothed / 2)
+        return min(max(guess, FIRST_INTERVAL), LONGEST_FIRST_INTERVAL)
+
+
 class IdentificationSource:
     """Gives each RREQ a larger Identification: max(last + 1, NTP time), by serial arithmetic."""
 
@@ -95,7 +127,8 @@ class Exchange:
 
     `lengths`: Identification -> least octets of the sealed packet, on a datagram path.
     `index` of `count` RREQs of one attempt. `openings`: of its stream, that failed. `waits`: it is
-    due once its stream is open. `brief`: by the plan of that name.
+    due once its stream is open. `brief`: by the plan of that name. `first_interval`: seconds to the
+    first retransmission.
     """
 
     path: Path
@@ -109,6 +142,7 @@ class Exchange:
     openings: int = 0
     waits: bool = False
     brief: bool = False
+    first_interval: float = FIRST_INTERVAL
     outstanding: dict[int, float] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
 
@@ -150,9 +184,12 @@ class Exchange:
         self.outstanding[identification] = now
         intervals = self.plan.intervals
         if intervals is not None:
-            self.next_transmission = now + intervals[min(self.transmissions, len(intervals) - 1)]
+            interval = intervals[min(self.transmissions, len(intervals) - 1)]
+            if self.purpose is not Purpose.KEEPALIVE:
+                interval = max(interval, self.first_interval)
+            self.next_transmission = now + interval
         else:
-            interval = min(FIRST_INTERVAL * 2**self.transmissions, LONGEST_INTERVAL)
+            interval = min(self.first_interval * 2**self.transmissions, LONGEST_INTERVAL)
             chance = int.from_bytes(random_bytes(2), "big") / 0xFFFF
             self.next_transmission = now + interval * (1 + JITTER * (2 * chance - 1))
         self.transmissions += 1

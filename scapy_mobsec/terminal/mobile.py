@@ -293,6 +293,7 @@ class MobileTerminal(PathKeeper):
         purpose, path = exchange.purpose, exchange.path
         is_current = is_used(reply)
         rtt = now - exchange.outstanding[reply.identification]
+        self._round_trip.measured(rtt)
         if purpose is not Purpose.USE or is_current:
             self._done(exchange)
         if purpose is Purpose.DEREGISTER:

@@ -31,7 +31,7 @@ from scapy_mobsec.terminal.counters import (
     SkipLimit,
 )
 from scapy_mobsec.terminal.events import CertificateRefused, InnerMtuLowered, NumbersSkipped
-from scapy_mobsec.terminal.exchange import Exchange, Exchanges, Purpose
+from scapy_mobsec.terminal.exchange import Exchange, Exchanges, Purpose, RoundTrip
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.mtu import PathMtu
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
@@ -77,6 +77,7 @@ class Requester(Terminal[Link]):
         self._attempts_end = self.attempt
         self._add_link(self._link)
         self._exchanges = Exchanges()
+        self._round_trip = RoundTrip()
         self._counters: dict[Path, PathCounters] = {}
         self._watch: DataWatch | None = None
         self._waiting = WaitingData()
@@ -193,6 +194,7 @@ class Requester(Terminal[Link]):
         start = now if at is None else at
         lifetime = 0 if purpose is Purpose.DEREGISTER else self._configuration.lifetime
         exchange = Exchange(path, lifetime, start, start, purpose, index, count)
+        exchange.first_interval = self._round_trip.first_interval
         # ESP can do what AH cannot, so it need not wait long.
         exchange.brief = path.ah and purpose is Purpose.REGISTER and self._link.outbound is not None
         self._exchanges.add(exchange)

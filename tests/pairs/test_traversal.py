@@ -106,6 +106,16 @@ def test_native_alone_passes(start):
     assert len(play.told(Registered)) == 1
 
 
+def test_a_long_round_trip_is_known_at_the_next_move():
+    """The first attempt guesses 0.5 s, the next one does not; nor do probes."""
+    play = Play(round_trip=0.8).move().wait(5)
+    assert sent_by_x(play, UDP) == [AttemptFlag(0)] * 2
+    assert sent_by_x(play, NATIVE) == [AttemptFlag.PROBE, AttemptFlag.USE]
+    play.roam().wait(5)
+    assert sent_by_x(play, UDP) == [AttemptFlag(0)]
+    assert sent_by_x(play, NATIVE) == [AttemptFlag.PROBE, AttemptFlag.USE]
+
+
 def test_udp_blocked_and_tcp_passes():
     play = Play(Firewall(NO_UDP), allow=(UDP, TCP), start=(UDP, TCP)).move()
     play.wait(2)
@@ -114,13 +124,11 @@ def test_udp_blocked_and_tcp_passes():
 
 
 def sent_by_x(play, encapsulation):
-    """The flags of the RREQs that X sent on an encapsulation of datagrams."""
+    """The flags of the RREQs that X sent on an encapsulation of datagrams, but of CONFIRMs."""
     messages = play.messages("mobile", RegistrationRequest)
-    return [
-        AttemptFlag(one.attempt.flags)
-        for one in messages
-        if carrier_of(one.sent or ()) is encapsulation
-    ]
+    there = [one for one in messages if carrier_of(one.sent or ()) is encapsulation]
+    flags = [AttemptFlag(one.attempt.flags) for one in there]
+    return [each for each in flags if each is not AttemptFlag.CONFIRM]
 
 
 def test_once_registered_what_may_be_better_is_probed_and_nothing_else_repeated():

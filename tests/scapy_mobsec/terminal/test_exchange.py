@@ -13,6 +13,7 @@ from scapy_mobsec.terminal.exchange import (
     Exchanges,
     IdentificationSource,
     Purpose,
+    RoundTrip,
 )
 
 
@@ -39,6 +40,39 @@ def test_the_interval_doubles_from_half_a_second_to_eight():
     assert [round(now, 2) for now, _ in sent] == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 23.5, 31.5]
     assert [length for _, length in sent] == [1200, 1200] + 6 * [500]
     assert list(exchange.outstanding) == list(range(1, 9))
+
+
+def test_measured_round_trips_are_the_first_guess():
+    round_trip, guesses = RoundTrip(), []
+    for seconds in (0.05, 0.5, 0.5, 2.0, 20.0):
+        guesses.append(round_trip.first_interval)
+        round_trip.measured(seconds)
+    guesses.append(round_trip.first_interval)
+    assert [round(each, 2) for each in guesses] == [0.5, 0.5, 0.63, 0.94, 2.82, 3.0]
+
+
+def test_the_first_guess_is_longer_than_the_round_trip_with_its_jitter():
+    round_trip = RoundTrip()
+    for _ in range(100):
+        round_trip.measured(0.6)
+    assert round_trip.first_interval == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "times", "over"),
+    [
+        (Purpose.REGISTER, [0, 2, 6, 14, 22, 30], 32),
+        (Purpose.IMPROVE, [0, 2, 4], 6),
+        (Purpose.WATCH, [0, 2], 4),
+        (Purpose.KEEPALIVE, [0, 0.5, 1], 3),
+    ],
+)
+def test_no_interval_is_shorter_but_those_of_keepalives(purpose, times, over):
+    exchange = Exchange(path_at_mobile(NEW), 60, 0.0, 0.0, purpose, first_interval=2.0)
+    for number, now in enumerate(times):
+        assert exchange.next_transmission == pytest.approx(now, abs=1e-3)
+        exchange.transmitted(number, exchange.next_transmission, middle)
+    assert exchange.gives_up == over
 
 
 @pytest.mark.parametrize(("octets", "factor"), [(b"\0\0", 0.9), (b"\xff\xff", 1.1)])

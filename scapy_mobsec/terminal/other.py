@@ -221,6 +221,7 @@ class OtherTerminal(ProvingTerminal):
         self._tell(received)
         state = self._admit(link, path, arrival.octets)
         if event is OtherEvent.DEREGISTER:
+            self._unsave(link)  # at once: X asks no more, and would not mend what a restart undoes
             link.expires = None
             self._wind_expiry(link)
             self._end(link, EndReason.DEREGISTERED)

@@ -16,7 +16,7 @@ from scapy_mobsec.drivers.simulation import (
     build_topology,
     echo_request,
 )
-from scapy_mobsec.terminal.events import BindingMoved, NumbersSkipped
+from scapy_mobsec.terminal.events import BindingMoved, Deregistered, NumbersSkipped
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
 
@@ -170,6 +170,14 @@ def test_a_binding_older_than_the_last_move_costs_one_registration(disk):
     assert disk.run(1) == WELL
     assert disk.mobile.terminal.attempt - attempt <= 1
     disk.check()
+
+
+def test_a_deregistration_is_on_disk_before_it_is_confirmed(disk):
+    disk.mobile.terminal.deregister(disk.network.now)
+    disk.mobile.pump()
+    assert disk.network.run_until(lambda: disk.count(disk.mobile, Deregistered), 1)
+    disk.restart_other()
+    assert disk.other.terminal.path(HOME) is None
 
 
 def test_snapshots_are_rare(disk):

@@ -32,9 +32,12 @@ from scapy_mobsec.terminal import (
 )
 from scapy_mobsec.terminal import watch as data_watch
 from scapy_mobsec.terminal.events import (
+    BindingEnded,
     BindingMoved,
+    Deregistered,
     Event,
     MoveCause,
+    Moved,
     PathValidated,
     RegistrationReceived,
 )
@@ -211,6 +214,8 @@ class Judge:
         for event in events:
             if isinstance(event, BindingMoved):
                 self._moved(event, request, fresh=fresh)
+            elif isinstance(event, BindingEnded) and not fresh:
+                self.fail("c", "ended by what X did not write, or what came before")
         self._end_standing(but=self._world.other.terminal.path(HOME))
 
     def _new_accounts(self, attempt: int | None, current: Path | None = None) -> None:
@@ -260,6 +265,10 @@ class Judge:
                 and event.cause is not MoveCause.REQUEST
             ):
                 self.fail("c", f"moved to {event.new}, where X is not ({event.cause.name})")
+        last = [event for _, event in world.mobile.log if isinstance(event, (Moved, Deregistered))][-1]
+        path = world.other.terminal.path(HOME)
+        if path and isinstance(last, Deregistered) and last.confirmed:
+            self.fail("e", f"X is de-registered, Y uses {path}")
         if not world.plan.passes:
             return
         state = world.mobile.terminal.state.name
@@ -268,8 +277,7 @@ class Judge:
         elif not world.recovered_still:
             self.fail("a", f"none any more after {CALM:g} s; X is {state}")
         if not world.agreed():
-            ends = world.mobile.terminal.path, world.other.terminal.path(HOME)
-            self.fail("e", f"X uses {ends[0]}, Y {ends[1]}")
+            self.fail("e", f"X uses {world.mobile.terminal.path}, Y {path}")
 
 
 def _key(path: Path) -> tuple[Encapsulation, Endpoint]:

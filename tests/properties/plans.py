@@ -63,6 +63,13 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Deregister:
+    """X ends its registration, and stays without one until it moves."""
+
+    after: float
+
+
+@dataclass(frozen=True)
 class Restart:
     """X or Y is killed, and goes on from what it has on disk."""
 
@@ -86,7 +93,7 @@ class Burst:
     packets: int
 
 
-Step = Move | Restart | Reboot | Burst
+Step = Move | Deregister | Restart | Reboot | Burst
 
 
 @dataclass(frozen=True)
@@ -107,9 +114,12 @@ class Plan:
 
     @property
     def last_place(self) -> int | None:
-        """Where X is in the end."""
-        moves = [step.place for step in self.steps if isinstance(step, Move)]
-        return moves[-1] if moves else 0
+        """Where X is in the end, None if it is nowhere or does not want to be registered."""
+        place = 0
+        for step in self.steps:
+            if isinstance(step, (Move, Deregister)):
+                place = step.place if isinstance(step, Move) else None
+        return place
 
     @property
     def passes(self) -> bool:
@@ -155,6 +165,7 @@ def plans(draw) -> Plan:
         st.builds(Move, _PAUSES, index),
         st.builds(Move, _PAUSES, index),
         st.builds(Move, _PAUSES, st.none()),
+        st.builds(Deregister, _PAUSES),
         st.builds(Restart, _PAUSES, st.sampled_from(["X", "Y"])),
         st.builds(Reboot, _PAUSES, index),
         st.builds(Burst, _PAUSES, st.integers(1, 90)),

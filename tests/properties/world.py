@@ -9,7 +9,7 @@ keep over a restart is on disk when it says so.
 
 from ipaddress import ip_address
 
-from plans import BLOCKS, Burst, Move, Place, Plan, Reboot, Restart
+from plans import BLOCKS, Burst, Deregister, Move, Place, Plan, Reboot, Restart
 
 from contrib_layers.numbers import EncapsulationCode
 from scapy_mobsec.drivers.memory import (
@@ -177,6 +177,8 @@ class World:
         match step:
             case Move():
                 self.move(step.place)
+            case Deregister():
+                self.deregister()
             case Restart():
                 self.restart(step.end)
             case Reboot():
@@ -192,6 +194,12 @@ class World:
             self.mobile.move_all([])
         else:
             self.mobile.move(self.segments[place], self.inside(place))
+
+    def deregister(self) -> None:
+        self.place = None
+        if self.mobile.terminal.state not in (MobileState.DETACHED, MobileState.DEREGISTERING):
+            self.mobile.terminal.deregister(self.network.now)
+            self.mobile.pump()
 
     def restart(self, ends: str) -> None:
         """Let X or Y go on from what it has on disk."""

@@ -265,7 +265,8 @@ class Judge:
                 and event.cause is not MoveCause.REQUEST
             ):
                 self.fail("c", f"moved to {event.new}, where X is not ({event.cause.name})")
-        last = [event for _, event in world.mobile.log if isinstance(event, (Moved, Deregistered))][-1]
+        told = (event for _, event in reversed(world.mobile.log))
+        last = next(event for event in told if isinstance(event, (Moved, Deregistered)))
         path = world.other.terminal.path(HOME)
         if path and isinstance(last, Deregistered) and last.confirmed:
             self.fail("e", f"X is de-registered, Y uses {path}")

@@ -76,6 +76,12 @@ class PathKeeper(Requester):
         self._mtu = PathMtu(allowed(self._configuration))
         self._stop_care()
 
+    def _stop_asking(self) -> None:
+        """What is under way, or was answered and may be again, changes nothing any more."""
+        self._exchanges.clear()
+        self._answered.clear()
+        self._stop_care()
+
     def _stop_care(self) -> None:
         self._keepalive: Keepalive | None = None
         self._watch: DataWatch | None = None

@@ -105,8 +105,7 @@ class MobileTerminal(PathKeeper):
     def deregister(self, now: float) -> None:
         """End the registration. Raises LocalProtocolError if there is none."""
         self._machine.fire(MobileEvent.DEREGISTER)
-        self._exchanges.clear()
-        self._stop_care()
+        self._stop_asking()
         self._pause_ends = None
         if self.path:
             self._begin(Purpose.DEREGISTER, self.path, now)
@@ -383,8 +382,7 @@ class MobileTerminal(PathKeeper):
     def _pause(self, why: RegistrationFailed, now: float) -> None:
         """The attempt failed at once; the next one must not."""
         self._machine.fire(MobileEvent.REFUSED)
-        self._exchanges.clear()
-        self._stop_care()
+        self._stop_asking()
         self._pause_ends = now + GIVE_UP_AFTER
         self._tell(why)
 

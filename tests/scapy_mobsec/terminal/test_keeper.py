@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 from scripted import NATIVE, PROBE, TCP, UDP, USE, Script, items
-from terminals import OLD, PING, PONG, TRANSLATED
+from terminals import OLD, PING, PONG, START, TRANSLATED
 
 from contrib_layers.numbers import AttemptFlag, FieldCode, NatureCode
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
@@ -359,3 +359,25 @@ def test_y_may_ask_for_more_signs_of_life():
     script.took()
     script.wait(15)
     assert script.took() == ["7000 udp 0xFF", "14000 udp 0xFF"]
+
+
+@pytest.mark.parametrize("ends", ["deregistering", "refused"])
+def test_a_repeated_challenge_changes_nothing_once_x_has_ended_its_attempt(ends):
+    short = (EncapsulationItem(NATIVE.code, keepalive=1), EncapsulationItem(UDP.code))
+    script = registered(lifetime=10)
+    script.reply(script.last(NATIVE), flags=PROBE)
+    if ends == "deregistering":
+        script.mobile.deregister(script.now)
+    else:
+        script.wait(5)
+        script.reply(script.last(UDP), code=129)
+    script.collect()
+    path, state = script.mobile.path, script.mobile.state
+    script.took()
+    script.reply(
+        script.last(NATIVE, PROBE), flags=PROBE, challenge=CHALLENGE, supported=short, **BOTH
+    )
+    assert script.took() == [f"{(script.now - START) * 1e3:.0f} native RREQ #1 1/1 CONFIRM"]
+    script.wait(31)
+    assert script.events(TraversalDropped, KeepaliveLost) == []
+    assert (script.mobile.path, script.mobile.state) == (path, state)

@@ -13,6 +13,7 @@ The current path, and better ones: `keeper`; RREQs under way, streams, data out:
 - X answers every challenge, on the path it came by, whether an RREQ asked for it or not.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from math import inf
 
@@ -74,7 +75,8 @@ class MobileTerminal(PathKeeper):
     ) -> None:
         super().__init__(configuration, random_bytes=random_bytes, snapshot=snapshot)
         self._machine = Machine(MOBILE, MobileState.DETACHED)
-        self._encapsulations: Collection[Encapsulation] = ()
+        self._encapsulations: tuple[Encapsulation, ...] = ()
+        self._turns: Counter[tuple[Encapsulation, ...]] = Counter()  # attempts that failed here
         self._pause_ends: float | None = None
         self._corrected: float | None = None
         self._offered: tuple[Endpoint, ...] = ()
@@ -92,6 +94,7 @@ class MobileTerminal(PathKeeper):
         """
         self._offered = tuple(dict.fromkeys(local_endpoints))
         self._locals = self._usable()
+        self._turns.clear()
         self._machine.fire(MobileEvent.MOVE if self._locals else MobileEvent.LOSE)
         old = self.path
         if not self._locals:
@@ -130,16 +133,17 @@ class MobileTerminal(PathKeeper):
         any_one = allowed(settings)[0]
         return tuple(one for one in self._offered if path_from(settings, one, any_one))
 
-    def _next_attempt(self, encapsulations: Collection[Encapsulation]) -> list[Path]:
+    def _next_attempt(self, encapsulations: tuple[Encapsulation, ...]) -> list[Path]:
         self._locals = self._usable()
         self._requests.next_attempt()
         return self._new_paths(encapsulations)
 
-    def _new_paths(self, encapsulations: Collection[Encapsulation]) -> list[Path]:
+    def _new_paths(self, encapsulations: tuple[Encapsulation, ...]) -> list[Path]:
         self._forget()
         self._pause_ends = None
         self._encapsulations = encapsulations
-        found = paths(self._configuration, self._locals, encapsulations)
+        turn = self._turns[encapsulations]
+        found = paths(self._configuration, self._locals, encapsulations, turn)
         first = next((path for path in found if not _only_tried(path, found)), found[0])
         self._link.current = PathState(first)
         return found
@@ -152,7 +156,7 @@ class MobileTerminal(PathKeeper):
             self._begin(purpose, path, now, at=at, index=index, count=len(found))
         self._send_waiting(now)
 
-    def _attempt_again(self, encapsulations: Collection[Encapsulation], now: float) -> None:
+    def _attempt_again(self, encapsulations: tuple[Encapsulation, ...], now: float) -> None:
         self._send_requests(self._next_attempt(encapsulations), now)
 
     def _ask_elsewhere(self, now: float) -> None:
@@ -172,6 +176,7 @@ class MobileTerminal(PathKeeper):
         self, exchange: Exchange, now: float, reason: FailureReason = FailureReason.NO_REPLY
     ) -> None:
         self._machine.fire(MobileEvent.TIMEOUT)
+        self._turns[self._encapsulations] += 1
         path = exchange.path
         if exchange.brief:
             self._tell(AhTranslated(self.attempt, path))

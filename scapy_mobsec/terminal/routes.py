@@ -71,20 +71,32 @@ def paths(
     configuration: MobileConfiguration,
     local_endpoints: Sequence[Endpoint],
     encapsulations: Collection[Encapsulation],
+    turn: int = 0,
 ) -> list[Path]:
-    """Return the paths to register on, udp first; a stream has local port 0 until it is open."""
-    if not encapsulations:  # BY_AH
-        native = (path_from(configuration, each, Encapsulation.NATIVE) for each in local_endpoints)
-        by_ah = (path._replace(ah=True) for path in native if path)
-        return list(dict.fromkeys(by_ah))[:MAX_PATHS]
+    """Return the paths to register on, udp first; a stream has local port 0 until it is open.
+
+    Where there are too many, every encapsulation has one before any has two, and the attempt of
+    each `turn` goes on where the one before was cut off.
+    """
     order = [Encapsulation.UDP, *(each for each in Encapsulation if each is not Encapsulation.UDP)]
-    found = (
-        path_from(configuration, local, each)
-        for each in order
-        if each in encapsulations
-        for local in local_endpoints
-    )
-    return list(dict.fromkeys(path for path in found if path))[:MAX_PATHS]
+    if encapsulations:
+        kinds = [each for each in order if each in encapsulations]
+        found = [path_from(configuration, one, each) for each in kinds for one in local_endpoints]
+    else:  # BY_AH
+        native = (path_from(configuration, one, Encapsulation.NATIVE) for one in local_endpoints)
+        found = [path and path._replace(ah=True) for path in native]
+    every = list(dict.fromkeys(path for path in found if path))
+    taken = _in_turn(every, turn)
+    return [path for path in every if path in taken]
+
+
+def _in_turn(every: Sequence[Path], turn: int) -> list[Path]:
+    of_kind: dict[Encapsulation, list[Path]] = {}
+    for path in every:
+        of_kind.setdefault(path.encapsulation, []).append(path)
+    round_robin = sorted(every, key=lambda path: of_kind[path.encapsulation].index(path))
+    start = turn * MAX_PATHS % max(len(every), 1)
+    return (round_robin[start:] + round_robin[:start])[:MAX_PATHS]
 
 
 def path_from(

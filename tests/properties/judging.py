@@ -79,6 +79,7 @@ LIMITS = {
     "Agenda._times": 32,
     "Agenda._heap": 2 * 32 + 16,
     "Cutter._held": MAX_CAPSULE,
+    "MobileTerminal._turns": 3,
     "Exchanges._exchanges": exchange.MAX_EXCHANGES,
     "Exchange.outstanding": 10,
     "Exchange.lengths": 10,

@@ -76,9 +76,23 @@ def test_addresses_that_y_tells():
     assert told(configured(UDP), []) == configured(UDP)
 
 
-def test_not_more_paths_than_y_admits():
-    locals_ = [Endpoint.of(f"10.0.0.{n}", 4500) for n in range(1, 8)]
-    assert len(paths(configured(*Encapsulation), locals_, tuple(Encapsulation))) == MAX_PATHS == 8
+@pytest.mark.parametrize("endpoints", [2, 3, 7, 20])
+def test_not_more_paths_than_y_admits_but_all_of_them_in_turn(endpoints):
+    locals_ = [Endpoint.of(f"10.0.0.{n}", 4500) for n in range(1, endpoints + 1)]
+    every, settings = tuple(Encapsulation), configured(*Encapsulation)
+    first = paths(settings, locals_, every)
+    assert len(first) == MAX_PATHS == 8
+    assert {path.encapsulation for path in first} == set(every)
+    assert [path.encapsulation for path in first[:3]] == [UDP, UDP, NATIVE]
+    turns = range(-(-6 * endpoints // MAX_PATHS))
+    tried = {path for turn in turns for path in paths(settings, locals_, every, turn)}
+    assert len(tried) == 6 * endpoints
+
+
+def test_few_paths_are_the_same_in_every_turn():
+    settings = configured(UDP, TCP)
+    assert paths(settings, [NEW, OLD], (UDP, TCP), 1) == paths(settings, [NEW, OLD], (UDP, TCP))
+    assert paths(settings, [V6], (UDP, TCP), 1) == []
 
 
 def test_what_an_attempt_begins_with():

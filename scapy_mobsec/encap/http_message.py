@@ -127,6 +127,13 @@ def request_header(request: h11.Request) -> HttpHeader:
     return HttpHeader(method, host, target, _intermediaries(request), _version(request))
 
 
+def connect_header(request: h11.Request) -> HttpHeader:
+    """Return the descriptor of a CONNECT as it arrived. Raises Drop(MALFORMED_HTTP)."""
+    authority = request.target.decode("ascii")
+    check_request(authority, authority)
+    return HttpHeader("CONNECT", authority, "", _intermediaries(request), _version(request))
+
+
 def answer_header(answer: Answer) -> HttpHeader:
     """Return the descriptor of an answer as it arrived."""
     path, names = str(answer.status_code), _intermediaries(answer)
@@ -142,10 +149,15 @@ def check_request(authority: str, target: str) -> None:
 
 def authority_of(host: str, remote: Endpoint, *, tls: bool) -> str:
     """Return what a client names in Host: a name, else the address as dialed, and the port."""
+    authority = connect_authority(host, remote)
+    name, _, port = authority.rpartition(":")
+    return name if int(port) == (443 if tls else 80) else authority
+
+
+def connect_authority(host: str, remote: Endpoint) -> str:
+    """Return where a tunnel is to lead: a name, else the address, and always the port."""
     name = host or address_text(remote.address)
-    if ":" in name:
-        name = f"[{name}]"
-    return name if remote.port == (443 if tls else 80) else f"{name}:{remote.port}"
+    return f"[{name}]:{remote.port}" if ":" in name else f"{name}:{remote.port}"
 
 
 def _size(message: Message) -> int:

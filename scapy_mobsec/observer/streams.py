@@ -4,7 +4,8 @@ Streams to or from the ports of STREAM_PORTS are read. Their first octets tell w
 is counted and not opened, anything else is let go. Where the beginning is not there, or octets are
 missing, the next packet is found by an SPI that is known. What the handshake of HTTP said is not
 known then: such packets have no HTTP header in their description. Of http-post the next message is
-found. What its second connection carries is told as if it came by the first, as terminals do.
+found. What its second connection carries is told as if it came by the first, as terminals do. A
+stream may go through a forward proxy: what asks for the tunnel, and the answer, come first then.
 """
 
 import re
@@ -17,6 +18,7 @@ from contrib_layers.numbers import NATT_PORT
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.capsule import DATAGRAM, measure_capsule, unwrap_capsule, write_varint
 from scapy_mobsec.encap.carrier import Carried, Cutter, Violation
+from scapy_mobsec.encap.connect import ConnectClient, ConnectServer
 from scapy_mobsec.encap.http_post import POST_PATH, HttpPostReader
 from scapy_mobsec.encap.stream import StreamCarrier, detect, reading_carrier
 from scapy_mobsec.encap.tcp import measure_frame
@@ -44,6 +46,7 @@ _OF_CHANNEL = re.compile(
 )
 _END_OF_HEAD = b"\r\n\r\n"
 _ANSWER = b"HTTP/1."
+_CONNECT = b"CONNECT "
 _IKE = bytes(4)
 _SHORTEST_UNIT = 16
 """Octets: no ESP packet fits into less, and no SPI lies deeper in a unit."""
@@ -98,9 +101,13 @@ class _Units:
 
 
 class _Side:
-    """What one end sent. lost: the place in it is not known; searched: octets, in vain so far."""
+    """What one end sent. lost: the place in it is not known; searched: octets, in vain so far.
+
+    tunnel: reads what comes first with a forward proxy, None without one.
+    """
 
     def __init__(self) -> None:
+        self.tunnel: ConnectServer | ConnectClient | None = None
         self.decoder: StreamCarrier | _Units | None = None
         self.held = b""
         self.stamp = Stamp(0, 0)
@@ -145,8 +152,8 @@ class StreamReader:
         side.stamp = piece.stamp
         if self.kind is None:
             self._detect()
-        for end in self._sides:
-            if self.kind not in (None, Kind.TLS, Kind.OTHER) and self._sides[end].held:
+        for end, side in self._sides.items():
+            if self.kind not in (None, Kind.TLS, Kind.OTHER) and self._has_more(end, side):
                 yield from self._read(end)
 
     def _other(self, end: End) -> End:
@@ -156,8 +163,23 @@ class StreamReader:
 
     def _detect(self) -> None:
         for end, side in self._sides.items():
-            if side.held and self.kind is None:
+            if self.kind is None and self._has_more(end, side):
                 self._detect_in(end, side)
+
+    def _has_more(self, end: End, side: _Side) -> bool:
+        """Take off what makes a tunnel through a forward proxy; tell whether there is more."""
+        if side.lost or not side.held:
+            return bool(side.held)
+        if self.kind is None and side.tunnel is None and _begins(side.held, _CONNECT):
+            for each, other in self._sides.items():
+                other.tunnel = _tunnel_reader(is_client=each == end)
+        if side.tunnel and not side.tunnel.ready:
+            octets, side.held = side.held, b""
+            try:
+                side.held = side.tunnel.receive(octets)
+            except Drop:  # a tunnel for somebody else, or none
+                self.kind = Kind.OTHER
+        return bool(side.held)
 
     def _detect_in(self, end: End, side: _Side) -> None:
         """Tell the kind by the first octets of one end, or by the SPIs in them."""
@@ -166,7 +188,7 @@ class StreamReader:
             self.kind = Kind.TLS
             return
         try:
-            encapsulation = None if first.startswith(_ANSWER[: len(first)]) else detect(first)
+            encapsulation = None if _begins(first, _ANSWER) else detect(first)
         except Drop:
             # Not lost, it may be the responder of a stream whose prefix the capture does not have.
             if not self._search(end) and not side.lost:
@@ -219,8 +241,10 @@ class StreamReader:
         if isinstance(decoder, HttpPostReader):
             self.channel = decoder.channel.id or self.channel
         self.is_first = self.is_first or (is_client and bool(carried))
+        outside = side.tunnel.seen if side.tunnel else None
+        headers = (outside, *side.headers) if outside else side.headers
         for one in carried:
-            yield InStream(one, encapsulation, end, self._other(end), side.stamp, side.headers)
+            yield InStream(one, encapsulation, end, self._other(end), side.stamp, headers)
         if violation is not None:
             self._end(side, violation, in_handshake=not decoder.ready)
 
@@ -259,6 +283,19 @@ class StreamReader:
         side.held = side.held[start:]
         side.decoder, side.lost = _Units(self.kind), False
         return True
+
+
+def _tunnel_reader(*, is_client: bool) -> ConnectServer | ConnectClient:
+    """Return what the other end would read with what comes before a tunnel."""
+    if is_client:
+        return ConnectServer()
+    client = ConnectClient("capture")
+    client.start()
+    return client
+
+
+def _begins(data: bytes, beginning: bytes) -> bool:
+    return data.startswith(beginning[: len(data)])
 
 
 def find_unit(

@@ -8,6 +8,7 @@ from scapy_mobsec.registration.description import (
     AhHeader,
     Description,
     EspHeader,
+    HeaderDescriptor,
     HttpHeader,
     Ipv4Header,
     Ipv6Header,
@@ -57,6 +58,11 @@ def _ip_header(source: Endpoint, destination: Endpoint) -> Ipv4Header | Ipv6Head
     return header(source.address, destination.address)
 
 
+def is_connect(header: HeaderDescriptor) -> bool:
+    """Tell whether a header is what asks a forward proxy for a tunnel."""
+    return isinstance(header, HttpHeader) and header.method == _CONNECT
+
+
 def carrier_of(description: Description) -> Encapsulation | None:
     """Return the encapsulation that a description shows, whatever its IP family (NAT64).
 
@@ -68,13 +74,7 @@ def carrier_of(description: Description) -> Encapsulation | None:
         and isinstance(description[-1], EspHeader)
     ):
         return None
-    kinds = tuple(
-        [
-            header.type
-            for header in description[1:-1]
-            if not (isinstance(header, HttpHeader) and header.method == _CONNECT)
-        ]
-    )
+    kinds = tuple([header.type for header in description[1:-1] if not is_connect(header)])
     carrier = _CARRIERS.get(kinds)
     if carrier is None and kinds in _HTTP_KINDS:
         http = description[-2]

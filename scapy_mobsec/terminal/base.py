@@ -21,8 +21,8 @@ from scapy_mobsec.esp.sa import InboundSa, Opened
 from scapy_mobsec.esp.spi_table import S, SpiTable
 from scapy_mobsec.packet.ip import addresses
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Ends, Path
-from scapy_mobsec.registration.description import Description
-from scapy_mobsec.registration.outer import describe, describe_ah
+from scapy_mobsec.registration.description import Description, HttpHeader
+from scapy_mobsec.registration.outer import describe, describe_ah, is_connect
 from scapy_mobsec.terminal.events import Event, PacketDropped
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import DATAGRAM
@@ -50,10 +50,13 @@ class Transmit:
 class Open:
     """What the driver shall do: open a stream; a local port of 0 may be any.
 
-    It answers `receive` with Established or Closed.
+    `target`: where a tunnel leads to that the forward proxy at `path.remote` is asked for
+    (`encap.connect`), "" without one. TLS is inside the tunnel. It answers `receive` with
+    Established, Closed or Refused.
     """
 
     path: Path
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,13 @@ class Close:
 class Established:
     """A stream is open. `wanted`: the path of `Open`, None where this side accepted it.
 
-    `headers`: IP, TCP and TLS as this side wrote them (wanted) or as they arrived (accepted).
+    `headers`: IP, TCP and TLS as this side wrote them (wanted) or as they arrived (accepted), with
+    CONNECT to a forward proxy, and `tunnel`: what that answered.
     """
 
     wanted: Path | None
     headers: Description
+    tunnel: HttpHeader | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,15 @@ class Closed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A forward proxy makes no tunnel for the stream of `Open`."""
+
+    reason: str
+
+
 Output: TypeAlias = Transmit | Open | Close
-Input: TypeAlias = bytes | Established | Closed
+Input: TypeAlias = bytes | Established | Closed | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +147,13 @@ class Terminal(ABC, Generic[L]):
 
     def receive(self, data: Input, path: Path, now: float) -> None:
         """Take what came on `path` (as seen from here): a datagram's payload, an IP packet with
-        AH, octets of a stream in any cutting, or that a stream is open or closed.
+        AH, octets of a stream in any cutting, or that a stream is open, closed or refused.
         """
         try:
             if isinstance(data, Established):
                 self._established(data, path, now)
+            elif isinstance(data, Refused):
+                self._stream_refused(path, data.reason, now)
             elif isinstance(data, Closed):
                 stream = self._streams.get(path.ends)
                 if stream:
@@ -202,6 +216,9 @@ class Terminal(ABC, Generic[L]):
     def _stream_closed(self, path: Path, reason: str, now: float) -> None:
         """Go on after a stream that is no longer there, or never was."""
 
+    def _stream_refused(self, path: Path, reason: str, now: float) -> None:
+        """Go on without a stream that a forward proxy makes no tunnel for."""
+
     def _authentic(
         self, link: L, inner: Inner, opened: Opened, octets: int, path: Path, now: float
     ) -> None:
@@ -215,7 +232,9 @@ class Terminal(ABC, Generic[L]):
         except Drop:
             self._transmits.append(Close(path))
             raise
-        self._streams[path.ends] = Stream(path, carrier, established.headers[2:], now)
+        headers = established.headers[2:]
+        answered = (established.tunnel or each if is_connect(each) else each for each in headers)
+        self._streams[path.ends] = Stream(path, carrier, headers, tuple(answered), now)
         if first := carrier.start():
             self._transmits.append(Transmit(first, path))
         self._stream_opened(established, path, now)
@@ -320,8 +339,9 @@ class Terminal(ABC, Generic[L]):
         if stream is None:
             return ()
         carrier = stream.carrier
-        asks = arrived is not self.asks
-        return stream.headers + (carrier.headers if asks else carrier.answer_headers)
+        if arrived is not self.asks:
+            return stream.headers + carrier.headers
+        return stream.answer_headers + carrier.answer_headers
 
     def _add_link(self, link: L) -> None:
         """Raises ValueError if an SPI is in use, or there is no room; then nothing changes."""

@@ -65,7 +65,7 @@ class MobileConfiguration:
     between signs of life on a datagram path, fewer if Y says so, 0 = none. `nat64_prefix`: 12
     octets (RFC 6052 section 2.2) that Y's IPv4 address goes behind where X has only IPv6.
     `tls_verify`: SHA-256 that the certificate inside TLS must have; b"": TLS is camouflage, and who
-    intercepts it is only reported.
+    intercepts it is only reported. `proxy`: a forward proxy that all streams go through (CONNECT).
     """
 
     link: LinkParameters
@@ -81,6 +81,7 @@ class MobileConfiguration:
     nat64_prefix: bytes | None = None
     other_addresses: tuple[bytes, ...] = ()
     tls_verify: bytes = b""
+    proxy: Endpoint | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for what an RREQ cannot ask for, or X cannot begin with."""

@@ -2,10 +2,10 @@
 
 Of `MobileTerminal`: Moved, Registered, Renewed, ChallengeAnswered, PathChosen, TraversalDropped,
 FellBack, InnerMtuLowered, MappingChanged, KeepaliveLost, StreamLost, CertificateRefused,
-CountersCorrected, AhTranslated, RegistrationFailed, Deregistered. Of `OtherTerminal`:
-RegistrationReceived, BindingMoved, BindingEnded, PathValidated, PathRejected, Suspended, Resumed,
-Rebound, RaceSuspected. Of both: NumbersSkipped, PacketDropped. Inner packets do not come as events
-but by `received()`.
+ProxyRefused, CountersCorrected, AhTranslated, RegistrationFailed, Deregistered. Of
+`OtherTerminal`: RegistrationReceived, BindingMoved, BindingEnded, PathValidated, PathRejected,
+Suspended, Resumed, Rebound, RaceSuspected. Of both: NumbersSkipped, PacketDropped. Inner packets do
+not come as events but by `received()`.
 """
 
 from dataclasses import dataclass
@@ -156,6 +156,15 @@ class CertificateRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyRefused:
+    """A forward proxy makes no tunnel for a stream. Other paths of the attempt go on."""
+
+    attempt: int
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class NumbersSkipped:
     """A terminal left out numbers: the other one may refuse lower ones after a restart."""
 
@@ -186,6 +195,7 @@ class FailureReason(Enum):
     AH_ALONE = "no reply by AH, and there is no ESP SA to register by"
     REFUSED = "refused by the other terminal"
     CERTIFICATE = "no way left but one with another certificate"
+    PROXY = "no way left but one that a proxy refuses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +350,7 @@ Event: TypeAlias = (
     | KeepaliveLost
     | StreamLost
     | CertificateRefused
+    | ProxyRefused
     | NumbersSkipped
     | CountersCorrected
     | AhTranslated

@@ -375,14 +375,14 @@ class MobileTerminal(PathKeeper):
         else:
             self._gave_up(exchange, now)
 
-    def _refused_certificate(self, exchange: Exchange, now: float) -> None:
+    def _refused_path(self, exchange: Exchange, reason: FailureReason, now: float) -> None:
         others = self._exchanges.of(Purpose.REGISTER, Purpose.USE)
         if exchange.purpose is not Purpose.REGISTER or self._confirmed or others:
             self._gave_up(exchange, now)
         elif set(self._encapsulations) >= set(allowed(self._configuration)):
-            self._pause(RegistrationFailed(self.attempt, FailureReason.CERTIFICATE), now)
+            self._pause(RegistrationFailed(self.attempt, reason), now)
         else:
-            self._failed(exchange, now, FailureReason.CERTIFICATE)
+            self._failed(exchange, now, reason)
 
     def _pause(self, why: RegistrationFailed, now: float) -> None:
         """The attempt failed at once; the next one must not."""

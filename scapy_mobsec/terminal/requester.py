@@ -7,7 +7,8 @@ When an attempt begins, and what an answer means, is in `mobile`.
 - A stream is opened when the first RREQ on it is due, again at the times of a retransmission where
   it could not be, and closed when nobody wants it.
 - Where the certificate of Y is demanded (`tls_verify`), a stream with another one is closed before
-  anything is written to it, and its path given up; other paths go on.
+  anything is written to it, and its path given up; other paths go on. So they do where a forward
+  proxy refuses the tunnel of a stream.
 - At the second unanswered retransmission sequence numbers are skipped (`counters`).
 """
 
@@ -30,13 +31,19 @@ from scapy_mobsec.terminal.counters import (
     MobileSnapshot,
     SkipLimit,
 )
-from scapy_mobsec.terminal.events import CertificateRefused, InnerMtuLowered, NumbersSkipped
+from scapy_mobsec.terminal.events import (
+    CertificateRefused,
+    FailureReason,
+    InnerMtuLowered,
+    NumbersSkipped,
+    ProxyRefused,
+)
 from scapy_mobsec.terminal.exchange import Exchange, Exchanges, Purpose, RoundTrip
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.mtu import PathMtu
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requests import Requests
-from scapy_mobsec.terminal.routes import allowed, host_of, item_of, unopened
+from scapy_mobsec.terminal.routes import allowed, dialed, host_of, item_of, tunnel_target, unopened
 from scapy_mobsec.terminal.signalling import Inner
 from scapy_mobsec.terminal.streams import Stream, WaitingData
 from scapy_mobsec.terminal.watch import DataWatch, PathCounters
@@ -137,7 +144,7 @@ class Requester(Terminal[Link]):
         """Go on after an RREQ had no answer."""
 
     @abstractmethod
-    def _refused_certificate(self, exchange: Exchange, now: float) -> None:
+    def _refused_path(self, exchange: Exchange, reason: FailureReason, now: float) -> None:
         """Go on without the path of an RREQ that is not to be sent."""
 
     # data
@@ -218,7 +225,7 @@ class Requester(Terminal[Link]):
         if not self._is_open(path):
             exchange.waits, exchange.next_transmission = True, exchange.gives_up
             if path.ends not in self._streams:
-                self._transmits.append(Open(path))
+                self._open(path)
             return
         self._reserve_attempts()
         identification = self._requests.identifications.next(now)
@@ -266,21 +273,32 @@ class Requester(Terminal[Link]):
         if expected and found is not None and found != expected:
             self._transmits.append(Close(path))
             self._tell(CertificateRefused(self.attempt, path, found))
-            for exchange in self._exchanges:
-                if exchange.path == established.wanted and exchange in self._exchanges:
-                    self._exchanges.remove(exchange)
-                    self._refused_certificate(exchange, now)
+            if established.wanted:
+                self._give_up_stream(established.wanted, FailureReason.CERTIFICATE, now)
             if established.wanted and (first := self._seconds.get(established.wanted)):
                 self._close(first.opened_path, "another certificate", now)
             return
         super()._established(established, path, now)
+
+    def _stream_refused(self, path: Path, reason: str, now: float) -> None:
+        self._tell(ProxyRefused(self.attempt, path, reason))
+        self._give_up_stream(path, FailureReason.PROXY, now)
+        if first := self._seconds.get(path):
+            self._close(first.opened_path, reason, now)
+
+    def _give_up_stream(self, path: Path, reason: FailureReason, now: float) -> None:
+        """Give up a path whose stream is not to be used; other paths go on."""
+        for exchange in self._exchanges:
+            if exchange.path == path and exchange in self._exchanges:
+                self._exchanges.remove(exchange)
+                self._refused_path(exchange, reason, now)
 
     def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
         item = item_of(self._configuration, path.encapsulation)
         first = self._seconds.get(established.wanted) if established.wanted else None
         return client_carrier(
             path.encapsulation,
-            path.remote,
+            dialed(self._configuration, path),
             host=host_of(self._configuration, path),
             path=item.path,
             tls=bool(item.flags & ITEM_INSIDE_TLS),
@@ -310,11 +328,14 @@ class Requester(Terminal[Link]):
             self._open_second(stream)
         self._stream_ready(path, now)
 
+    def _open(self, path: Path) -> None:
+        self._transmits.append(Open(path, tunnel_target(self._configuration, path)))
+
     def _open_second(self, stream: Stream) -> None:
         wanted = unopened(stream.path)
         if wanted not in self._seconds:
             self._seconds[wanted] = stream
-            self._transmits.append(Open(wanted))
+            self._open(wanted)
 
     def _forget_stream(self, stream: Stream) -> None:
         if self._seconds.get(unopened(stream.path)) is stream:

@@ -17,6 +17,7 @@ from scapy_mobsec.registration.serial import is_newer_attempt
 from scapy_mobsec.terminal.config import MobileConfiguration
 from scapy_mobsec.terminal.exchange import Exchange, IdentificationSource
 from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.routes import dialed
 from scapy_mobsec.terminal.signalling import if_ipv4
 
 
@@ -63,7 +64,7 @@ class Requests:
             identification=identification,
             lifetime=exchange.lifetime,
             home_address=if_ipv4(self._link.home_address),
-            home_agent=if_ipv4(path.remote.address),
+            home_agent=if_ipv4(dialed(self._configuration, path).address),
             care_of_address=if_ipv4(path.local.address),
             attempt=Attempt(self.attempt, int(flags), exchange.index, exchange.count),
             sent=self._describe_sent(path),
@@ -78,7 +79,7 @@ class Requests:
             identification=self.identifications.next(now),
             lifetime=self._configuration.lifetime,
             home_address=if_ipv4(self._link.home_address),
-            home_agent=if_ipv4(path.remote.address),
+            home_agent=if_ipv4(dialed(self._configuration, path).address),
             care_of_address=if_ipv4(path.local.address),
             attempt=Attempt(self.attempt, int(AttemptFlag.CONFIRM)),
             sent=self._describe_sent(path),

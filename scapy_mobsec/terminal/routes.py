@@ -2,16 +2,19 @@
 
 AH goes natively, in an attempt of its own before those by ESP (rule 12).
 IPv4 and IPv6 reach Y's address of their family. From IPv6 alone, Y's IPv4 address is reached behind
-the prefix of a NAT64 (RFC 6052 section 2.2).
+the prefix of a NAT64 (RFC 6052 section 2.2). With a forward proxy streams are opened to that, from
+addresses of its family, and it dials Y.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
+from scapy_mobsec.encap.http_message import connect_authority
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path, address_text
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.config import MobileConfiguration
+from scapy_mobsec.terminal.paths import DATAGRAM
 
 MAX_PATHS = 8
 """RREQs of one attempt: Y admits as many paths."""
@@ -61,10 +64,26 @@ def host_of(configuration: MobileConfiguration, path: Path) -> str:
     Y does not know as its own the address that stands for it behind a NAT64.
     """
     item = item_of(configuration, path.encapsulation)
-    prefix, address = configuration.nat64_prefix, path.remote.address
+    prefix, address = configuration.nat64_prefix, dialed(configuration, path).address
     if item.host or prefix is None or not address.startswith(prefix):
         return item.host
     return address_text(address[len(prefix) :])
+
+
+def dialed(configuration: MobileConfiguration, path: Path) -> Endpoint:
+    """Return Y's endpoint at the end of a path, which is behind the remote one of a proxy."""
+    if not _goes_through(configuration.proxy, path.encapsulation):
+        return path.remote
+    other = configuration.other_terminal
+    return other._replace(port=item_of(configuration, path.encapsulation).port or other.port)
+
+
+def tunnel_target(configuration: MobileConfiguration, path: Path) -> str:
+    """Return where a forward proxy is to connect a stream, "" if it goes through none."""
+    if not _goes_through(configuration.proxy, path.encapsulation):
+        return ""
+    host = item_of(configuration, path.encapsulation).host
+    return connect_authority(host, dialed(configuration, path))
 
 
 def paths(
@@ -103,6 +122,10 @@ def path_from(
     configuration: MobileConfiguration, local: Endpoint, encapsulation: Encapsulation
 ) -> Path | None:
     """Return the path in one encapsulation from one local endpoint, None if Y is not reached."""
+    proxy = configuration.proxy
+    if proxy and _goes_through(proxy, encapsulation):
+        of_family = len(proxy.address) == len(local.address)
+        return Path(encapsulation, Endpoint(local.address), proxy) if of_family else None
     address = _address(configuration, local)
     if address is None:
         return None
@@ -131,6 +154,10 @@ def told(configuration: MobileConfiguration, addresses: Sequence[bytes]) -> Mobi
 def unopened(path: Path) -> Path:
     """Return the path that a stream has before it is open: its local port may be any."""
     return path._replace(local=Endpoint(path.local.address))
+
+
+def _goes_through(proxy: Endpoint | None, encapsulation: Encapsulation) -> bool:
+    return proxy is not None and encapsulation not in DATAGRAM
 
 
 def _address(configuration: MobileConfiguration, local: Endpoint) -> bytes | None:

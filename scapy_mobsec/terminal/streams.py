@@ -21,12 +21,13 @@ LONGEST_WAIT = 0.1
 @dataclass(slots=True)
 class Stream:
     """An open stream. `opened_path`: as the driver knows it. `headers`: what lies between its TCP
-    header and what the carrier adds.
+    header and what the carrier adds, from the side that opened it; `answer_headers`: to there.
     """
 
     opened_path: Path
     carrier: StreamCarrier
     headers: Description
+    answer_headers: Description
     opened: float
     received_octets: int = 0
     authentic: bool = False

@@ -21,6 +21,7 @@ from scapy_mobsec.terminal.events import (
     PathChosen,
     PathRejected,
     PathValidated,
+    ProxyRefused,
     RaceSuspected,
     Rebound,
     Registered,
@@ -69,6 +70,8 @@ def _mobile_text(event: Event) -> str:
             return f"stream lost: {event.reason}"
         case CertificateRefused():
             return f"certificate refused: {event.path}, SHA-256 {event.sha256.hex()}"
+        case ProxyRefused():
+            return f"no tunnel: {event.path}, {event.reason}"
         case NumbersSkipped():
             return f"{event.count} sequence numbers skipped"
         case CountersCorrected():

@@ -51,10 +51,6 @@ class Host(Generic[T]):
         """Accept streams on a TCP port, inside TLS if there is a certificate."""
         self._streams.listen(port, certificate)
 
-    def use_proxy(self, proxy: Endpoint | None) -> None:
-        """Open streams through a forward proxy from now on, or directly."""
-        self._streams.proxy = proxy
-
     def attach(self, segment: Segment, endpoint: Endpoint) -> None:
         """Take an address in a segment, instead of all earlier ones."""
         self.attach_all([(segment, endpoint)])
@@ -122,7 +118,7 @@ class Host(Generic[T]):
             case Close():
                 self._streams.close(path)
             case Open() if path.local.address in self._segments:
-                self._streams.connect(path, self._tcp)
+                self._streams.connect(output, self._tcp)
             case Open():
                 self._network.after(0, self._deliver, Closed("address is not there"), path)
 

@@ -8,14 +8,14 @@ certificate of its own.
 from collections.abc import Callable, Collection, Sequence
 from ipaddress import ip_address
 
-import h11
-
 from scapy_mobsec.drivers.memory.http_relay import HttpRelay, Rewriting
 from scapy_mobsec.drivers.memory.network import Direction, MemoryNetwork, PlacedElement, Segment
 from scapy_mobsec.drivers.memory.packet import Packet
 from scapy_mobsec.drivers.memory.streams import Layer, Stream, StreamUser
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.connect import ConnectClient, ConnectServer
 from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.registration.description import Description, HttpHeader
@@ -149,7 +149,8 @@ class ReverseProxy:
 class ForwardProxy:
     """A host that makes tunnels to where its clients say (CONNECT, RFC 9110 section 9.3.6).
 
-    ports: to which it does, others are refused (403). Only addresses are understood, no names.
+    ports: to which it does; others are refused, with the status `refusal`. Only addresses are
+    understood, no names.
     """
 
     def __init__(
@@ -159,9 +160,10 @@ class ForwardProxy:
         endpoint: Endpoint,
         *,
         ports: Collection[int] = (443,),
+        refusal: int = 403,
         name: str = "forward proxy",
     ) -> None:
-        self._endpoint, self._ports = endpoint, ports
+        self._endpoint, self._ports, self._refusal = endpoint, ports, refusal
         self._tcp = TcpStack(network, segment.send, self._accept)
         segment.attach(endpoint.address, self._tcp.receive, name)
 
@@ -176,7 +178,7 @@ class ForwardProxy:
         except ValueError:
             return 502
         if target.port not in self._ports:
-            return 403
+            return self._refusal
         self._tcp.connect(Endpoint(self._endpoint.address), target, user)
         return 0
 
@@ -188,7 +190,8 @@ class _Tunnel(Layer):
         self._relay = Relay(self._dial)
         super().__init__(self._relay.client_side)
         self._connect = connect
-        self._http = h11.Connection(h11.SERVER)
+        self._http = ConnectServer()
+        self._behind = b""
 
     def open(self) -> None:
         """Wait for the request."""
@@ -197,16 +200,14 @@ class _Tunnel(Layer):
         if self.is_open:
             super().received(data)
             return
+        asked = self._http.ready
         try:
-            self._http.receive_data(data)
-            request = self._http.next_event()
-        except h11.ProtocolError:
-            self._refuse(400)
+            self._behind += self._http.receive(data)
+        except Drop as drop:
+            self._refuse(405 if drop.reason is DropReason.HTTP_UNWANTED else 400)
             return
-        if isinstance(request, h11.Request):
-            status = 405
-            if request.method == b"CONNECT":
-                status = self._connect(request.target.decode("ascii"), _Target(self))
+        if self._http.seen and not asked:
+            status = self._connect(self._http.seen.authority, _Target(self))
             if status:
                 self._refuse(status)
 
@@ -219,20 +220,17 @@ class _Tunnel(Layer):
     def reached(self, target: "_Target") -> None:
         """The connection to the target is there."""
         self._target = target
-        self._lower.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        self._lower.write(self._http.accept())
         super().open()
-        self._http.next_event()
-        early = self._http.trailing_data[0]
-        if early:
-            super().received(early)
+        if self._behind:
+            super().received(self._behind)
 
     def failed(self) -> None:
         """There is no connection to the target."""
         self._refuse(502)
 
     def _refuse(self, status: int) -> None:
-        head = f"HTTP/1.1 {status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        self._lower.write(head.encode())
+        self._lower.write(self._http.refuse(status))
         self._lower.close()
 
 
@@ -260,41 +258,42 @@ class _Target:
 
 
 class ThroughProxy(Layer):
-    """A client's tunnel through a forward proxy; one HTTP descriptor of its own describes it."""
+    """A client's tunnel through a forward proxy; one HTTP descriptor of its own describes it.
 
-    def __init__(self, above: StreamUser, target: Endpoint) -> None:
+    `refused`: the proxy makes none. `answer`: what it said, None before that.
+    """
+
+    def __init__(self, above: StreamUser, target: str) -> None:
+        """`target`: host and port. Raises Drop if it cannot stand in a request."""
         super().__init__(above)
-        self._authority = str(target)
-        self._http = h11.Connection(h11.CLIENT)
+        self.refused = False
+        self._http = ConnectClient(target)
 
     @property
     def headers(self) -> Description:
-        return (*self._lower.headers, HttpHeader("CONNECT", self._authority, ""))
+        return (*self._lower.headers, self._http.header)
+
+    @property
+    def answer(self) -> HttpHeader | None:
+        return self._http.seen
 
     def open(self) -> None:
-        host = [("Host", self._authority)]
-        request = h11.Request(method="CONNECT", target=self._authority, headers=host)
-        self._lower.write(self._http.send(request) or b"")
-        self._lower.write(self._http.send(h11.EndOfMessage()) or b"")
+        self._lower.write(self._http.start())
 
     def received(self, data: bytes) -> None:
         if self.is_open:
             super().received(data)
             return
         try:
-            self._http.receive_data(data)
-            event = self._http.next_event()
-        except h11.ProtocolError as error:
-            self.fail(f"not an HTTP proxy: {error}")
+            behind = self._http.receive(data)
+        except Drop as drop:
+            self.refused = True
+            self.fail(str(drop))
             return
-        if isinstance(event, h11.Response):
-            if not 200 <= event.status_code < 300:
-                self.fail(f"refused by the proxy ({event.status_code})")
-                return
+        if self._http.ready:
             super().open()
-            early = self._http.trailing_data[0]
-            if early:
-                super().received(early)
+            if behind:
+                super().received(behind)
 
 
 class Interceptor(PlacedElement):

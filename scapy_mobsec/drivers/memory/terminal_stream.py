@@ -7,7 +7,7 @@ from scapy_mobsec.drivers.memory.streams import Stream, StreamUser
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.terminal.base import Closed, Established, Input
+from scapy_mobsec.terminal.base import Closed, Established, Input, Open, Refused
 
 Receive = Callable[[Input, Path], None]
 
@@ -16,15 +16,11 @@ TLS_PORTS = frozenset({443})
 
 
 class TerminalStreams:
-    """All streams of one terminal; `receive` is told what happens on them.
-
-    `proxy`: the forward proxy that streams are opened through, if there is one.
-    """
+    """All streams of one terminal; `receive` is told what happens on them."""
 
     def __init__(self, receive: Receive) -> None:
         self.open: dict[Path, Stream] = {}
         self.pending: dict[Path, Stream] = {}
-        self.proxy: Endpoint | None = None
         self._receive = receive
         self._certificates: dict[int, bytes] = {}
 
@@ -41,15 +37,18 @@ class TerminalStreams:
         user = _User(self, self._receive, Path(encapsulation, local, remote))
         return TlsServer(user, certificate) if certificate else user
 
-    def connect(self, path: Path, tcp: TcpStack) -> None:
+    def connect(self, wanted: Open, tcp: TcpStack) -> None:
         """Begin a stream. Raises ValueError if the local endpoint is in use."""
-        user: StreamUser = _User(self, self._receive, path, wanted=path)
+        path = wanted.path
+        terminal = _User(self, self._receive, path, wanted=path)
+        user: StreamUser = terminal
+        port = int(wanted.target.rpartition(":")[2]) if wanted.target else path.remote.port
         http = path.encapsulation in (Encapsulation.HTTP, Encapsulation.HTTP_POST)
-        if path.encapsulation is Encapsulation.TLS or (http and path.remote.port in TLS_PORTS):
+        if path.encapsulation is Encapsulation.TLS or (http and port in TLS_PORTS):
             user = TlsClient(user)
-        if self.proxy:
-            user = ThroughProxy(user, path.remote)
-        self.pending[path] = tcp.connect(path.local, self.proxy or path.remote, user)
+        if wanted.target:
+            user = terminal.tunnel = ThroughProxy(user, wanted.target)
+        self.pending[path] = tcp.connect(path.local, path.remote, user)
 
     def write(self, path: Path, data: bytes) -> None:
         """Write to a stream; what is for one that has ended is lost."""
@@ -80,13 +79,15 @@ class _User:
     ) -> None:
         self._streams, self._receive = streams, receive
         self._path, self._wanted = path, wanted
+        self.tunnel: ThroughProxy | None = None
 
     def established(self, stream: Stream) -> None:
         self._path = self._path._replace(local=stream.local)
         if self._wanted:
             self._streams.pending.pop(self._wanted, None)
         self._streams.open[self._path] = stream
-        self._receive(Established(self._wanted, stream.headers), self._path)
+        answer = self.tunnel.answer if self.tunnel else None
+        self._receive(Established(self._wanted, stream.headers, answer), self._path)
 
     def received(self, data: bytes) -> None:
         if self._path in self._streams.open:
@@ -96,4 +97,5 @@ class _User:
         if self._streams.open.pop(self._path, None):
             self._receive(Closed(reason), self._path)
         elif self._wanted and self._streams.pending.pop(self._wanted, None):
-            self._receive(Closed(reason), self._wanted)
+            refused = self.tunnel and self.tunnel.refused
+            self._receive(Refused(reason) if refused else Closed(reason), self._wanted)

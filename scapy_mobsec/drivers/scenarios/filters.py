@@ -5,7 +5,9 @@ from scapy_mobsec.drivers.memory import (
     NO_NATIVE_IN,
     NO_UDP,
     ONLY_TCP_443,
+    Block,
     Firewall,
+    ForwardProxy,
     Interceptor,
     Rewriting,
     Upgrade,
@@ -15,6 +17,7 @@ from scapy_mobsec.drivers.scenarios.building import (
     HTTP,
     HTTP_POST,
     NATIVE,
+    PORTS,
     TCP,
     TLS,
     UDP,
@@ -23,9 +26,12 @@ from scapy_mobsec.drivers.scenarios.building import (
     through,
 )
 from scapy_mobsec.drivers.scenarios.scenario import Pings, Scenario
-from scapy_mobsec.drivers.simulation import BEHIND_NAT, UNTRANSLATED, Place
+from scapy_mobsec.drivers.simulation import BEHIND_NAT, UNTRANSLATED, Place, Topology
+from scapy_mobsec.packet.path import Endpoint
 
 PROXY = "192.0.2.80"
+FORWARD_PROXY = Endpoint.of(PROXY, 8080)
+ONLY_PROXY = Block("only the proxy", None, but_tcp_port=FORWARD_PROXY.port)
 REWRITING = Rewriting(via="cache", forwarded_for=True)
 NO_UPGRADE = Rewriting(via="cache", upgrade=Upgrade.REFUSE)
 ALL = NATIVE, UDP, TCP, TLS
@@ -39,6 +45,18 @@ def _proxied(rewriting: Rewriting) -> Place:
 def _intercepted() -> Place:
     interceptor = Interceptor((443,), certificate=b"of somebody else")
     return through(Firewall(ONLY_TCP_443), interceptor)
+
+
+def _behind_forward_proxy(seed: int) -> Topology:
+    build = on(
+        lambda random: [through(Firewall(ONLY_PROXY))],
+        allow=(UDP, TCP, HTTP),
+        start=(TCP, HTTP),
+        proxy=FORWARD_PROXY,
+    )
+    topology = build(seed)
+    ForwardProxy(topology.network, topology.network.core, FORWARD_PROXY, ports=(PORTS[HTTP],))
+    return topology
 
 
 SCENARIOS = (
@@ -87,6 +105,13 @@ SCENARIOS = (
         "post",
         "The proxy refuses Upgrade: packets go in the bodies of POST, on two connections.",
         on(lambda random: [_proxied(NO_UPGRADE)], allow=(HTTP, HTTP_POST), start=(HTTP, HTTP_POST)),
+        ((0.0, go(UNTRANSLATED)),),
+    ),
+    Scenario(
+        "proxy",
+        "Only a forward proxy leads out: it refuses CONNECT to one port, and to port 80 it makes a "
+        "tunnel, for HTTP.",
+        _behind_forward_proxy,
         ((0.0, go(UNTRANSLATED)),),
     ),
     Scenario(

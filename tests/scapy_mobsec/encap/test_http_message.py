@@ -15,6 +15,7 @@ from scapy_mobsec.encap.http_message import (
     HttpConnection,
     authority_of,
     check_request,
+    connect_authority,
     request_header,
     tokens,
 )
@@ -34,6 +35,18 @@ from scapy_mobsec.registration.description import HttpHeader
 )
 def test_authority(host, address, port, tls, authority):
     assert authority_of(host, Endpoint.of(address, port), tls=tls) == authority
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "authority"),
+    [
+        ("", "192.0.2.1", "192.0.2.1:443"),
+        ("", "2001:db8::1", "[2001:db8::1]:443"),
+        ("gw.example", "192.0.2.1", "gw.example:443"),
+    ],
+)
+def test_the_authority_of_a_tunnel_always_has_a_port(host, address, authority):
+    assert connect_authority(host, Endpoint.of(address, 443)) == authority
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,15 @@ from scapy_mobsec.observer import streams
 from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED, Kind, find_unit, is_wanted
 from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.reassembly import Piece, Stamp
 from scapy_mobsec.registration.description import HttpHeader
 
 SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\n"
     b"Capsule-Protocol: ?1\r\n\r\n"
 )
+CONNECT = b"CONNECT 203.0.113.2:80 HTTP/1.1\r\nHost: 203.0.113.2:80\r\n\r\n"
+TUNNEL = b"HTTP/1.1 200 Connected\r\n\r\n"
 IKE = bytes(range(28))
 
 
@@ -183,6 +186,54 @@ def test_after_a_gap_the_next_message_is_found():
     stream.up(one, two[:50]).miss(0, len(two) - 50 + 20).up(three[20:] + four)
     assert stream.summary.verified == 2
     assert stream.report.drops == {DropReason.TCP_GAP: 1}
+
+
+@pytest.mark.parametrize("cut", [lambda octets: [octets], octet_by_octet], ids=["whole", "cut"])
+def test_through_a_forward_proxy(cut):
+    stream = Stream().up(*cut(CONNECT)).down(*cut(TUNNEL))
+    stream.up(*cut(STREAM_PREFIX + stream.frame())).down(*cut(stream.frame(TO_MOBILE)))
+    assert stream.summary.verified == 2
+    assert not stream.report.drops
+
+
+def test_what_is_sent_before_the_answer_of_a_proxy_is_read_too():
+    stream = Stream()
+    stream.up(CONNECT + STREAM_PREFIX + stream.frame()).down(TUNNEL + stream.frame(TO_MOBILE))
+    assert stream.summary.verified == 2
+
+
+def test_the_headers_of_a_tunnel_and_of_http_in_it():
+    stream = Stream().up(CONNECT).down(TUNNEL).up(UPGRADE).down(SWITCHING)
+    reader = next(iter(stream.bench.observer._streams._readers.values()))
+    up, down = reader._sides
+    capsules = stream.capsule(), stream.capsule(TO_MOBILE)
+    found = [
+        next(reader.read(end, Piece(octets, Stamp(1, 1), follows=True))).headers
+        for end, octets in zip((up, down), capsules, strict=True)
+    ]
+    get = HttpHeader("GET", "y.example", "/.well-known/masque/udp/y/4500/")
+    asked = HttpHeader("CONNECT", "203.0.113.2:80", "")
+    answered = HttpHeader("", "", "200"), HttpHeader("", "", "101")
+    assert found == [(asked, get), answered]
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        (b"CONNECT y:80 HTTP/1.1\r\nHost: y\r\n\r\n", b"HTTP/1.1 403 No\r\n\r\n"),
+        (b"CONNECT y:80 HTTP/1.1\r\nHost: y\r\n\r\n", b"SSH-2.0-x\r\n\r\n"),
+        (b"CONNECT nothing\r\n\r\n", b""),
+        (b"CONNECT y:80 HTTP/1.1\r\nX: " + bytes(20_000), b""),
+    ],
+)
+def test_a_tunnel_that_is_not_made_is_let_go_without_a_word(request_, answer):
+    stream = Stream().up(request_).down(answer)
+    stream.up(STREAM_PREFIX, stream.frame())
+    assert (stream.summary.esp, stream.report.drops) == (0, {})
+
+
+def test_tls_in_a_tunnel_is_counted():
+    assert Stream().up(CONNECT).down(TUNNEL).up(b"\x16\x03\x01\0\5").summary.tls == 1
 
 
 def test_another_path_before_the_target():

@@ -2,18 +2,25 @@
 
 import pytest
 from scripted import HTTP, HTTP_POST, NATIVE, PROBE, TCP, TLS, UDP, Script, items
-from terminals import NEW, OLD, OTHER, PING, PONG, Pair
+from terminals import NEW, OLD, OTHER, PING, PONG, TO_OTHER, Pair
 
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Endpoint, Path
-from scapy_mobsec.registration.description import Ipv4Header, TcpHeader, TlsHeader
+from scapy_mobsec.registration.description import (
+    EspHeader,
+    HttpHeader,
+    Ipv4Header,
+    TcpHeader,
+    TlsHeader,
+)
 from scapy_mobsec.registration.messages import Report
 from scapy_mobsec.registration.transitions import MobileState
-from scapy_mobsec.terminal.base import Close, Closed, Established, Open
+from scapy_mobsec.terminal.base import Close, Closed, Established, Open, Refused
 from scapy_mobsec.terminal.events import (
     CertificateRefused,
     FailureReason,
     PacketDropped,
+    ProxyRefused,
     Registered,
     RegistrationFailed,
     StreamLost,
@@ -285,6 +292,59 @@ def test_another_certificate_is_no_reason_to_wait_where_more_is_allowed():
     assert script.took() == ["0 tls open", "0 tls close", "0 udp RREQ #2 1/2"]
 
 
+PROXY = Endpoint.of("192.0.2.80", 8080)
+
+
+def test_a_stream_through_a_proxy_is_opened_to_that_and_says_so():
+    script = Script(TCP, proxy=PROXY)
+    script.mobile.move([NEW], script.now)
+    wanted = Path(TCP, Endpoint(NEW.address), PROXY)
+    assert script.mobile.transmits(script.now) == [Open(wanted, "203.0.113.2:4500")]
+    asked, answered = HttpHeader("CONNECT", "203.0.113.2:4500", ""), HttpHeader("", "", "200")
+    headers = Ipv4Header(NEW.address, PROXY.address), TcpHeader(50_000, 8080), asked
+    path = real(wanted)
+    script.tell(Established(wanted, headers, answered), path)
+    request = script.last().request
+    assert request.sent == (*headers, EspHeader(TO_OTHER.spi))
+    assert request.home_agent == OTHER.address
+    assert script.mobile._headers(path, arrived=True) == (answered,)
+
+
+def refuse(script, *, status="403"):
+    """The proxy refuses the tunnel of the stream that X asked for last."""
+    wanted = [out.path for out in (*script.open, *script.outs) if out.what == "open"][-1]
+    script.tell(Refused(status), wanted)
+    return wanted
+
+
+def test_a_refusing_proxy_leaves_the_other_ways():
+    script = Script(TCP, TLS, proxy=PROXY)
+    script.move()
+    path = refuse(script)
+    assert script.events(ProxyRefused) == [ProxyRefused(1, path, "403")]
+    script.wait(0.05)
+    opened(script)
+    assert script.took() == ["0 tcp open", "50 tls open", "50 tls prefix", "50 tls RREQ #1 2/2"]
+
+
+def test_a_refusing_proxy_is_no_reason_to_wait_where_more_is_allowed():
+    script = Script(UDP, TCP, start=(TCP,), proxy=PROXY)
+    script.move()
+    refuse(script, status="407")
+    (failed,) = script.events(RegistrationFailed)
+    assert failed.reason is FailureReason.PROXY
+    assert script.took() == ["0 tcp open", "0 udp RREQ #2 1/2"]
+
+
+def test_a_proxy_that_refuses_everything_is_asked_again_later():
+    script = Script(TCP, proxy=PROXY)
+    script.move()
+    refuse(script)
+    assert script.mobile.state is MobileState.REFUSED
+    script.wait(40)
+    assert script.took() == ["0 tcp open", "32000 tcp open"]
+
+
 ANSWERED = b"HTTP/1.1 200 OK\r\nChannel: " + b"0f" * 16 + b"\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -330,6 +390,21 @@ def test_a_channel_without_its_second_connection_is_closed(poster):
     assert poster.mobile.transmits(poster.now) == [Open(wanted)]
     poster.mobile.receive(Established(wanted, ()), path, poster.now)
     assert b"Channel" not in poster.from_mobile().data
+
+
+def test_a_channel_whose_second_connection_a_proxy_refuses_is_closed():
+    pair = Pair()
+    pair.mobile = Script(HTTP_POST, proxy=PROXY).mobile
+    pair.mobile.move([NEW], pair.now)
+    wanted = pair.from_mobile().path
+    path = real(wanted)
+    pair.mobile.receive(Established(wanted, ()), path, pair.now)
+    pair.mobile.transmits(pair.now)
+    pair.mobile.receive(ANSWERED, path, pair.now)
+    assert pair.mobile.transmits(pair.now) == [Open(wanted, "203.0.113.2:4500")]
+    pair.mobile.receive(Refused("403"), wanted, pair.now)
+    assert pair.mobile.transmits(pair.now) == [Close(path)]
+    assert not pair.mobile._seconds
 
 
 def test_the_second_connection_too_has_the_certificate_that_is_demanded():

@@ -16,14 +16,17 @@ from scapy_mobsec.terminal.routes import (
     after_failure,
     allowed,
     beginning,
+    dialed,
     host_of,
     path_from,
     paths,
     told,
+    tunnel_target,
 )
 
 V6 = Endpoint.of("2001:db8::2", 4500)
 OTHER_V6 = ip_address("2001:db8:ffff::1").packed
+PROXY = Endpoint.of("192.0.2.80", 8080)
 PREFIX = ip_address("64:ff9b::").packed[:12]
 
 
@@ -62,6 +65,25 @@ def test_families():
     assert str(path_from(behind, V6, UDP).remote) == "[64:ff9b::cb00:7102]:4500"
     only_v6 = MobileConfiguration(MOBILE_LINK, Endpoint(OTHER_V6, 4500), nat64_prefix=PREFIX)
     assert path_from(only_v6, NEW, UDP) is None
+
+
+def test_streams_go_through_a_forward_proxy_of_their_family():
+    allow = (*items(UDP), EncapsulationItem(EncapsulationCode.TLS, port=443, host="y.example"))
+    settings = MobileConfiguration(MOBILE_LINK, OTHER, allow=(*allow, *items(TCP)), proxy=PROXY)
+    udp, tcp, tls = paths(settings, [NEW], (UDP, TCP, TLS))
+    assert udp.remote == dialed(settings, udp) == OTHER
+    assert tunnel_target(settings, udp) == ""
+    assert tcp == Path(TCP, Endpoint(NEW.address), PROXY)
+    assert (dialed(settings, tcp), tunnel_target(settings, tcp)) == (OTHER, "203.0.113.2:4500")
+    assert tls == Path(TLS, Endpoint(NEW.address), PROXY)
+    assert dialed(settings, tls) == Endpoint(OTHER.address, 443)
+    assert tunnel_target(settings, tls) == "y.example:443"
+    assert path_from(settings, V6, TLS) is None
+
+
+def test_without_a_proxy_a_stream_leads_to_y():
+    path = path_from(configured(TCP), NEW, TCP)
+    assert (dialed(configured(TCP), path), tunnel_target(configured(TCP), path)) == (OTHER, "")
 
 
 def test_addresses_that_y_tells():

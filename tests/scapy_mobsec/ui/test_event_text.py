@@ -25,6 +25,7 @@ from scapy_mobsec.terminal.events import (
     PacketDropped,
     PathChosen,
     PathValidated,
+    ProxyRefused,
     RegistrationFailed,
     Renewed,
     TraversalDropped,
@@ -57,6 +58,7 @@ def test_no_event_is_without_text():
             CertificateRefused(1, PATH, b"\x07\xff"),
             "certificate refused: udp 192.0.2.1:4500 > 192.0.2.1:4500, SHA-256 07ff",
         ),
+        (ProxyRefused(1, PATH, "407"), f"no tunnel: {PATH}, 407"),
         (BindingEnded(bytes(4), EndReason.EXPIRED), "binding ended: lifetime over"),
         (
             PacketDropped(DropReason.BAD_ICV, "", NetworkPath(Encapsulation.UDP, END, END)),

@@ -150,7 +150,7 @@ def on_a_stream(
     remote = Endpoint(SERVER.address, 443)
     stream = TlsClient(user) if tls else user
     if proxy:
-        stream, remote = ThroughProxy(stream, remote), Endpoint.of("198.51.100.80", 8080)
+        stream, remote = ThroughProxy(stream, str(remote)), Endpoint.of("198.51.100.80", 8080)
         ForwardProxy(play.network, play.network.core, remote)
     play.client.connect(Endpoint(CLIENT.address), remote, stream)
     play.network.run_for(patience)

@@ -22,7 +22,7 @@ from scapy_mobsec.drivers.memory import (
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import HttpHeader, Ipv4Header, TcpHeader, TlsHeader
-from scapy_mobsec.terminal.base import Closed, Established, Open, Transmit
+from scapy_mobsec.terminal.base import Closed, Established, Open, Refused, Transmit
 
 PROXY = Endpoint.of("198.51.100.80", 8080)
 CERTIFICATE, OTHER_CERTIFICATE = b"the server's", b"the interceptor's"
@@ -158,7 +158,6 @@ class Tunnelled:
             Host(self.network, Puppet()),
         )
         self.mobile.attach(segment, CLIENT)
-        self.mobile.use_proxy(PROXY)
         access = self.network.core.segment([Delay(0.005)], ["203.0.113.2"])
         self.other.attach(access, SERVER)
         self.other.listen(443, CERTIFICATE)
@@ -169,8 +168,8 @@ class Tunnelled:
         self.network.run_for(1)
 
     def open(self, port=443):
-        ends = Endpoint(CLIENT.address), Endpoint(SERVER.address, port)
-        self.do(self.mobile, Open(Path(Encapsulation.TLS, *ends)))
+        path = Path(Encapsulation.TLS, Endpoint(CLIENT.address), PROXY)
+        self.do(self.mobile, Open(path, str(Endpoint(SERVER.address, port))))
         return self.mobile.terminal.came[-1]
 
 
@@ -180,15 +179,16 @@ def test_through_a_forward_proxy():
     opened, path, at = play.open()
     tls = TlsHeader(sha256(CERTIFICATE).digest(), "")
     assert opened == Established(
-        Path(Encapsulation.TLS, Endpoint(CLIENT.address), Endpoint(SERVER.address, 443)),
+        Path(Encapsulation.TLS, Endpoint(CLIENT.address), PROXY),
         (
             Ipv4Header(CLIENT.address, PROXY.address),
             TcpHeader(path.local.port, 8080),
             HttpHeader("CONNECT", "203.0.113.2:443", ""),
             tls,
         ),
+        HttpHeader("", "", "200"),
     )
-    assert path.remote == Endpoint(SERVER.address, 443)
+    assert path.remote == PROXY
     # to the proxy 40 ms, its own connection 40 + 10 ms, TLS 50 ms
     assert round((at - start) * 1000) == 140
     accepted, theirs, _ = play.other.terminal.came[-1]
@@ -204,8 +204,15 @@ def test_through_a_forward_proxy():
 
 
 def test_a_forward_proxy_refuses():
-    closed, *_ = Tunnelled().open(port=80)
-    assert closed == Closed("refused by the proxy (403)")
+    refused, *_ = Tunnelled().open(port=80)
+    assert refused == Refused("refused by an HTTP server or proxy: 403")
+
+
+def test_a_forward_proxy_that_is_not_there_refuses_nothing():
+    play = Tunnelled()
+    path = Path(Encapsulation.TLS, Endpoint(CLIENT.address), PROXY._replace(port=8081))
+    play.do(play.mobile, Open(path, "203.0.113.2:443"))
+    assert play.mobile.terminal.came[-1][0] == Closed("refused")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,13 @@ from stories import count, first, told
 
 from contrib_layers.numbers import FieldCode, NatureCode
 from scapy_mobsec.packet.path import Encapsulation
-from scapy_mobsec.terminal.events import FellBack, Registered, TraversalDropped
+from scapy_mobsec.terminal.events import (
+    FellBack,
+    ProxyRefused,
+    Registered,
+    RegistrationReceived,
+    TraversalDropped,
+)
 
 NATIVE, UDP, TCP, TLS, HTTP, _ = Encapsulation
 
@@ -19,6 +25,7 @@ NATIVE, UDP, TCP, TLS, HTTP, _ = Encapsulation
         ("udpblocked", TCP, 0, 0),
         ("tls", TLS, 0, 0),
         ("http", HTTP, 0, 0),
+        ("proxy", HTTP, 0, 0),
         ("intercepted", TLS, 0, 0),
         ("parallel", UDP, 0, 0),
     ],
@@ -39,6 +46,16 @@ def test_a_proxy_is_seen_in_the_comparison():
         (FieldCode.SOURCE_ADDRESS, NatureCode.PROXIED),
         (FieldCode.HTTP_INTERMEDIARY, NatureCode.PROXIED),
     }
+
+
+def test_a_forward_proxy_refuses_one_tunnel_and_makes_another():
+    _, mobile, other = told("proxy")
+    (refused,) = [event for event in mobile if isinstance(event, ProxyRefused)]
+    assert refused.path.encapsulation is TCP
+    assert refused.reason.endswith("403")
+    (received, *_) = [event for event in other if isinstance(event, RegistrationReceived)]
+    assert [header.method for header in received.sent[2:4]] == ["CONNECT", "GET"]
+    assert [header.method for header in received.observed[2:3]] == ["GET"]
 
 
 def test_an_interceptor_is_seen_by_both_ends():

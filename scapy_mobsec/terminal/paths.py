@@ -75,6 +75,8 @@ class PathState:
     traffic: Traffic = field(default_factory=Traffic)
     validated: bool = False
     challenge: Challenge | None = None
+    answered: bytes | None = None
+    """The challenge that was answered last: X answers each RREP with it."""
 
     def in_new_attempt(self) -> "PathState":
         """Return the state of this path in another attempt, which has to validate it anew.

@@ -199,10 +199,12 @@ class ProvingTerminal(Terminal[BoundLink]):
     def _receive_response(self, link: BoundLink, response: bytes, path: Path, now: float) -> None:
         """Take a RESPONSE. Raises Drop(WRONG_RESPONSE) where it answers nothing on this path."""
         state = link.state_of(path)
+        if state and state.answered and compare_digest(state.answered, response):
+            return
         challenge = state.challenge if state else None
         if state is None or challenge is None or not compare_digest(challenge.octets, response):
             raise Drop(DropReason.WRONG_RESPONSE)
-        state.challenge = None
+        state.challenge, state.answered = None, challenge.octets
         link.unanswered.hear(now)
         self._unsave(link, now + COMMITTED_WITHIN)
         self._timers.remove((Timer.CHALLENGE, link.home_address, path))

@@ -230,6 +230,7 @@ class OtherTerminal(ProvingTerminal):
             self._set_expiry(link, now)
         if event is OtherEvent.MOVE:
             self._move(link, state, MoveCause.REQUEST, suspended=suspended)
+            self._wind_challenge(link, state, now)
         elif event is OtherEvent.CHOOSE and state is not link.current:
             self._move(link, state, MoveCause.USE, suspended=suspended)
         self._answer(link, request, attempt, received, state, now)

@@ -25,7 +25,7 @@ from scapy_mobsec.registration.messages import RegistrationReply, build_reply
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.agenda import Agenda
 from scapy_mobsec.terminal.answering import bare_challenge
-from scapy_mobsec.terminal.base import Terminal
+from scapy_mobsec.terminal.base import Input, Terminal
 from scapy_mobsec.terminal.bound_link import FIRST_RETRY, BoundLink
 from scapy_mobsec.terminal.counters import COMMITTED_WITHIN, SKIPPED_NUMBERS
 from scapy_mobsec.terminal.events import (
@@ -78,6 +78,12 @@ class ProvingTerminal(Terminal[BoundLink]):
         self._homes: dict[bytes, BoundLink] = {}
         self._timers: Agenda[tuple[Any, ...]] = Agenda()
 
+    def receive(self, data: Input, path: Path, now: float) -> None:
+        due = self.timer()
+        if due is not None and due <= now:  # so that what comes cannot put off what is over
+            self.handle_timer(now)
+        super().receive(data, path, now)
+
     def timer(self) -> float | None:
         return self._timers.next()
 
@@ -117,6 +123,12 @@ class ProvingTerminal(Terminal[BoundLink]):
         if new:
             self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
         return challenge, new
+
+    def _wind_challenge(self, link: BoundLink, state: PathState, now: float) -> None:
+        """A path became the current one: a challenge under way has all its time from now on."""
+        if challenge := state.challenge:
+            challenge.started, challenge.repeated = now, 0
+            self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
 
     def _challenge(self, link: BoundLink, state: PathState, now: float) -> None:
         """Challenge a path that nobody asked about, or again one that is not the current one: its

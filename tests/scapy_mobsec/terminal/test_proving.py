@@ -51,6 +51,7 @@ from scapy_mobsec.terminal.config import OtherConfiguration
 from scapy_mobsec.terminal.events import (
     BindingMoved,
     MoveCause,
+    PacketDropped,
     PathRejected,
     PathValidated,
     RaceSuspected,
@@ -169,7 +170,9 @@ def test_an_answer_counts_only_on_its_path_once_and_in_its_attempt(pair):
         assert drops(pair.other) == [reason]
     pair.confirm(pair.first)
     assert told(pair, PathValidated)
-    pair.confirm(pair.first)
+    pair.confirm(pair.first)  # X answers each repetition; that is no news, and nothing wrong
+    assert not [one for one in events(pair.other) if isinstance(one, PathValidated | PacketDropped)]
+    pair.confirm(pair.first, response=bytes(8))
     assert drops(pair.other) == [DropReason.WRONG_RESPONSE]
 
 
@@ -337,6 +340,37 @@ def test_a_failed_path_without_another_suspends_and_data_waits(pair):
     assert len(pair.confirm(answer)) == 1  # the data
     assert told(pair, Resumed) == [Resumed(HOME, PATH, 1)]
     assert pair.other.state(HOME) is OtherState.BOUND
+
+
+@pytest.mark.parametrize("second", [3.5, 4.5, 5.5])
+def test_a_suspended_path_that_is_asked_from_again_has_to_prove_itself_in_time(pair, second):
+    later(pair, second)  # it is suspended at 3 s, and challenged at 4 s
+    told(pair, Suspended)
+    start = pair.now
+    (asked,) = pair.request(**with_attempt(5), **BIG)
+    assert moves(pair) == [(TRANSLATED, MoveCause.REQUEST)]
+    challenges = [reply.challenge for reply in replies(pair, [asked, *later(pair, 2.9)])]
+    assert challenges == challenges[:1] * 4
+    assert pair.other.path(HOME) == PATH
+    later(pair, 0.2)
+    assert [type(event) for event in told(pair, PathRejected, Suspended)] == [
+        PathRejected,
+        Suspended,
+    ]
+    assert pair.now == pytest.approx(start + 3.1)
+
+
+@pytest.mark.parametrize("late", [0, 0.004])
+def test_data_does_not_put_off_that_a_challenge_has_failed(pair, late):
+    start, found = pair.now, []
+    for number in range(1, 8):
+        pair.now = start + number / 2
+        if number < 6:  # at 3 s the data comes before the timer
+            later(pair, 0)
+        pair.now += late
+        data_from(pair, TRANSLATED)
+        found += told(pair, PathRejected, Suspended)
+    assert [type(event) for event in found] == [PathRejected, Suspended]
 
 
 def test_suspended_the_newest_packet_from_anywhere_is_challenged(pair):
@@ -651,6 +685,7 @@ def test_a_closed_stream_suspends_although_another_path_is_validated():
     stream_request(pair)
     link = pair.other._homes[HOME]
     link.state_of(STREAM).validated = True
+    pair.other._timers.remove((Timer.CHALLENGE, HOME, STREAM))
     pair.now += 1
     (probed,) = pair.request(**with_attempt(5, PROBE), **BIG)
     pair.confirm(probed)

@@ -2,9 +2,10 @@
 
     python tests/breaks/run.py [--rule RULE] [--jobs N] [--output FILE]
 
-Works on a copy of the tree, so nothing here is changed. First the unit tests of the broken file
-run, then the pair tests, then all tests of the core and its drivers. The table goes to standard
-output and to FILE; exit status 1 if a break survives.
+Works on copies of the tree, so nothing here is changed. All tests must pass on an intact copy first.
+Then for each break the unit tests of the broken file run, and after them all that ALL_TESTS names.
+The table goes to standard output and to FILE; exit status 1 if a break survives, 2 if the intact
+copy fails.
 """
 
 import argparse
@@ -14,7 +15,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +25,13 @@ from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("breaks.toml")
-COPIED = ("contrib_layers", "scapy_mobsec", "tests", "pcaps", "setup.cfg", "pyproject.toml")
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
 ALL_TESTS = ("tests/scapy_mobsec/terminal", "tests/pairs", "tests/scapy_mobsec/esp")
-SECONDS = 150
-"""After which a broken terminal counts as one that hangs, which is seen too."""
+PATIENCE = 5
+"""A broken terminal that takes so many times as long as the intact one hangs, which is seen too."""
 
 FAILED = re.compile(r"^(?:FAILED|ERROR) ([^\s\[]+)", re.MULTILINE)
+STARTED = re.compile(r"^(tests/[^\s\[]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,12 @@ def read_breaks() -> list[Break]:
     return [Break(**row) for row in tomllib.loads(TABLE.read_text())["break"]]
 
 
-def first_failure(tree: Path, tests: list[str]) -> str | None:
-    """Return the name of the first test that fails, None if all pass."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+def first_failure(tree: Path, tests: Sequence[str], seconds: float | None) -> str | None:
+    """Return the name of the first test that fails, None if all pass.
+
+    `seconds`: after which the test that runs then is the one, None for never.
+    """
+    command = [sys.executable, "-m", "pytest", "-x", "-v", "-n", "0", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "CI": ""}
     try:
         done = subprocess.run(
@@ -66,44 +73,53 @@ def first_failure(tree: Path, tests: list[str]) -> str | None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=seconds,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return f"{tests[0]} (does not end)"
+    except subprocess.TimeoutExpired as error:
+        started = STARTED.findall((error.stdout or b"").decode())
+        return f"{started[-1] if started else tests[0]} (does not end)"
     if done.returncode == 0:
         return None
     found = FAILED.search(done.stdout)
     return found[1] if found else (done.stdout + done.stderr).strip().splitlines()[-1]
 
 
-def judge(one: Break, tree: Path) -> str | None:
+def judge(one: Break, tree: Path, seconds: float) -> str | None:
     """Break the tree, return the name of the test that sees it, and mend the tree again."""
     text = one.apply(tree)
     mirrored = Path("tests", one.file).with_name(f"test_{Path(one.file).name}")
     try:
-        found = first_failure(tree, [str(mirrored)]) if (tree / mirrored).exists() else None
-        return found or first_failure(tree, list(ALL_TESTS))
+        found = None
+        if (tree / mirrored).exists():
+            found = first_failure(tree, [str(mirrored)], seconds)
+        return found or first_failure(tree, ALL_TESTS, seconds)
     finally:
         (tree / one.file).write_text(text)
 
 
+def seconds_of_intact(tree: Path) -> float:
+    """Return how long all tests take on an intact tree. Raises ValueError if one fails there."""
+    began = time.monotonic()
+    if failed := first_failure(tree, ALL_TESTS, None):
+        raise ValueError(f"nothing is broken, and {failed} fails")
+    return time.monotonic() - began
+
+
 def run(breaks: list[Break], jobs: int) -> list[tuple[Break, str | None]]:
-    """Judge all, on `jobs` copies of the tree."""
+    """Judge all, on `jobs` copies of the tree. Raises ValueError where the tests fail without."""
     with tempfile.TemporaryDirectory() as scratch:
         trees: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
             tree = Path(scratch, str(number))
-            tree.mkdir()
-            for name in COPIED:
-                copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-                copy(ROOT / name, tree / name)
+            shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
             trees.put(tree)
+        seconds = PATIENCE * seconds_of_intact(tree)
 
         def one_of(each: Break) -> str | None:
             tree = trees.get()
             try:
-                seen = judge(each, tree)
+                seen = judge(each, tree, seconds)
             finally:
                 trees.put(tree)
             sys.stderr.write(f"{each.rule:3}  {each.what}: {seen or 'SURVIVES'}\n")
@@ -143,7 +159,11 @@ def main() -> int:
     breaks = [each for each in read_breaks() if arguments.rule in (None, each.rule)]
     if not breaks:
         parser.error(f"no break has the rule {arguments.rule}")
-    results = run(breaks, arguments.jobs)
+    try:
+        results = run(breaks, arguments.jobs)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     text = table(results)
     sys.stdout.write(text)
     if arguments.output:

@@ -329,6 +329,16 @@ def test_claim_7_the_reply_says_nat_traversal():
     assert play.encapsulation is UDP
 
 
+def test_claim_7_what_y_selects_depends_on_the_translations_it_found():
+    """Asked again when both have passed: native is first without translation, last with one."""
+    for elements, selected in (((), [NATIVE, UDP]), ((nat(native=True),), [UDP, NATIVE])):
+        play = registered(start=(UDP, NATIVE), lifetime=20)
+        play.roam(*elements).wait(15)
+        refreshed = play.messages("other", RegistrationReply)[-1]
+        assert codes(refreshed.selected) == [each.code for each in selected]
+        assert play.encapsulation is selected[0]
+
+
 def test_claim_7_the_reply_says_another_encapsulation():
     play = registered(allow=(UDP, TCP), start=(UDP, TCP))
     play.roam(Firewall(NO_UDP), nat()).wait(0.3)
@@ -363,3 +373,13 @@ def test_claim_8_x_decides_by_comparing_request_and_reply():
     play.roam().wait(0.5)
     assert not play.told(Registered)[-1].translations + play.told(Registered)[-1].reply_translations
     assert play.encapsulation is NATIVE
+
+
+@pytest.mark.parametrize("blind", ["other.changes", "mobile.compare"])
+def test_claim_8_the_comparison_of_one_end_is_enough(blind, monkeypatch):
+    """Native passes the NAT, and one end finds no translation whatever comes."""
+    monkeypatch.setattr(f"scapy_mobsec.terminal.{blind}", lambda *_: ())
+    play = registered(decider=Decider.MOBILE, other={"decider": Decider.FIXED})
+    assert play.encapsulation is NATIVE
+    play.roam(nat(native=True)).wait(0.5)
+    assert play.encapsulation is UDP

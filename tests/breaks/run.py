@@ -2,8 +2,8 @@
 
     python tests/breaks/run.py [--rule RULE] [--jobs N] [--output FILE]
 
-Works on copies of the tree, so nothing here is changed. All tests must pass on an intact copy first.
-Then for each break the unit tests of the broken file run, and after them all that ALL_TESTS names.
+Works on copies of the tree, so nothing here is changed. First all tests pass on an intact copy;
+then for each break the unit tests of the broken file run, and after them all that ALL_TESTS names.
 The table goes to standard output and to FILE; exit status 1 if a break survives, 2 if the intact
 copy fails.
 """

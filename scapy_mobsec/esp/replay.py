@@ -33,6 +33,11 @@ class ReplayWindow:
         self._seen = 0  # bit n: highest - n was seen; bits beyond the window say nothing
         self._reach = size or _HALF
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether nothing was accepted yet, since the start or a restart."""
+        return self.highest == self._ceiling
+
     def infer(self, low: int) -> int:
         """Complete the 32 bits on the wire to an extended number (RFC 4303 Appendix A2.2).
 

@@ -226,6 +226,11 @@ class Terminal(ABC, Generic[L]):
         if link.current and link.current.path == path:
             link.current.received(octets, data=inner is Inner.DATA)
 
+    def _not_opened(
+        self, link: L, sa: InboundSa | InboundAh, drop: Drop, path: Path, now: float
+    ) -> None:
+        """Note a packet of an SA that did not open; nothing says that its path is what it seems."""
+
     def _established(self, established: Established, path: Path, now: float) -> None:
         try:
             carrier = self._new_carrier(established, path)
@@ -296,20 +301,30 @@ class Terminal(ABC, Generic[L]):
 
     def _receive_esp(self, packet: bytes, path: Path, now: float) -> None:
         spi = int.from_bytes(packet[:4], "big")
-        opened = self._sas.get(spi).open(packet)
+        sa = self._sas.get(spi)
         link = self._links[spi]
+        try:
+            opened = sa.open(packet)
+        except Drop as drop:
+            self._not_opened(link, sa, drop, path, now)
+            raise
         if link.reservation.received(spi, opened.sequence):
             self._unsave(link)
         self._receive_opened(link, opened, spi, len(packet), path, now)
 
     def _receive_ah(self, packet: bytes, now: float) -> None:
         spi = spi_of(packet)
-        opened = self._ah_sas.get(spi).open(packet)
+        sa = self._ah_sas.get(spi)
         link = self._ah_links[spi]
-        if link.ah_reservation.received(spi, opened.sequence):
-            self._unsave(link)
         source, destination = addresses(packet)
         path = Path(Encapsulation.NATIVE, Endpoint(destination), Endpoint(source), ah=True)
+        try:
+            opened = sa.open(packet)
+        except Drop as drop:
+            self._not_opened(link, sa, drop, path, now)
+            raise
+        if link.ah_reservation.received(spi, opened.sequence):
+            self._unsave(link)
         self._receive_opened(link, opened, spi, len(packet), path, now)
 
     def _receive_opened(

@@ -113,6 +113,20 @@ class SkipLimit:
         return True
 
 
+class RepeatedChallenge:
+    """The challenge that X answered last: if it comes again, Y may not have taken the answer."""
+
+    def __init__(self) -> None:
+        self._octets, self._answers, self._started = b"", 0, -inf
+
+    def answered(self, octets: bytes, now: float) -> tuple[int, float]:
+        """Note an answer; return how many there were to this challenge, and since when."""
+        if octets != self._octets:
+            self._octets, self._answers, self._started = octets, 0, now
+        self._answers += 1
+        return self._answers, self._started
+
+
 class UnansweredReplies:
     """The RREPs of one attempt that no RESPONSE followed yet."""
 

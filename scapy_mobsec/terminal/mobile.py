@@ -263,6 +263,7 @@ class MobileTerminal(PathKeeper):
             raise Drop(DropReason.UNSOLICITED_REPLY, f"index {attempt.index}")
         again = self._answered.get(reply.identification)
         if reply.challenge is not None:
+            self._skip_numbers(*self._challenges.answered(reply.challenge, now), now)
             self._say(self._requests.confirm(reply, arrival.path, now), arrival.path)
             solicited = bool(exchange or again)
             self._tell(ChallengeAnswered(self.attempt, arrival.path, solicited))

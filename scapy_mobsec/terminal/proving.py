@@ -19,7 +19,8 @@ from typing import Any
 
 from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.esp.sa import Opened
+from scapy_mobsec.esp.ah import InboundAh
+from scapy_mobsec.esp.sa import InboundSa, Opened
 from scapy_mobsec.packet.path import Ends, Path
 from scapy_mobsec.registration.messages import RegistrationReply, build_reply
 from scapy_mobsec.registration.transitions import OtherState
@@ -352,6 +353,19 @@ class ProvingTerminal(Terminal[BoundLink]):
             for each in (state, current):
                 self._attempt_send(partial(self._challenge, link, each, now), each.path)
         self._flush(link)
+
+    def _not_opened(
+        self, link: BoundLink, sa: InboundSa | InboundAh, drop: Drop, path: Path, now: float
+    ) -> None:
+        """After a restart of Y, X does not know that its numbers are too low (or, with ESN, wrong):
+        a challenge on the kept path that X answers in vain tells it (`RepeatedChallenge`).
+        """
+        current = link.current
+        refused = drop.reason in (DropReason.TOO_OLD, DropReason.BAD_ICV)
+        if not refused or not sa.replay.is_unused:
+            return
+        if current and current.path == path and current.validated:
+            self._attempt_send(partial(self._challenge, link, current, now), path)
 
     def _is_unsure(self, link: BoundLink, path: Path, now: float) -> bool:
         """Tell whether the newest packet makes its path worth a challenge."""

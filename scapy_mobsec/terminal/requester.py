@@ -9,7 +9,8 @@ When an attempt begins, and what an answer means, is in `mobile`.
 - Where the certificate of Y is demanded (`tls_verify`), a stream with another one is closed before
   anything is written to it, and its path given up; other paths go on. So they do where a forward
   proxy refuses the tunnel of a stream.
-- At the second unanswered retransmission sequence numbers are skipped (`counters`).
+- At the second unanswered retransmission sequence numbers are skipped (`counters`), and so they are
+  at the third answer to one challenge.
 """
 
 from abc import abstractmethod
@@ -29,6 +30,7 @@ from scapy_mobsec.terminal.counters import (
     RESERVED_ATTEMPTS,
     SKIPPED_NUMBERS,
     MobileSnapshot,
+    RepeatedChallenge,
     SkipLimit,
 )
 from scapy_mobsec.terminal.events import (
@@ -90,6 +92,7 @@ class Requester(Terminal[Link]):
         self._waiting = WaitingData()
         self._seconds: dict[Path, Stream] = {}  # wanted path -> first connection of its channel
         self._skips = SkipLimit()
+        self._challenges = RepeatedChallenge()
         self._sequence = 0
         self._mtu = PathMtu(allowed(configuration))
 
@@ -238,11 +241,11 @@ class Requester(Terminal[Link]):
         if length:
             exchange.lengths[identification] = length
         if exchange.purpose not in _BESIDE | {Purpose.MEASURE}:
-            self._skip_numbers(exchange, now)
+            self._skip_numbers(exchange.transmissions, exchange.started, now)
         self._say(self._requests.write(exchange, identification, report, length), path)
 
-    def _skip_numbers(self, exchange: Exchange, now: float) -> None:
-        may_skip = self._skips.may_skip(exchange.transmissions, exchange.started, now)
+    def _skip_numbers(self, transmissions: int, started: float, now: float) -> None:
+        may_skip = self._skips.may_skip(transmissions, started, now)
         if may_skip and self._link.skip(SKIPPED_NUMBERS):
             self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 

@@ -16,7 +16,12 @@ from scapy_mobsec.drivers.simulation import (
     build_topology,
     echo_request,
 )
-from scapy_mobsec.terminal.events import BindingMoved, Deregistered, NumbersSkipped
+from scapy_mobsec.terminal.events import (
+    BindingMoved,
+    Deregistered,
+    NumbersSkipped,
+    PathRejected,
+)
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
 
@@ -154,6 +159,20 @@ def test_the_current_path_outlives_the_restart_of_the_other_terminal(disk):
     assert path.remote == UNTRANSLATED
     answers = [packet for _, packet in disk.mobile.inner[-10:]]
     assert len(answers) == 10  # what Y sends arrives at once
+
+
+def test_what_x_sends_arrives_soon_after_the_restart_of_the_other_terminal(disk):
+    """Y challenges the kept path as it refuses X's numbers; X skips some at its third answer."""
+    disk.run(3)
+    attempt = disk.mobile.terminal.attempt
+    disk.restart_other()
+    arrived, _ = disk.run(1.3)
+    assert arrived == 2  # the challenge goes on for 1 s and a round trip
+    assert disk.run(1) == WELL
+    assert disk.mobile.terminal.attempt == attempt
+    assert disk.count(disk.mobile, NumbersSkipped) == 1
+    assert disk.count(disk.other, PathRejected) == 0
+    disk.check()
 
 
 def test_a_binding_older_than_the_last_move_costs_one_registration(disk):

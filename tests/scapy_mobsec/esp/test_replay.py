@@ -118,6 +118,14 @@ def test_impossible_width(size):
         ReplayWindow(size)
 
 
+@pytest.mark.parametrize("ceiling", [0, 1000])
+def test_unused_until_something_is_accepted(ceiling):
+    window = ReplayWindow(64, ceiling=ceiling)
+    assert window.is_unused
+    window.update(ceiling + 1)
+    assert not window.is_unused
+
+
 @pytest.mark.parametrize("ceiling", [-1, 2**64])
 def test_impossible_ceiling(ceiling):
     with pytest.raises(ValueError, match="ceiling"):

@@ -16,6 +16,7 @@ from scapy_mobsec.terminal.counters import (
     RESERVED_NUMBERS,
     SKIPPED_NUMBERS,
     AhNumbers,
+    RepeatedChallenge,
     Reservation,
     SkipLimit,
     UnansweredReplies,
@@ -91,6 +92,12 @@ def test_what_is_reserved():
     assert reservation.received(7, 49_154)
     assert reservation.received(7, 2**64 - 1)
     assert reservation.ceilings == ((7, 2**64 - 1),)
+
+
+def test_answers_to_one_challenge_are_counted():
+    challenges = RepeatedChallenge()
+    told = [challenges.answered(octets, at) for octets, at in ((b"1", 5), (b"1", 6), (b"2", 7))]
+    assert told == [(1, 5), (2, 5), (1, 7)]
 
 
 def test_once_again_after_the_peer_was_heard():

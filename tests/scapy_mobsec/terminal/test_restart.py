@@ -7,6 +7,7 @@ from terminals import (
     HOME,
     OLD,
     OTHER_LINK,
+    PING,
     PONG,
     TRANSLATED,
     Pair,
@@ -137,6 +138,46 @@ def test_a_path_that_did_not_prove_itself_gets_nothing_yet():
     other.send(PONG, pair.now)
     assert other.transmits(pair.now) == []
     assert other.path(HOME) == path_at_other(OLD)
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["too low", "another ICV"])
+def test_what_is_refused_after_the_restart_has_the_kept_path_challenged(changed):
+    pair = Pair()
+    pair.register()
+    other = restarted(pair)
+    data = pair.mobile._link.seal_data(PING)
+    if changed:
+        data = (1 << 20).to_bytes(4).join((data[:4], data[8:]))
+    for place, challenges in ((TRANSLATED, 0), (OLD, 1), (OLD, 0)):
+        pair.to_other(data, place)
+        assert len(sent := other.transmits(pair.now)) == challenges
+        assert all(each.path == path_at_other(OLD) for each in sent)
+    for _ in range(4):
+        pair.now = other.timer()
+        other.handle_timer(pair.now)
+    assert other.path(HOME) == path_at_other(OLD)  # it did prove itself before
+    assert other.timer() > pair.now + 60
+
+
+def test_but_not_where_the_path_did_not_prove_itself():
+    pair = Pair()
+    pair.register()
+    other = restarted(pair, validated=False)
+    pair.to_other(pair.mobile._link.seal_data(PING), OLD)
+    assert other.transmits(pair.now) == []
+    assert drops(other) == [DropReason.TOO_OLD]
+    assert other.timer() > pair.now + 60
+
+
+def test_nor_once_something_was_accepted():
+    pair = Pair()
+    pair.register()
+    data = pair.mobile._link.seal_data(PING)
+    other = restarted(pair)
+    pair.as_mobile.outbound.skip(SKIPPED_NUMBERS)
+    pair.to_other(pair.as_mobile.seal_data(PING), OLD)
+    pair.to_other(data, OLD)
+    assert other.transmits(pair.now) == []
 
 
 def test_a_stream_is_gone_and_data_waits():

@@ -208,10 +208,13 @@ class Requester(Terminal[Link]):
         # ESP can do what AH cannot, so it need not wait long.
         exchange.brief = path.ah and purpose is Purpose.REGISTER and self._link.outbound is not None
         self._exchanges.add(exchange)
-        if path not in self._counters and len(self._counters) < MAX_COUNTED_PATHS:
-            self._counters[path] = PathCounters()
+        self._count(path)
         if start <= now:
             self._transmit(exchange, now)
+
+    def _count(self, path: Path) -> None:
+        if path not in self._counters and len(self._counters) < MAX_COUNTED_PATHS:
+            self._counters[path] = PathCounters()
 
     def _run_exchanges(self, now: float) -> None:
         for exchange in self._exchanges:
@@ -228,7 +231,8 @@ class Requester(Terminal[Link]):
         if not self._is_open(path):
             exchange.waits, exchange.next_transmission = True, exchange.gives_up
             if path.ends not in self._streams:
-                self._open(path)
+                exchange.path = unopened(path)
+                self._open(exchange.path)
             return
         self._reserve_attempts()
         identification = self._requests.identifications.next(now)
@@ -319,7 +323,7 @@ class Requester(Terminal[Link]):
             return
         for exchange in wanted:
             exchange.path = path
-            self._counters.setdefault(path, PathCounters())
+            self._count(path)
         if self._link.path == established.wanted:
             self._link.current = PathState(path)
         self._stream_ready(path, now)
@@ -341,6 +345,7 @@ class Requester(Terminal[Link]):
             self._open(wanted)
 
     def _forget_stream(self, stream: Stream) -> None:
+        self._counters.pop(stream.opened_path, None)
         if self._seconds.get(unopened(stream.path)) is stream:
             del self._seconds[unopened(stream.path)]
 

@@ -14,7 +14,7 @@ from world import ATTACKER, CALM, TO_MOBILE, TO_OTHER, World
 
 from scapy_mobsec.drivers.memory import chart, draw
 from scapy_mobsec.drivers.simulation import HOME, OTHER_TERMINAL
-from scapy_mobsec.encap import udp
+from scapy_mobsec.encap import carrier, http_post, udp
 from scapy_mobsec.encap.capsule import MAX_CAPSULE
 from scapy_mobsec.packet.ip import ESP, UDP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
@@ -80,6 +80,8 @@ LIMITS = {
     "Agenda._heap": 2 * 32 + 16,
     "Cutter._held": MAX_CAPSULE,
     "MobileTerminal._turns": 3,
+    "_Bodies._body": http_post.MAX_BODY,
+    "Channel.held": carrier.MAX_HELD,
     "Exchanges._exchanges": exchange.MAX_EXCHANGES,
     "Exchange.outstanding": 10,
     "Exchange.lengths": 10,

@@ -33,7 +33,10 @@ ATTACKS = ("copy", "race", "replay", "rewrite", "corrupt", "inject", "hold", "re
 
 @dataclass(frozen=True)
 class Place:
-    """A network that X can be in. `delay`: seconds to Y; `intercepts`: TLS to port 443."""
+    """A network that X can be in. `delay`: seconds to Y.
+
+    `intercepts`: TLS to port 443; `refuses_upgrade`: a proxy takes what goes to port 4500 as HTTP.
+    """
 
     translator: str = "none"
     mapping: str = "ENDPOINT_INDEPENDENT"
@@ -43,6 +46,7 @@ class Place:
     block: str = ""
     delay: float = 0.025
     intercepts: bool = False
+    refuses_upgrade: bool = False
 
     def passes(self, encapsulation: str) -> bool:
         """Tell whether an encapsulation gets through both ways."""
@@ -51,6 +55,8 @@ class Place:
             return not translated and self.translator != "nat64" and self.block in ("", "udp")
         if encapsulation == "udp":
             return self.block not in ("udp", "all but tcp 443")
+        if encapsulation in ("tcp", "http") and self.refuses_upgrade:
+            return False
         return encapsulation == "tls" or self.block != "all but tcp 443"
 
 
@@ -150,13 +156,14 @@ def places() -> st.SearchStrategy[Place]:
         block=st.sampled_from(["", "", *BLOCKS]),
         delay=st.sampled_from([0.025, 0.001, 0.1, 0.3]),
         intercepts=st.booleans(),
+        refuses_upgrade=st.booleans(),
     )
 
 
 @st.composite
 def plans(draw) -> Plan:
     """Draw a plan."""
-    kinds = [each.value for each in Encapsulation if each is not Encapsulation.HTTP_POST]
+    kinds = [each.value for each in Encapsulation]
     found = tuple(draw(st.lists(places(), min_size=1, max_size=3)))
     index = st.integers(0, len(found) - 1)
     allow = draw(st.sampled_from([("udp",), ("native", "udp")]) | _subsets(kinds, min_size=1))

@@ -28,7 +28,9 @@ from scapy_mobsec.drivers.memory import (
     Nat64,
     Ports,
     Reordering,
+    Rewriting,
     Tap,
+    Upgrade,
 )
 from scapy_mobsec.drivers.memory.nat import Dependence
 from scapy_mobsec.drivers.simulation import (
@@ -128,6 +130,9 @@ class World:
             chain.append(Firewall(BLOCKS[place.block]))
         if place.intercepts:
             chain.append(Interceptor({TLS_PORT}, certificate=b"another"))
+        if place.refuses_upgrade:
+            refusing = Rewriting(via="a", upgrade=Upgrade.REFUSE)
+            chain.append(Interceptor({OTHER_TERMINAL.port}, rewriting=refusing))
         outside = self.outside(index)
         if place.translator == "nat64":
             self.translators[index] = [Nat64(outside, Ports[place.ports])]

@@ -145,6 +145,17 @@ def test_a_stream_that_ended_before_the_reply_is_opened_again_and_asked_again():
     assert script.took()[3:] == ["500 tcp open", "500 tcp prefix", "500 tcp RREQ #1 1/1"]
 
 
+def test_a_stream_that_ended_is_opened_again_to_deregister_from_any_port():
+    script = Script(TCP)
+    script.move()
+    path = opened(script)
+    script.tell(Closed("reset"), path)
+    script.mobile.deregister(script.now)
+    script.collect()
+    opens = [out.path for out in script.outs if out.what == "open"]
+    assert opens[0] == opens[1]
+
+
 def test_a_stream_that_is_never_open_is_given_up_with_its_attempt():
     script = Script(TCP)
     script.move()
@@ -212,6 +223,18 @@ def test_counted_paths_are_bounded():
         path = Path(UDP, NEW, Endpoint(NEW.address, port))
         script.mobile._begin(script.mobile._exchanges.of.__self__._exchanges[0].purpose, path, 0.0)
     assert len(script.mobile._counters) == MAX_COUNTED_PATHS
+
+
+def test_a_stream_is_counted_while_it_is_open():
+    script = Script(TCP)
+    script.move()
+    counted = set()
+    for port in range(50_000, 50_050):
+        path = opened(script, port)
+        counted.add(len(script.mobile._counters))
+        script.tell(Closed("reset"), path)
+        script.wait(0.5)
+    assert counted == {2}  # with the one that was asked for
 
 
 def test_nothing_but_the_request_is_written_to_http_before_the_101():

@@ -17,6 +17,9 @@ from frames import (
 )
 
 import scapy_mobsec.observer.links as links_module
+from scapy_mobsec.observer.associations import ObservedSa
+from scapy_mobsec.observer.links import Links
+from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 
@@ -90,6 +93,14 @@ def test_from_ah_to_esp_is_a_move_between_the_same_addresses():
     )
     assert move.moved == "encapsulation"
     assert {sa.link for sa in bench.report.sas} == {1}
+
+
+def test_from_udp_to_tcp_between_the_same_ports_is_a_move():
+    links, sa = Links(), ObservedSa(TO_GATEWAY)
+    udp = Outer(Encapsulation.UDP, *OLD, *GATEWAY)
+    assert links.follow(sa, udp, None, None, 1, 1) is None
+    move = links.follow(sa, udp._replace(encapsulation=Encapsulation.TCP), None, None, 2, 2)
+    assert (move.moved, move.left, move.reached) == ("encapsulation", OLD, OLD)
 
 
 def registered(bench, spi, number, source):

@@ -21,6 +21,7 @@ from scapy_mobsec.terminal.events import (
     FellBack,
     InnerMtuLowered,
     KeepaliveLost,
+    Moved,
     NumbersSkipped,
     PacketDropped,
     PathChosen,
@@ -36,6 +37,11 @@ from scapy_mobsec.ui.event_text import event_text
 END = Endpoint.of("192.0.2.1", 4500)
 NetworkPath = Path
 PATH = Path(Encapsulation.UDP, END, END)
+UNOPENED = Path(Encapsulation.TCP, Endpoint(END.address), END)
+"""Of a stream that is not open yet: its local port may be any."""
+
+IPV6 = Endpoint.of("2001:db8::1", 4500)
+UNOPENED_IPV6 = Path(Encapsulation.TLS, Endpoint(IPV6.address), IPV6)
 
 
 def test_no_event_is_without_text():
@@ -65,6 +71,12 @@ def test_no_event_is_without_text():
             "dropped: integrity check failed",
         ),
         (ChallengeAnswered(1, PATH, solicited=True), "answered a challenge"),
+        (Moved(1, None, UNOPENED), "moved: tcp 192.0.2.1 > 192.0.2.1:4500, attempt 1"),
+        (Moved(2, UNOPENED, None), "moved: no way left, attempt 2"),
+        (
+            PathChosen(1, None, UNOPENED_IPV6, 0.1),
+            "path chosen: tls 2001:db8::1 > [2001:db8::1]:4500",
+        ),
         (PathChosen(1, None, PATH, 0.1), "path chosen: udp 192.0.2.1:4500 > 192.0.2.1:4500"),
         (TraversalDropped(1, None, PATH, 0.1), f"traversal dropped: {PATH}"),
         (

@@ -12,6 +12,7 @@ from scapy_mobsec.terminal.counters import UnansweredReplies
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import AdmittedPaths, PathState
 from scapy_mobsec.terminal.rebinding import Rebinding
+from scapy_mobsec.terminal.streams import Stream
 
 FIRST_RETRY = 1.0
 """Seconds until a suspended path is challenged again, for the first time."""
@@ -26,6 +27,7 @@ class BoundLink(Link):
         self.paths = AdmittedPaths()
         self.rebinding = Rebinding()
         self.waiting: list[bytes] = []  # few at most; an empty deque has 760 octets
+        self.streams: dict[Path, Stream] = {}  # authentic ones, the oldest first
         self.suspended: PathState | None = None
         self.retry = FIRST_RETRY
         self.lifetime = 0

@@ -13,6 +13,9 @@ from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.modes.tunnel import Tunnel
 from scapy_mobsec.terminal.signalling import ModeSettings
 
+MAX_STREAMS = 4096
+"""Open streams of Y in all, where its configuration says nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class AhSas:
@@ -104,7 +107,8 @@ class MobileConfiguration:
 class OtherConfiguration:
     """`supported`: what Y takes, best first. `max_lifetime`: seconds that it grants at most.
 
-    `decider`: who chooses the encapsulation; `forced`: traversal even without translation.
+    `max_sas`, `max_streams`: how many it has in all. `decider`: who chooses the encapsulation;
+    `forced`: traversal even without translation.
     `addresses`: Y's other outer addresses, packed, to be told; `names`: its names, in lower case,
     for HTTP. `alternates`: other endpoints that it can answer from, for NAT tests.
     """
@@ -115,6 +119,7 @@ class OtherConfiguration:
     )
     max_lifetime: int = 3600
     max_sas: int = 65_536
+    max_streams: int = MAX_STREAMS
     decider: Decider = Decider.OTHER
     forced: bool = False
     addresses: tuple[bytes, ...] = ()

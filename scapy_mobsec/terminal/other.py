@@ -4,25 +4,19 @@ Rules that live here:
 - Rule 1, the order of acceptance: ICV and replay window (`esp`), identity of the link, attempt and
   Identification (`binding`), carrier as in SENT. Any failure is a named drop and nothing moves;
   what is stale or malformed gets its code, because ESP has proved who sent it.
-- Rule 10 at Y: a stream shows an authentic ESP packet within 5 s and 64 KiB or is closed; streams
-  are limited, in total and by source. The end of the current one suspends.
 - Rule 14: a Y with snapshots goes on above all numbers that were used, with its bindings.
-What a path may get and how it proves itself is in `proving` and `paths`, what an RREQ does to the
-binding in `binding`, a rebinding in `rebinding`, the answers in `answering`.
+What a path may get and how it proves itself is in `proving` and `paths`, streams are in
+`accepting`, what an RREQ does to the binding in `binding`, a rebinding in `rebinding`, the answers
+in `answering`.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 
-from contrib_layers.numbers import NATT_PORT, AttemptFlag, MessageType, ReplyCode
+from contrib_layers.numbers import AttemptFlag, MessageType, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.encap.carrier import Channel, StreamCarrier
-from scapy_mobsec.encap.http_post import ANSWER_WITHIN, ID_LENGTH, Channels
-from scapy_mobsec.encap.stream import server_carrier
-from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import addresses
-from scapy_mobsec.packet.path import Encapsulation, Ends, Path, address_text
+from scapy_mobsec.packet.path import Encapsulation, Ends, Path
 from scapy_mobsec.registration.description import AhHeader, Description
 from scapy_mobsec.registration.messages import (
     Attempt,
@@ -33,8 +27,9 @@ from scapy_mobsec.registration.messages import (
 )
 from scapy_mobsec.registration.outer import carrier_of
 from scapy_mobsec.registration.transitions import OtherEvent, OtherState
+from scapy_mobsec.terminal.accepting import AcceptingTerminal
 from scapy_mobsec.terminal.answering import refusal, select
-from scapy_mobsec.terminal.base import Arrival, Established
+from scapy_mobsec.terminal.base import Arrival
 from scapy_mobsec.terminal.bound_link import BoundLink
 from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
@@ -46,25 +41,16 @@ from scapy_mobsec.terminal.events import (
     RegistrationReceived,
 )
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
-from scapy_mobsec.terminal.proving import ProvingTerminal, Timer
+from scapy_mobsec.terminal.proving import Timer
 from scapy_mobsec.terminal.restart import BindingSnapshot, restore, take_snapshot
-from scapy_mobsec.terminal.signalling import Inner, if_ipv4
-from scapy_mobsec.terminal.streams import Stream
+from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.translation import changes
-
-FIRST_ESP_WITHIN = 5.0
-FIRST_ESP_OCTETS = 65_536
-"""Seconds, and octets, in which a stream must show an authentic ESP packet."""
-
-MAX_STREAMS = 4096
-MAX_STREAMS_PER_SOURCE = 16
-"""Open streams in all, and from one address."""
 
 MAX_SELECTIONS = 256
 """Answers to the question what to use that are remembered: there are 2 * 2 * 2^6 questions."""
 
 
-class OtherTerminal(ProvingTerminal):
+class OtherTerminal(AcceptingTerminal):
     """Y, the end that stays: a host or a security gateway with any number of links."""
 
     def __init__(
@@ -77,12 +63,8 @@ class OtherTerminal(ProvingTerminal):
         """`random_bytes` has the shape and strength of os.urandom. `snapshots`: the last one of
         each link of an earlier terminal with the same SAs, to go on from there.
         """
-        super().__init__(configuration.max_sas, random_bytes)
-        self._configuration = configuration
-        self._sources: Counter[bytes] = Counter()
-        self._stream_links: dict[Path, BoundLink] = {}
+        super().__init__(configuration, random_bytes)
         self._select = lru_cache(MAX_SELECTIONS)(partial(select, configuration.supported))
-        self._channels: dict[bytes, Stream] = {}  # by id, their first connections
         saved = {snapshot.home_address: snapshot for snapshot in snapshots}
         for parameters in configuration.links:
             self.add_link(parameters, saved.get(parameters.home_address))
@@ -125,18 +107,14 @@ class OtherTerminal(ProvingTerminal):
             self._dropped(drop, None)
 
     def _handle_other(self, what: Timer, key: bytes | Ends, now: float) -> None:
-        if what is Timer.STREAM and isinstance(key, tuple):
-            if stream := self._streams.get(key):
-                self._close(stream.opened_path, "no authentic ESP packet in time", now)
-        elif what is Timer.ANSWER and isinstance(key, tuple):
-            if stream := self._streams.get(key):
-                self._write(stream.carrier.release(), stream)
-        elif what is Timer.EXPIRY and isinstance(key, bytes):
+        if what is Timer.EXPIRY and isinstance(key, bytes):
             link = self._homes[key]
             link.binding.expire()
             link.expires = None
             self._unsave(link, now + COMMITTED_WITHIN)
-            self._end(link, EndReason.EXPIRED)
+            self._end(link, EndReason.EXPIRED, now)
+        else:
+            super()._handle_other(what, key, now)
 
     # RREQ in
 
@@ -224,7 +202,7 @@ class OtherTerminal(ProvingTerminal):
             self._unsave(link)  # at once: X asks no more, and would not mend what a restart undoes
             link.expires = None
             self._wind_expiry(link)
-            self._end(link, EndReason.DEREGISTERED)
+            self._end(link, EndReason.DEREGISTERED, now)
         elif event in (OtherEvent.MOVE, OtherEvent.RENEW):
             link.lifetime = lifetime
             self._set_expiry(link, now)
@@ -236,7 +214,8 @@ class OtherTerminal(ProvingTerminal):
         self._answer(link, request, attempt, received, state, now)
         self._flush(link)
 
-    def _end(self, link: BoundLink, reason: EndReason) -> None:
+    def _end(self, link: BoundLink, reason: EndReason, now: float) -> None:
+        self._end_streams(link.streams.values(), now)
         if link.current or link.suspended:
             self._clear(link)
             self._tell(BindingEnded(link.home_address, reason))
@@ -297,73 +276,6 @@ class OtherTerminal(ProvingTerminal):
                     if of_family and endpoint != path.local and same is same_address:
                         return path._replace(local=endpoint)
         return path
-
-    # streams
-
-    def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
-        source = path.remote.address
-        if len(self._streams) >= MAX_STREAMS or self._sources[source] >= MAX_STREAMS_PER_SOURCE:
-            raise Drop(DropReason.STREAM_LIMIT, f"{self._sources[source]} from {path.remote}")
-        new_id, find = partial(self._random_bytes, ID_LENGTH), partial(self._find_channel, source)
-        return server_carrier(is_own=partial(self._is_own, path), channels=Channels(new_id, find))
-
-    def _find_channel(self, source: bytes, channel_id: bytes) -> Channel | None:
-        """Return the channel that a second connection from `source` may have."""
-        first = self._channels.get(channel_id)
-        if first is None or not first.authentic or first.partner:
-            return None
-        return first.carrier.channel if first.opened_path.remote.address == source else None
-
-    def _is_own(self, path: Path, host: str, port: int) -> bool:
-        """Tell whether an HTTP target is Y itself: nothing is relayed to others."""
-        settings = self._configuration
-        own = {address_text(each) for each in (path.local.address, *settings.addresses)}
-        ports = {path.local.port, NATT_PORT, *(item.port for item in settings.supported)}
-        return port in ports and host.lower() in own | set(settings.names)
-
-    def _stream_opened(self, established: Established, path: Path, now: float) -> None:
-        self._sources[path.remote.address] += 1
-        self._timers.set((Timer.STREAM, path.ends), now + FIRST_ESP_WITHIN)
-
-    def _forget_stream(self, stream: Stream) -> None:
-        path, channel = stream.opened_path, stream.carrier.channel
-        for what in (Timer.STREAM, Timer.ANSWER):
-            self._timers.remove((what, path.ends))
-        self._sources[path.remote.address] -= 1
-        self._sources += Counter()  # without zeros
-        if channel and not stream.second:
-            self._channels.pop(channel.id, None)
-
-    def _stream_closed(self, path: Path, reason: str, now: float) -> None:
-        link = self._stream_links.pop(path, None)
-        if link:
-            self._lost(link, path, now, closed=True)
-            self._forget(link, path)
-
-    def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
-        super()._receive_stream(data, path, now)
-        stream = self._streams.get(path.ends)
-        if stream is None:
-            return
-        if channel := stream.carrier.channel:
-            first = self._channels.setdefault(channel.id, stream)
-            if first is not stream and not stream.partner:
-                self._join(first, stream)
-                self._timers.remove((Timer.STREAM, path.ends))
-        if not stream.authentic and stream.received_octets > FIRST_ESP_OCTETS:
-            self._close(path, "no authentic ESP packet in its first octets", now)
-        elif stream.carrier.waits:
-            self._timers.set((Timer.ANSWER, path.ends), now + ANSWER_WITHIN)
-
-    def _authentic(
-        self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float
-    ) -> None:
-        stream = self._streams.get(path.ends)
-        if stream and not stream.authentic:
-            stream.authentic = True
-            self._timers.remove((Timer.STREAM, path.ends))
-            self._stream_links[path] = link
-        super()._authentic(link, inner, opened, octets, path, now)
 
 
 def _arrives_as(description: Description, path: Path) -> bool:

@@ -64,7 +64,7 @@ class Timer(Enum):
     CHALLENGE = "challenge on a path"
     SUSPENDED = "challenge on the suspended path"
     REBINDING = "silence of the current path"
-    STREAM = "first authentic packet of a stream"
+    STREAM = "end of a stream of no use"
     ANSWER = "answer to a request that waits"
 
     __hash__ = object.__hash__  # members are singletons; the one of Enum is not in C

@@ -1,12 +1,11 @@
 """Paths that prove themselves: what comes in, what must go out. Y is played against a script."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from http_samples import UPGRADE, heads
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from proving_steps import data_from, later, moves, replies, told
 from terminals import (
     ELSEWHERE,
     HOME,
@@ -29,23 +28,14 @@ from terminals import (
 
 from contrib_layers.numbers import AttemptFlag, EncapsulationCode
 from scapy_mobsec.drops import DropReason
-from scapy_mobsec.encap.http_post import ANSWER_WITHIN
-from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
-from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import (
     EncapsulationItem,
-    EspHeader,
-    HttpHeader,
-    Ipv4Header,
-    TcpHeader,
-    TlsHeader,
 )
 from scapy_mobsec.registration.messages import build_request, parse_reply
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import OtherState
-from scapy_mobsec.terminal.base import Close, Closed, Established
 from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.config import OtherConfiguration
 from scapy_mobsec.terminal.events import (
@@ -59,13 +49,9 @@ from scapy_mobsec.terminal.events import (
     Resumed,
     Suspended,
 )
-from scapy_mobsec.terminal.other import (
-    FIRST_ESP_OCTETS,
-    MAX_STREAMS_PER_SOURCE,
-    OtherTerminal,
-)
-from scapy_mobsec.terminal.paths import MAX_ADMITTED, PathState
-from scapy_mobsec.terminal.proving import MAX_WAITING, Timer
+from scapy_mobsec.terminal.other import OtherTerminal
+from scapy_mobsec.terminal.paths import MAX_ADMITTED
+from scapy_mobsec.terminal.proving import MAX_WAITING
 
 PROBE, USE, CONFIRM = AttemptFlag.PROBE, AttemptFlag.USE, AttemptFlag.CONFIRM
 PATH = path_at_other(TRANSLATED)
@@ -88,34 +74,6 @@ def valid(pair):
     events(pair.other)
     pair.now += 10
     return pair
-
-
-def later(pair, seconds):
-    """Let time pass, every timer at its time; return what Y sends."""
-    end, sent = pair.now + seconds, []
-    while (due := pair.other.timer()) is not None and due <= end:
-        pair.now = max(pair.now, due)
-        pair.other.handle_timer(pair.now)
-        sent += pair.other.transmits(pair.now)
-    pair.now = end
-    return sent
-
-
-def replies(pair, transmits):
-    return [parse_reply(pair.read_reply(transmit)) for transmit in transmits]
-
-
-def data_from(pair, source):
-    pair.to_other(pair.as_mobile.seal_data(PING), source)
-    return pair.other.transmits(pair.now)
-
-
-def told(pair, *kinds):
-    return [event for event in events(pair.other) if isinstance(event, kinds)]
-
-
-def moves(pair):
-    return [(event.new.remote, event.cause) for event in told(pair, BindingMoved)]
 
 
 # the challenge
@@ -501,237 +459,6 @@ def test_no_rebinding_for_old_data_or_another_carrier(valid):
     assert len(valid.other.received()) == 4
 
 
-# rule 10
-
-STREAM = Path(Encapsulation.TCP, Endpoint(OTHER.address, 4500), Endpoint(NEW.address, 50000))
-HEADERS = (Ipv4Header(NEW.address, OTHER.address), TcpHeader(50000, 4500))
-
-
-def accept(pair, path=STREAM):
-    pair.other.receive(Established(None, HEADERS), path, pair.now)
-    return pair.other.transmits(pair.now)
-
-
-def frame(pair, message):
-    return wrap_frame(Content.ESP, message)
-
-
-def stream_request(pair, number=5, **changes):
-    request = {
-        "sent": describe(Encapsulation.TCP, STREAM.remote, STREAM.local, TO_OTHER.spi),
-        **with_attempt(number),
-        **changes,
-    }
-    message = build_request(a_request(pair.now, **request))
-    data = STREAM_PREFIX + frame(pair, pair.as_mobile.seal_message(message))
-    for octet in data:
-        pair.other.receive(bytes((octet,)), STREAM, pair.now)
-    return pair.other.transmits(pair.now)
-
-
-def test_a_registration_on_a_stream_lifts_the_limit_but_not_the_challenge():
-    pair = Pair()
-    assert accept(pair) == []
-    (answer,) = stream_request(pair)
-    assert answer.path == STREAM
-    reply = parse_reply(_opened(pair, answer))
-    assert reply.challenge is not None
-    assert reply.observed == (*HEADERS, EspHeader(TO_OTHER.spi))
-    assert reply.translations == ()
-    for _ in range(100):
-        pair.other.send(PONG, pair.now)
-    assert len(pair.other.transmits(pair.now)) == 100
-    pair.other.receive(Closed("reset"), STREAM, pair.now)
-    assert pair.other.state(HOME) is OtherState.SUSPENDED
-    assert later(pair, 100) == []
-
-
-def _opened(pair, transmit):
-    return pair.read_reply(replace(transmit, data=transmit.data[2:]))
-
-
-def test_a_stream_that_shows_nothing_is_closed():
-    pair = Pair()
-    accept(pair)
-    assert later(pair, 4.9) == []
-    assert later(pair, 0.2) == [Close(STREAM)]
-    accept(pair)
-    junk = STREAM_PREFIX + (FIRST_ESP_OCTETS // 100 + 1) * (b"\0\x64" + b"x" * 98)
-    pair.other.receive(junk, STREAM, pair.now)
-    assert Close(STREAM) in pair.other.transmits(pair.now)
-    accept(pair)
-    pair.other.receive(b"\0" * 20, STREAM, pair.now)
-    assert pair.other.transmits(pair.now)[-1] == Close(STREAM)
-
-
-def test_a_path_over_http_is_called_so_and_takes_nothing_before_the_101(pair):
-    accept(pair)
-    http = STREAM._replace(encapsulation=Encapsulation.HTTP)
-    target = f"/.well-known/masque/udp/{OTHER}/".replace(":", "/")
-    head = UPGRADE.replace(b"/.well-known/masque/udp/y/4500/", target.encode())
-    for octet in head[:-1]:
-        pair.other.receive(bytes((octet,)), STREAM, pair.now)
-    link = pair.other._homes[HOME]
-    before, link.current = link.outbound.next_sequence, PathState(http, validated=True)
-    pair.other.send(PONG, pair.now)
-    assert pair.other.transmits(pair.now) == []
-    assert drops(pair.other) == [DropReason.UNKNOWN_STREAM]
-    assert link.outbound.next_sequence == before
-    pair.other.receive(head[-1:], STREAM, pair.now)
-    pair.other.send(PONG, pair.now)
-    answer, data = pair.other.transmits(pair.now)
-    assert answer.data.startswith(b"HTTP/1.1 101 ")
-    assert (data.data[:1], data.path) == (b"\0", STREAM)
-    pair.other.receive(Closed("reset"), STREAM, pair.now)
-    assert pair.other._streams == {}
-
-
-def post(pair, port, body=b"", channel="", source=NEW):
-    """What Y answers to a POST on a connection that may be new."""
-    path = Path(Encapsulation.TCP, STREAM.local, Endpoint(source.address, port))
-    if path.ends not in pair.other._streams:
-        accept(pair, path)
-    fields = f"Channel: {channel}\r\n" if channel else ""
-    head = f"POST /mobsec HTTP/1.1\r\nHost: y\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
-    pair.other.receive(head.encode() + body, path, pair.now)
-    return pair.other.transmits(pair.now)
-
-
-def open_channel(pair):
-    """X registers with a POST from port 1; return the id of its channel."""
-    path = Path(Encapsulation.HTTP_POST, STREAM.local, Endpoint(NEW.address, 1))
-    post_header = HttpHeader("POST", "y", "/mobsec")
-    sent = describe(path.encapsulation, path.remote, path.local, TO_OTHER.spi, (post_header,))
-    message = build_request(a_request(pair.now, sent=sent, **with_attempt(5)))
-    (answer,) = post(pair, 1, frame(pair, pair.as_mobile.seal_message(message)))
-    assert pair.other.path(HOME) == path
-    head, _, body = answer.data.partition(b"\r\n\r\n")
-    assert parse_reply(pair.read_reply(replace(answer, data=body[2:]))).code == 0
-    return heads(head)["channel"]
-
-
-def test_a_channel_of_two_connections():
-    pair = Pair()
-    channel = open_channel(pair)
-    pair.other.send(PONG, pair.now)
-    assert pair.other.transmits(pair.now) == []  # held
-    (data,) = post(pair, 2, channel=channel)
-    assert b"Content-Length: 0" not in data.data
-    assert post(pair, 2, channel=channel) == []
-    pair.other.send(PONG, pair.now)
-    (data,) = pair.other.transmits(pair.now)
-    assert data.path.remote.port == 2
-    pair.other._timers.remove((Timer.CHALLENGE, HOME, pair.other.path(HOME)))
-    assert post(pair, 2, channel=channel) == []
-    assert later(pair, ANSWER_WITHIN - 1) == []
-    (empty,) = later(pair, 1)
-    assert (empty.path.remote.port, b"Content-Length: 0" in empty.data) == (2, True)
-    pair.other.receive(Closed("reset"), empty.path, pair.now)
-    assert [type(each) for each in pair.other.transmits(pair.now)] == [Close]
-    assert pair.other._streams == pair.other._channels == pair.other._sources == {}
-    assert pair.other.state(HOME) is OtherState.SUSPENDED
-
-
-def test_who_may_not_have_a_channel():
-    pair = Pair()
-    channel = open_channel(pair)
-    assert post(pair, 3, channel="ab" * 16)[0].data.startswith(b"HTTP/1.1 404 ")
-    assert post(pair, 3, channel=channel, source=ELSEWHERE)[0].data.startswith(b"HTTP/1.1 404 ")
-    post(pair, 2, channel=channel)
-    assert post(pair, 3, channel=channel)[0].data.startswith(b"HTTP/1.1 404 ")
-    assert len(pair.other._streams) == 2
-    (answer,) = post(pair, 9)
-    named = heads(answer.data)["channel"]
-    assert post(pair, 10, channel=named)[0].data.startswith(b"HTTP/1.1 404 ")  # not authentic
-    assert drops(pair.other) == [DropReason.HTTP_UNWANTED] * 4
-
-
-def test_streams_are_limited_by_source():
-    pair = Pair()
-    for port in range(1, MAX_STREAMS_PER_SOURCE + 2):
-        path = Path(Encapsulation.TCP, STREAM.local, Endpoint(NEW.address, port))
-        sent = accept(pair, path)
-        pair.other.receive(Closed("never open"), STREAM, pair.now)
-    assert sent == [Close(path)]
-    assert drops(pair.other) == [DropReason.STREAM_LIMIT]
-    first = Path(Encapsulation.TCP, STREAM.local, Endpoint(NEW.address, 1))
-    pair.other.receive(Closed("done"), first, pair.now)
-    assert accept(pair, path) == []
-
-
-def test_streams_are_limited_in_all(monkeypatch):
-    monkeypatch.setattr("scapy_mobsec.terminal.other.MAX_STREAMS", 1)
-    pair = Pair()
-    accept(pair)
-    path = Path(Encapsulation.TCP, STREAM.local, Endpoint(ELSEWHERE.address, 1))
-    assert accept(pair, path) == [Close(path)]
-    assert drops(pair.other) == [DropReason.STREAM_LIMIT]
-
-
-def test_a_closed_stream_is_not_challenged(pair):
-    accept(pair)
-    pair.now += 1
-    stream_request(pair, 6)
-    assert pair.other.path(HOME) == STREAM
-    pair.other.receive(Closed("reset"), STREAM, pair.now)
-    events(pair.other)
-    assert later(pair, 100) == []
-    assert drops(pair.other) == []
-
-
-def test_a_closed_stream_suspends_although_another_path_is_validated():
-    pair = Pair()
-    accept(pair)
-    stream_request(pair)
-    link = pair.other._homes[HOME]
-    link.state_of(STREAM).validated = True
-    pair.other._timers.remove((Timer.CHALLENGE, HOME, STREAM))
-    pair.now += 1
-    (probed,) = pair.request(**with_attempt(5, PROBE), **BIG)
-    pair.confirm(probed)
-    assert link.state_of(PATH).validated
-    pair.other.receive(Closed("reset"), STREAM, pair.now)
-    assert pair.other.path(HOME) is None
-    assert pair.other.state(HOME) is OtherState.SUSPENDED
-
-
-def test_nothing_falls_back_to_a_closed_stream():
-    pair = Pair()
-    accept(pair)
-    (answer,) = stream_request(pair)
-    link = pair.other._homes[HOME]
-    link.state_of(STREAM).validated = True
-    (probed,) = pair.request(identification=1 << 62, **with_attempt(5, PROBE), **BIG)
-    link.current = link.state_of(PATH)
-    pair.other.receive(Closed("reset"), STREAM, pair.now)
-    later(pair, 4)
-    assert pair.other.state(HOME) is OtherState.SUSPENDED
-    assert answer.path != probed.path
-
-
-def test_a_reverse_proxy_may_end_tls():
-    pair = Pair()
-    accept(pair)
-    sent = (*HEADERS, TlsHeader(bytes(32), "y"), EspHeader(TO_OTHER.spi))
-    (answer,) = stream_request(pair, sent=sent)
-    assert parse_reply(_opened(pair, answer)).code == 0
-    assert pair.other.path(HOME) == STREAM
-
-
-@pytest.mark.parametrize(("host", "own"), [("203.0.113.2", True), ("192.0.2.9", False)])
-def test_http_reaches_y_and_nobody_else(host, own):
-    pair = Pair()
-    accept(pair)
-    request = (
-        f"GET /.well-known/masque/udp/{host}/4500/ HTTP/1.1\r\nHost: y\r\n"
-        "Connection: Upgrade\r\nUpgrade: connect-udp\r\nCapsule-Protocol: ?1\r\n\r\n"
-    )
-    pair.other.receive(request.encode(), STREAM, pair.now)
-    answer, *rest = pair.other.transmits(pair.now)
-    assert answer.data.startswith(b"HTTP/1.1 101" if own else b"HTTP/1.1 403")
-    assert rest == ([] if own else [Close(STREAM)])
-
-
 # more of rules 2 to 4
 
 
@@ -796,25 +523,6 @@ def test_nobody_answers_nothing_changes(valid):
     rejected = told(valid, PathRejected, Suspended, BindingMoved)
     assert [event.path.remote.port for event in rejected] == [40000]
     assert valid.other.path(HOME) == PATH
-
-
-def test_data_by_udp_beside_a_stream_is_no_rebinding():
-    pair = Pair()
-    accept(pair)
-    (answer,) = stream_request(pair)
-    challenge = parse_reply(_opened(pair, answer)).challenge
-    pair.now += 0.1
-    confirm = build_request(
-        a_request(
-            pair.now,
-            sent=describe(Encapsulation.TCP, STREAM.remote, STREAM.local, TO_OTHER.spi),
-            response=challenge,
-            **with_attempt(5, CONFIRM),
-        )
-    )
-    pair.other.receive(frame(pair, pair.as_mobile.seal_message(confirm)), STREAM, pair.now)
-    assert told(pair, PathValidated)
-    assert data_from(pair, TRANSLATED) == []
 
 
 # what an RREP says besides

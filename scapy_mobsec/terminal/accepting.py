@@ -1,0 +1,184 @@
+"""Streams as Y accepts them (rule 10), and the ids of their channels.
+
+- A stream shows an authentic ESP packet within 5 s and 64 KiB or is closed. Those that have not yet
+  are limited by source; the authentic ones are not, for many mobile terminals may be behind a NAT.
+- An authentic one belongs to its link, which has no more than an attempt has paths. When a path is
+  validated, those close that are of older attempts; when the binding ends, all do.
+- Where there are too many in all, the oldest goes that is not the current path of its link, and
+  before any other one that has shown nothing.
+- The end of the current one suspends.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import chain
+
+from contrib_layers.numbers import NATT_PORT
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.carrier import Channel, StreamCarrier
+from scapy_mobsec.encap.http_post import ANSWER_WITHIN, ID_LENGTH, Channels
+from scapy_mobsec.encap.stream import server_carrier
+from scapy_mobsec.esp.sa import Opened
+from scapy_mobsec.packet.path import Ends, Path, address_text
+from scapy_mobsec.terminal.base import Established
+from scapy_mobsec.terminal.bound_link import BoundLink
+from scapy_mobsec.terminal.config import OtherConfiguration
+from scapy_mobsec.terminal.paths import DATAGRAM, MAX_ADMITTED
+from scapy_mobsec.terminal.proving import ProvingTerminal, Timer
+from scapy_mobsec.terminal.signalling import Inner
+from scapy_mobsec.terminal.streams import Stream
+
+FIRST_ESP_WITHIN = 5.0
+FIRST_ESP_OCTETS = 65_536
+"""Seconds, and octets, in which a stream must show an authentic ESP packet."""
+
+MAX_UNPROVEN_PER_SOURCE = 16
+"""Open streams from one address that have not shown one."""
+
+MAX_LINK_STREAMS = MAX_ADMITTED
+"""Streams of one link that have; the two connections of a channel are one."""
+
+
+class AcceptingTerminal(ProvingTerminal):
+    """The part of Y that accepts streams."""
+
+    def __init__(
+        self, configuration: OtherConfiguration, random_bytes: Callable[[int], bytes]
+    ) -> None:
+        super().__init__(configuration.max_sas, random_bytes)
+        self._configuration = configuration
+        self._unproven: Counter[bytes] = Counter()  # by source
+        self._stream_links: dict[Path, BoundLink] = {}
+        self._channels: dict[bytes, Stream] = {}  # by id, their first connections
+
+    def _handle_other(self, what: Timer, key: bytes | Ends, now: float) -> None:
+        stream = self._streams.get(key) if isinstance(key, tuple) else None
+        if stream is None:
+            return
+        if what is Timer.STREAM:
+            self._close(stream.opened_path, "of no use", now)
+        elif what is Timer.ANSWER:
+            self._write(stream.carrier.release(), stream)
+
+    # from open to closed
+
+    def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
+        source = path.remote.address
+        if self._unproven[source] >= MAX_UNPROVEN_PER_SOURCE:
+            raise Drop(DropReason.STREAM_LIMIT, f"{self._unproven[source]} from {path.remote}")
+        new_id, find = partial(self._random_bytes, ID_LENGTH), partial(self._find_channel, source)
+        return server_carrier(is_own=partial(self._is_own, path), channels=Channels(new_id, find))
+
+    def _is_own(self, path: Path, host: str, port: int) -> bool:
+        """Tell whether an HTTP target is Y itself: nothing is relayed to others."""
+        settings = self._configuration
+        own = {address_text(each) for each in (path.local.address, *settings.addresses)}
+        ports = {path.local.port, NATT_PORT, *(item.port for item in settings.supported)}
+        return port in ports and host.lower() in own | set(settings.names)
+
+    def _stream_opened(self, established: Established, path: Path, now: float) -> None:
+        self._unproven[path.remote.address] += 1
+        self._timers.set((Timer.STREAM, path.ends), now + FIRST_ESP_WITHIN)
+        if len(self._streams) > self._configuration.max_streams:
+            self._make_room(self._streams[path.ends], now)
+
+    def _make_room(self, new: Stream, now: float) -> None:
+        """Close the stream that is missed least, which may be the new one."""
+        every = [each for each in self._streams.values() if each is not new]
+        unproven = (each for each in every if not each.authentic)
+        idle = (each for each in every if each.authentic and not self._is_current(each))
+        least = next(chain(unproven, idle), new)
+        self._dropped(Drop(DropReason.STREAM_LIMIT, f"{len(every)} in all"), least.path)
+        self._close(least.opened_path, "too many", now)
+
+    def _is_current(self, stream: Stream) -> bool:
+        link = self._stream_links.get(stream.path)
+        return link is not None and link.path == stream.path
+
+    def _receive_stream(self, data: bytes, path: Path, now: float) -> None:
+        super()._receive_stream(data, path, now)
+        stream = self._streams.get(path.ends)
+        if stream is None:
+            return
+        if channel := stream.carrier.channel:
+            first = self._channels.setdefault(channel.id, stream)
+            if first is not stream and not stream.partner:
+                self._prove(stream)
+                self._join(first, stream)
+        if not stream.authentic and stream.received_octets > FIRST_ESP_OCTETS:
+            self._close(path, "no authentic ESP packet in its first octets", now)
+        elif stream.carrier.waits:
+            self._timers.set((Timer.ANSWER, path.ends), now + ANSWER_WITHIN)
+
+    def _find_channel(self, source: bytes, channel_id: bytes) -> Channel | None:
+        """Return the channel that a second connection from `source` may have."""
+        first = self._channels.get(channel_id)
+        if first is None or not first.authentic or first.partner:
+            return None
+        return first.carrier.channel if first.opened_path.remote.address == source else None
+
+    def _forget_stream(self, stream: Stream) -> None:
+        path, channel = stream.opened_path, stream.carrier.channel
+        for what in (Timer.STREAM, Timer.ANSWER):
+            self._timers.remove((what, path.ends))
+        if not stream.authentic:
+            self._count_off(stream)
+        if channel and not stream.second:
+            self._channels.pop(channel.id, None)
+
+    def _stream_closed(self, path: Path, reason: str, now: float) -> None:
+        link = self._stream_links.pop(path, None)
+        if link:
+            del link.streams[path]
+            self._lost(link, path, now, closed=True)
+            self._forget(link, path)
+
+    # the link of a stream
+
+    def _authentic(
+        self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float
+    ) -> None:
+        if path.encapsulation not in DATAGRAM:
+            stream = self._streams.get(path.ends)
+            if stream and not stream.authentic:
+                self._prove(stream)
+                self._adopt(link, stream, now)
+        super()._authentic(link, inner, opened, octets, path, now)
+
+    def _prove(self, stream: Stream) -> None:
+        """Nothing more is to be shown by it."""
+        stream.authentic = True
+        self._timers.remove((Timer.STREAM, stream.opened_path.ends))
+        self._count_off(stream)
+
+    def _count_off(self, stream: Stream) -> None:
+        source = stream.opened_path.remote.address
+        self._unproven[source] -= 1
+        if not self._unproven[source]:
+            del self._unproven[source]
+
+    def _adopt(self, link: BoundLink, stream: Stream, now: float) -> None:
+        """Let it be one of its link's; where that has too many, the least known one goes."""
+        self._stream_links[stream.path] = link
+        others = [each for path, each in link.streams.items() if path != link.path]
+        link.streams[stream.path] = stream
+        if len(link.streams) > MAX_LINK_STREAMS:
+            least = min(others, key=partial(_worth, link))
+            self._dropped(Drop(DropReason.STREAM_LIMIT, f"{len(others)} of a link"), least.path)
+            self._close(least.opened_path, "too many", now)
+
+    def _receive_response(self, link: BoundLink, response: bytes, path: Path, now: float) -> None:
+        super()._receive_response(link, response, path, now)
+        outdated = [each for path, each in link.streams.items() if link.state_of(path) is None]
+        self._end_streams(outdated, now)
+
+    def _end_streams(self, streams: Iterable[Stream], now: float) -> None:
+        """Close streams, after what is written to them before this call of ours returns."""
+        for stream in streams:
+            self._timers.set((Timer.STREAM, stream.opened_path.ends), now)
+
+
+def _worth(link: BoundLink, stream: Stream) -> tuple[bool, bool]:
+    state = link.state_of(stream.path)
+    return state is not None, state is not None and state.validated

@@ -67,6 +67,7 @@ class MobileConfiguration:
     `forced`: keep the traversal even without translation, so no AH either. `keepalive`: seconds
     between signs of life on a datagram path, fewer if Y says so, 0 = none. `nat64_prefix`: 12
     octets (RFC 6052 section 2.2) that Y's IPv4 address goes behind where X has only IPv6.
+    `spare`: while the current path is a stream, keep one open from each other local endpoint too.
     `tls_verify`: SHA-256 that the certificate inside TLS must have; b"": TLS is camouflage, and who
     intercepts it is only reported. `proxy`: a forward proxy that all streams go through (CONNECT).
     """
@@ -83,6 +84,7 @@ class MobileConfiguration:
     keepalive: float = 20.0
     nat64_prefix: bytes | None = None
     other_addresses: tuple[bytes, ...] = ()
+    spare: bool = False
     tls_verify: bytes = b""
     proxy: Endpoint | None = None
 

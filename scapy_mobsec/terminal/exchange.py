@@ -46,6 +46,7 @@ class Purpose(Enum):
     KEEPALIVE = "see whether the current path is alive"
     WATCH = "see whether data arrives"
     MEASURE = "see how long packets may be"
+    SPARE = "keep a stream from another interface"
 
 
 class Plan(NamedTuple):
@@ -65,6 +66,7 @@ PLANS: Mapping[Purpose, Plan] = {
     Purpose.KEEPALIVE: Plan(AttemptFlag.PROBE, (0.5, 0.5, 2.0)),
     Purpose.WATCH: Plan(AttemptFlag.PROBE, (0.5, 1.0)),
     Purpose.MEASURE: Plan(AttemptFlag.PROBE, (0.5, 1.0, 2.0)),
+    Purpose.SPARE: Plan(AttemptFlag.PROBE, (0.5, 1.0, 2.0)),
 }
 
 

@@ -5,6 +5,7 @@ ones, changes to them, watches, and goes back (rules 2, 5, 6 and 9 at work).
   until then. Which path is better: `deciding`.
 - After a change X watches whether data passes (`watch`). If not, X goes back at once to the path
   that it came from, with USE, and tries again with back-off.
+- Spare streams from other interfaces, for the next move, if wanted.
 - Signs of life: `keepalive`. What else Y observes than before shows a translator that changed its
   mapping: a new attempt.
 """
@@ -37,7 +38,7 @@ from scapy_mobsec.terminal.keepalive import Keepalive, Sign
 from scapy_mobsec.terminal.mtu import PathMtu
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requester import Requester
-from scapy_mobsec.terminal.routes import allowed, path_from
+from scapy_mobsec.terminal.routes import allowed, path_from, unopened
 from scapy_mobsec.terminal.watch import DataWatch
 
 MAX_ANSWERED = 64
@@ -61,16 +62,24 @@ class PathKeeper(Requester):
     ) -> None:
         super().__init__(configuration, random_bytes=random_bytes, snapshot=snapshot)
         self._locals: tuple[Endpoint, ...] = ()
+        self._confirmed: Path | None = None  # what Y said that it uses
         self._forget()
 
-    def _forget(self) -> None:
-        """Nothing is known of any path: so it is at the start of each attempt."""
+    def _forget(self, kept: Collection[Endpoint] = ()) -> None:
+        """Nothing is known of any path: so it is at the start of each attempt.
+
+        `kept`: endpoints from where streams stay open, if there was a sign of life on them.
+        """
         self._exchanges.clear()
-        self._close_streams()
+        addresses, spares = {each.address for each in kept}, self._spares()
+        for stream in tuple(self._streams.values()):
+            alive = stream.path == self._confirmed or unopened(stream.path) in spares
+            if not alive or stream.path.local.address not in addresses:
+                self._close_stream(stream.opened_path)
         self._counters.clear()
         self._findings = Findings(self._configuration)
         self._answered: dict[int, Exchange] = {}
-        self._confirmed: Path | None = None  # what Y said that it uses
+        self._confirmed = None
         self._observed: Description | None = None  # how Y sees the current path
         self._known_good: Path | None = None
         self._mtu = PathMtu(allowed(self._configuration))
@@ -132,9 +141,11 @@ class PathKeeper(Requester):
 
     def _ask_only_for_better(self, path: Path) -> None:
         """Of the other RREQs under way those go on that may find something better: as probes."""
-        better = self._findings.better(path.encapsulation)
+        better, spares = self._findings.better(path.encapsulation), self._spares()
         for exchange in self._exchanges.of(Purpose.REGISTER, Purpose.TRY, Purpose.IMPROVE):
-            if exchange.path.encapsulation not in better:
+            if unopened(exchange.path) in spares:
+                exchange.purpose = Purpose.SPARE
+            elif exchange.path.encapsulation not in better:
                 self._done(exchange)
                 self._close_unused(exchange.path)
             elif exchange.purpose is Purpose.REGISTER:
@@ -166,6 +177,7 @@ class PathKeeper(Requester):
             return
         if sign is Sign.PROBE:
             self._probe_current(Purpose.KEEPALIVE, now)
+            self._keep_spares(now)
         elif sign is Sign.OCTET:
             self._send_octets(udp.wrap(udp.Content.KEEPALIVE), path)
         else:
@@ -292,3 +304,22 @@ class PathKeeper(Requester):
     def _close_unused(self, path: Path) -> None:
         if path not in (self.path, self._known_good):
             self._close_stream(path)
+
+    # spare streams
+
+    def _spares(self) -> list[Path]:
+        """Return the paths on which a stream is kept beside the current one, as before its opening.
+
+        Y closes a stream on which nothing authentic comes, and a NAT forgets one: so each gets a
+        PROBE whenever the current path gets one; it is opened for that if it is not open.
+        """
+        current = self._confirmed
+        if not self._configuration.spare or current is None or current.encapsulation in DATAGRAM:
+            return []
+        others = (each for each in self._locals if each.address != current.local.address)
+        found = (path_from(self._configuration, each, current.encapsulation) for each in others)
+        return [path for path in found if path]
+
+    def _keep_spares(self, now: float) -> None:
+        for path in self._spares():
+            self._begin(Purpose.SPARE, self._opened(path), now)

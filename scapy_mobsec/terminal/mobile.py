@@ -87,10 +87,13 @@ class MobileTerminal(PathKeeper):
         """Where it stands."""
         return self._machine.state
 
-    def move(self, local_endpoints: Sequence[Endpoint], now: float) -> None:
+    def move(
+        self, local_endpoints: Sequence[Endpoint], now: float, kept: Collection[Endpoint] = ()
+    ) -> None:
         """Go on from new local endpoints: all from where Y is reached are used, the first first.
 
         An endpoint that looks like the old one may be in another network: it starts an attempt too.
+        `kept`: those that are in the same network as before, so that streams from there still live.
         """
         self._offered = tuple(dict.fromkeys(local_endpoints))
         self._locals = self._usable()
@@ -101,7 +104,7 @@ class MobileTerminal(PathKeeper):
             self._leave()
             self._tell(Moved(self.attempt, old, None))
             return
-        found = self._next_attempt(beginning(self._configuration))
+        found = self._next_attempt(beginning(self._configuration), kept)
         self._tell(Moved(self.attempt, old, self.path))
         self._send_requests(found, now)
 
@@ -133,17 +136,22 @@ class MobileTerminal(PathKeeper):
         any_one = allowed(settings)[0]
         return tuple(one for one in self._offered if path_from(settings, one, any_one))
 
-    def _next_attempt(self, encapsulations: tuple[Encapsulation, ...]) -> list[Path]:
+    def _next_attempt(
+        self, encapsulations: tuple[Encapsulation, ...], kept: Collection[Endpoint] = ()
+    ) -> list[Path]:
         self._locals = self._usable()
         self._requests.next_attempt()
-        return self._new_paths(encapsulations)
+        return self._new_paths(encapsulations, kept)
 
-    def _new_paths(self, encapsulations: tuple[Encapsulation, ...]) -> list[Path]:
-        self._forget()
+    def _new_paths(
+        self, encapsulations: tuple[Encapsulation, ...], kept: Collection[Endpoint] = ()
+    ) -> list[Path]:
+        self._forget(kept)
         self._pause_ends = None
         self._encapsulations = encapsulations
         turn = self._turns[encapsulations]
-        found = paths(self._configuration, self._locals, encapsulations, turn)
+        wanted = paths(self._configuration, self._locals, encapsulations, turn)
+        found = [self._opened(path) for path in wanted]
         first = next((path for path in found if not _only_tried(path, found)), found[0])
         self._link.current = PathState(first)
         return found
@@ -213,6 +221,8 @@ class MobileTerminal(PathKeeper):
             self._fall_back(path, FallBackReason.NO_ANSWER, now)
         elif purpose is Purpose.MEASURE:
             return
+        elif purpose is Purpose.SPARE:
+            self._close_stream(path)
         elif purpose is Purpose.REFRESH or (
             purpose is Purpose.USE and (path == self.path or not self._confirmed)
         ):
@@ -286,7 +296,7 @@ class MobileTerminal(PathKeeper):
         )
         self._configuration = told(self._configuration, reply.addresses or ())
         own = compare(reply.sent, arrival.observed) if reply.sent else ()
-        if exchange.purpose is not Purpose.DEREGISTER:
+        if exchange.purpose not in (Purpose.DEREGISTER, Purpose.SPARE):
             self._findings.learn(reply, exchange.path, (*seen, *own), self._sequence)
         return seen, own
 

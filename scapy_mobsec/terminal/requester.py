@@ -5,7 +5,7 @@ When an attempt begins, and what an answer means, is in `mobile`.
 - Data goes on the current path at once, without waiting for an RREP; while that is a stream that is
   not open, it waits as plaintext, and not for long.
 - A stream is opened when the first RREQ on it is due, again at the times of a retransmission where
-  it could not be, and closed when nobody wants it.
+  it could not be, and closed when nobody wants it. An attempt goes on with one that is open.
 - Where the certificate of Y is demanded (`tls_verify`), a stream with another one is closed before
   anything is written to it, and its path given up; other paths go on. So they do where a forward
   proxy refuses the tunnel of a stream.
@@ -368,9 +368,11 @@ class Requester(Terminal[Link]):
         if stream := self._streams.get(path.ends):
             self._remove_stream(stream)
 
-    def _close_streams(self) -> None:
-        for stream in tuple(self._streams.values()):
-            self._close_stream(stream.opened_path)
+    def _opened(self, path: Path) -> Path:
+        """Return the path of an open stream in place of one that is yet to be opened."""
+        found = (each.path for each in self._streams.values())
+        ready = (each for each in found if unopened(each) == path and self._is_open(each))
+        return path if path.encapsulation in DATAGRAM else next(ready, path)
 
     def _send_octets(self, octets: bytes, path: Path) -> None:
         self._transmits.append(Transmit(octets, path))

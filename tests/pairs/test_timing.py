@@ -11,6 +11,7 @@ HANDSHAKES = {
     "udp": 0,
     "tcp": 1,
     "tls": 2,
+    "tls, spare stream": 0,
     "http": 2,
     "http in TLS": 3,
     "http-post": 2,  # no handshake, but the POST with the RREQ is answered first

@@ -25,8 +25,8 @@ class Puppet(Terminal):
         self.woken.append(now)
         self.deadlines = [due for due in self.deadlines if due > now]
 
-    def move(self, endpoints, now):
-        self.places.append((list(endpoints), now))
+    def move(self, endpoints, now, kept=()):
+        self.places.append((list(endpoints), now, list(kept)))
 
     def packet_too_big(self, outer_mtu):
         self.mtus.append(outer_mtu)

@@ -1,7 +1,7 @@
 """Hosts: where terminals run. They bring packets and the time, and take packets away.
 
 A host may have several addresses. What is said on an address that it no longer has is lost, as are
-the streams from there.
+the streams from there; those of an address that it still has in the same segment live on.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,14 +56,17 @@ class Host(Generic[T]):
         self.attach_all([(segment, endpoint)])
 
     def attach_all(self, places: Sequence[tuple[Segment, Endpoint]]) -> None:
-        """Take addresses in segments, instead of all earlier ones."""
-        for address, old in self._segments.items():
-            old.detach(address)
-            self._streams.forget(address)
-            self._tcp.forget(address)
+        """Take addresses in segments, instead of all earlier ones that are not among them."""
+        old = self._segments
         self._segments = {endpoint.address: segment for segment, endpoint in places}
-        for segment, endpoint in places:
-            segment.attach(endpoint.address, self._receive, self.name)
+        for address, segment in old.items():
+            if self._segments.get(address) is not segment:
+                segment.detach(address)
+                self._streams.forget(address)
+                self._tcp.forget(address)
+        for address, segment in self._segments.items():
+            if old.get(address) is not segment:
+                segment.attach(address, self._receive, self.name)
 
     def restart(self, terminal: T) -> None:
         """Go on with another terminal in the place of this one; its streams are gone."""
@@ -169,8 +172,10 @@ class MobileHost(Host[MobileTerminal]):
 
     def move_all(self, places: Sequence[tuple[Segment, Endpoint]]) -> None:
         """Leave the old addresses and go on from others, the preferred one first."""
+        before = self._segments
+        kept = [endpoint for segment, endpoint in places if before.get(endpoint.address) is segment]
         self.attach_all(places)
-        self.terminal.move([endpoint for _, endpoint in places], self._network.now)
+        self.terminal.move([each for _, each in places], self._network.now, kept)
         self.pump()
 
     def _notice(self, notice: TooBig) -> None:

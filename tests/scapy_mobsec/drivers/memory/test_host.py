@@ -69,7 +69,7 @@ def test_other_protocols_are_not_for_a_terminal(play):
 def test_several_addresses(play):
     places = [(play.segment, SECOND_ADDRESS), (play.segment, CLIENT)]
     play.host.move_all(places)
-    assert play.terminal.places[-1] == ([SECOND_ADDRESS, CLIENT], play.network.now)
+    assert play.terminal.places[-1] == ([SECOND_ADDRESS, CLIENT], play.network.now, [CLIENT])
     for local in (CLIENT, SECOND_ADDRESS):
         play.say(Transmit(b"octets", Path(Encapsulation.UDP, local, SERVER)))
     assert [packet.source for packet in play.server.take()] == [CLIENT, SECOND_ADDRESS]

@@ -9,8 +9,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from random import Random
 from typing import Any
@@ -31,7 +30,7 @@ from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.spi_table import FIRST_SPI
 from scapy_mobsec.esp.suites import SUITES
-from scapy_mobsec.packet.ip import ICMP, build_ip, internet_checksum, parse_ip
+from scapy_mobsec.packet.ip import ICMP, addresses, build_ip, internet_checksum, parse_ip
 from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.terminal.config import (
     AhSas,
@@ -69,6 +68,27 @@ class Place:
     outside: tuple[str, ...] = ()
 
 
+class Site:
+    """The network behind Y, with one host on it, which answers pings as Y itself does.
+
+    `came`: what reached the host. Packets for others than Y and the host are lost.
+    """
+
+    def __init__(self, gateway: Host[OtherTerminal], address: bytes = INNER_HOST) -> None:
+        self.came: list[bytes] = []
+        self._gateway, self._address = gateway, address
+
+    def receive(self, packet: bytes) -> None:
+        """Take an inner packet that Y hands on."""
+        _, destination = addresses(packet)
+        if destination == self._address:
+            self.came.append(packet)
+        elif destination != SIGNALLING:
+            return
+        if answer := echo_reply(packet):
+            self._gateway.send(answer)
+
+
 Places = Callable[[Random], Sequence[Place]]
 """All places of a network; what happens there by chance comes from the Random."""
 
@@ -78,7 +98,7 @@ class Topology:
     """A network with both terminals on it.
 
     `segments`: by X's endpoint there. `sas`: to Y, to X, and the same of AH where there is AH.
-    `configuration`: of X.
+    `configuration`: of X. `notes`: what was done to the network, with the time in nanoseconds.
     """
 
     network: MemoryNetwork
@@ -88,6 +108,11 @@ class Topology:
     taps: Mapping[str, Tap]
     sas: tuple[SaParameters | AhParameters, ...]
     configuration: MobileConfiguration
+    notes: list[tuple[int, str]] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Remember that something is done to the network now."""
+        self.notes.append((self.network.time_ns, text))
 
     def move(self, *endpoints: Endpoint) -> None:
         """Let X go on from other endpoints, the preferred one first."""
@@ -166,7 +191,7 @@ def assemble(
         for place in places(random)
     }
     other_host = Host(network, other_terminal, name="Y")
-    other_host.on_inner = partial(_answer_pings, other_host)
+    other_host.on_inner = Site(other_host).receive
     other_addresses = [address_text(endpoint.address) for endpoint in at_other]
     access = network.core.segment([taps["other"], *near_other], other_addresses)
     other_host.attach_all([(access, endpoint) for endpoint in at_other])
@@ -189,12 +214,6 @@ def _ah_sa(random: Random) -> AhParameters:
         suite=suite,
         integrity_key=random.randbytes(suite.key_length),
     )
-
-
-def _answer_pings(host: Host[OtherTerminal], packet: bytes) -> None:
-    answer = echo_reply(packet)
-    if answer:
-        host.send(answer)
 
 
 def echo_request(source: bytes, destination: bytes, number: int) -> bytes:

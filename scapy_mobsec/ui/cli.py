@@ -93,6 +93,8 @@ def demo(scenario: str, simulate: bool, names: bool, write: Path | None) -> None
 
     console = Console(highlight=False)
     if names:
+        if write:
+            raise click.UsageError("--list runs no scenario: there is nothing to write")
         print_scenarios(console)
         return
     if not simulate:

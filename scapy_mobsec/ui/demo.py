@@ -3,7 +3,9 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from heapq import merge
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from click import ClickException
@@ -44,21 +46,46 @@ def run_demo(name: str, console: Console, write: Path | None) -> None:
         raise DemoError(f"no scenario {name!r}: mobsec demo --list names those there are")
     if write is not None and (not write.name or write.suffix == ".esp_sa"):
         raise DemoError(f"no name for a capture: {str(write)!r}")
+    keys = write.with_suffix(".esp_sa") if write else None
+    if write and keys and keys.exists() and not write.exists():
+        raise DemoError(f"{keys} is there already, and {write} is not: the keys may be others'")
     result = run(scenario)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
-    for text in (scenario.sentence, result.picture, "", *folded(result.ladder), ""):
-        console.print(text, markup=False, soft_wrap=True)
+    for text in (scenario.sentence, result.picture, "", *folded(ladder(result)), ""):
+        console.print(printable(text, console.encoding), markup=False, soft_wrap=True)
     console.print(events_table(result))
     console.print(outcome(result), markup=False, soft_wrap=True)
-    if write is not None:
-        keys = write.with_suffix(".esp_sa")
+    if write and keys:
         try:
             write_capture(result, write, keys)
         except OSError as error:
             raise DemoError(f"{error.filename or write}: {error.strerror}") from error
         text = f"Wrote {write} and {keys}. Next: mobsec decode {write} -k {keys}"
         console.print(text, markup=False, soft_wrap=True)
+
+
+def printable(text: str, encoding: str) -> str:
+    """Return a picture in ASCII where the output cannot take its lines."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(str.maketrans("├└│─", "+`|-"))
+    return text
+
+
+def ladder(result: ScenarioResult) -> Iterator[str]:
+    """Yield a line for each packet of the shown link, and for all that was done to the network."""
+    times = (time_ns for time_ns, _ in result.captures[result.shown])
+    packets = zip(times, result.ladder, strict=True)
+    start = result.moves[0]
+    notes = (
+        (time, f"{(time - start) / 1e6:.0f} ms  --- {text} ---") for time, text in result.notes
+    )
+    yield f"Packets at the {SIDES[result.shown == 'other']}, from its first move on:"
+    for _, line in merge(notes, packets, key=itemgetter(0)):
+        time, _, rest = line.partition(" ms  ")
+        yield f"{time:>6} ms  {rest}"
 
 
 def folded(ladder: Iterable[str]) -> Iterator[str]:
@@ -90,7 +117,7 @@ def write_capture(result: ScenarioResult, capture: Path, keys: Path) -> None:
     """
     packets = result.captures[result.shown]
     with capture.open("wb") as stream:
-        if capture.suffix == ".pcapng":
+        if capture.suffix.lower() == ".pcapng":
             commented, told = PcapngWriter(stream), comments(result)
             for number, (time_ns, packet) in enumerate(packets):
                 commented.write(time_ns, packet, told[number])
@@ -105,15 +132,15 @@ def write_capture(result: ScenarioResult, capture: Path, keys: Path) -> None:
 def comments(result: ScenarioResult) -> dict[int, list[str]]:
     """Return what both terminals tell, by the number of the packet that it is written at.
 
-    That is the first packet of the last instant that is not after it.
+    That is the first packet of the last instant that is not after it. Times are those of the
+    capture, from its first packet on.
     """
     times = [time_ns for time_ns, _ in result.captures[result.shown]]
-    start = result.moves[0]
     told = defaultdict(list)
     for time_ns, side, event in events(result):
         last = max(bisect_right(times, time_ns) - 1, 0)
         number = times.index(times[last])
-        told[number].append(f"{SIDES[side]}, {_after(time_ns, start)}: {event_text(event)}")
+        told[number].append(f"{SIDES[side]}, {_after(time_ns, times[0])}: {event_text(event)}")
     return told
 
 
@@ -135,4 +162,4 @@ def events_table(result: ScenarioResult) -> Table:
 
 
 def _after(time_ns: int, start: int) -> str:
-    return f"+{(time_ns - start) / 1e6:.3f} ms"
+    return f"{(time_ns - start) / 1e6:+.3f} ms"

@@ -89,7 +89,8 @@ def _mobile_text(event: Event) -> str:
 def _other_text(event: Event) -> str:
     match event:
         case RegistrationReceived():
-            text = f"RREQ of attempt {event.attempt} accepted"
+            carrier = event.path.encapsulation.value
+            text = f"RREQ of attempt {event.attempt} accepted, by {carrier}"
             return _with_lines(text, describe_all(event.translations))
         case BindingMoved():
             return f"binding moved: {event.new}"

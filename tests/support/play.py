@@ -20,7 +20,7 @@ from scapy_mobsec.drivers.simulation import (
     INNER_HOST,
     OTHER_TERMINAL,
     UNTRANSLATED,
-    echo_reply,
+    Site,
     echo_request,
 )
 from scapy_mobsec.esp.sa import InboundSa
@@ -84,7 +84,8 @@ class Play:
         )
         self.other.listen(4500)
         self.other.listen(443, b"certificate")
-        self.other.on_inner = self.answer
+        self.site = Site(self.other)
+        self.other.on_inner = self.site.receive
         self.taps = {name: Tap(name) for name in ("mobile", "other")}
         near_other = self.network.core.segment([self.taps["other"]], ["203.0.113.2"])
         self.other.attach(near_other, OTHER_TERMINAL)
@@ -98,10 +99,6 @@ class Play:
         chain = [self.taps["mobile"], Delay(self.round_trip / 2), self.firewall, *elements]
         outside = outside or ("192.0.2.1" if is_nat(elements) else "198.51.100.2")
         return self.network.core.segment(chain, [outside])
-
-    def answer(self, packet):
-        if answer := echo_reply(packet):
-            self.other.send(answer)
 
     def move(self, segment=None, place=None):
         """X moves; charts begin here."""

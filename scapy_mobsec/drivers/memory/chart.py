@@ -161,12 +161,13 @@ def message_text(message: RegistrationRequest | RegistrationReply) -> str:
 
 
 def _data_text(opened: Opened) -> str:
-    """`ping 3` and `pong 3` for ICMP echoes in tunnel mode, the octets of any other data."""
-    if opened.next_header == IPV4:
-        inner = parse_ip(opened.payload)
-        if inner.protocol == ICMP and inner.payload[:1] and inner.payload[0] in _ECHOES:
-            number = int.from_bytes(inner.payload[6:8], "big")
-            return f"{_ECHOES[inner.payload[0]]} {number}"
+    """`ping 3` and `pong 3` for ICMP echoes, the octets of any other data."""
+    protocol, payload = opened.next_header, opened.payload
+    if protocol == IPV4:
+        inner = parse_ip(payload)
+        protocol, payload = inner.protocol, inner.payload
+    if protocol == ICMP and len(payload) >= 8 and payload[0] in _ECHOES:
+        return f"{_ECHOES[payload[0]]} {int.from_bytes(payload[6:8], 'big')}"
     return f"data {len(opened.payload)}"
 
 

@@ -1,11 +1,12 @@
 """A network as text, from what it really is: each line is a way from the middle to the hosts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from scapy_mobsec.drivers.memory.network import SECOND, MemoryNetwork, Segment
 from scapy_mobsec.packet.path import address_text
 
 _DASH = " ── "
+_SHOWN_STAYS = 3
 
 
 def draw(network: MemoryNetwork) -> str:
@@ -38,13 +39,22 @@ def _block(segment: Segment) -> list[str]:
 
 def _hosts(segment: Segment) -> list[str]:
     return [
-        f"{name or 'host'} {address_text(address)}{_when(begin, end)}"
-        for address, (name, begin, end) in segment.guests.items()
+        f"{name or 'host'} {address_text(address)}{_when(stays)}"
+        for (address, name), stays in segment.guests.items()
     ]
 
 
-def _when(begin: int, end: int | None) -> str:
+def _when(stays: Sequence[tuple[int, int | None]]) -> str:
+    """Tell the stays, of many only the first ones and the last one."""
+    words = [word for stay in stays if (word := _stay(*stay))]
+    if len(words) > _SHOWN_STAYS:
+        hidden = len(words) - _SHOWN_STAYS
+        words[_SHOWN_STAYS - 1 : -1] = [f"{hidden} more"]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _stay(begin: int, end: int | None) -> str:
     words = [f"from {begin / SECOND:g} s"] if begin else []
     if end is not None:
         words.append(f"until {end / SECOND:g} s")
-    return f" ({' '.join(words)})" if words else ""
+    return " ".join(words)

@@ -95,8 +95,8 @@ class ChanceElement(Element):
 class Segment:
     """A network whose hosts reach each other directly, and the rest through its chain.
 
-    `lost`: packets for addresses that nobody has. `guests`: name, begin and end (in nanoseconds of
-    virtual time, None if still there) of all hosts that were ever here, by address.
+    `lost`: packets for addresses that nobody has. `guests`: the stays of all hosts that were ever
+    here, by address and name: begin and end in nanoseconds of virtual time, None if still there.
     """
 
     def __init__(
@@ -110,7 +110,8 @@ class Segment:
         self.name = name
         self.chain = tuple(chain)
         self.children: list[Segment] = []
-        self.guests: dict[bytes, tuple[str, int, int | None]] = {}
+        self.guests: dict[tuple[bytes, str], list[tuple[int, int | None]]] = {}
+        self._names: dict[bytes, str] = {}
         self._network, self._parent = network, parent
         self._hosts: dict[bytes, Callable[[Packet], None]] = {}
         self._ways: dict[bytes, Segment] = {}
@@ -129,14 +130,15 @@ class Segment:
 
     def attach(self, address: bytes, receive: Callable[[Packet], None], name: str = "") -> None:
         """Let a host have `address` here; `name` is for drawings."""
-        self._hosts[address] = receive
-        self.guests[address] = (name, self._network.elapsed_ns, None)
+        self.detach(address)
+        self._hosts[address], self._names[address] = receive, name
+        self.guests.setdefault((address, name), []).append((self._network.elapsed_ns, None))
 
     def detach(self, address: bytes) -> None:
         """Take an address away from its host."""
         if self._hosts.pop(address, None):
-            name, begin, _ = self.guests[address]
-            self.guests[address] = (name, begin, self._network.elapsed_ns)
+            stays = self.guests[address, self._names.pop(address)]
+            stays[-1] = (stays[-1][0], self._network.elapsed_ns)
 
     def send(self, packet: Packet) -> None:
         """Send a packet of a host of this segment, or of a segment behind it, on its way."""

@@ -24,6 +24,8 @@ def block(*blocks: Block) -> Action:
     def do(topology: Topology) -> None:
         for firewall in _elements(topology, Firewall):
             firewall.blocks = blocks
+        what = ", ".join(each.name for each in blocks)
+        topology.note(f"the firewall changes: {what or 'all passes'}")
 
     return do
 
@@ -32,12 +34,14 @@ def reboot_nat(topology: Topology) -> None:
     """The NATs on X's ways forget their mappings."""
     for nat in _elements(topology, Napt):
         nat.reboot()
+    topology.note("the NAT forgets its mappings")
 
 
 def stop_attacks(topology: Topology) -> None:
     """The attackers on X's ways give up."""
     for attacker in _elements(topology, Attacker):
         attacker.stop()
+    topology.note("the attacks end")
 
 
 def deregister(topology: Topology) -> None:
@@ -58,6 +62,7 @@ def lose_counters(topology: Topology) -> None:
         random_bytes=topology.network.new_random().randbytes,
         snapshot=replace(kept, attempt=0, identification=None, ceilings=ceilings),
     )
+    topology.note("X starts anew without its counters")
 
 
 def _elements(topology: Topology, kind: type[E]) -> Iterator[E]:

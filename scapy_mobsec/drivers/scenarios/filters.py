@@ -97,7 +97,7 @@ SCENARIOS = (
     ),
     Scenario(
         "http",
-        "An HTTP proxy on the way rewrites the Upgrade request, and both ends see that it did.",
+        "An HTTP proxy on the way adds to the Upgrade request: Y sees that it did, and tells X.",
         on(lambda random: [_proxied(REWRITING)], allow=(HTTP,)),
         ((0.0, go(UNTRANSLATED)),),
     ),

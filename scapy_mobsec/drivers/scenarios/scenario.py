@@ -9,7 +9,7 @@ from scapy_mobsec.drivers.memory import SECOND, chart, draw
 from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, Topology, echo_request
 from scapy_mobsec.esp.ah import AhParameters
 from scapy_mobsec.esp.sa import SaParameters
-from scapy_mobsec.packet.path import Path
+from scapy_mobsec.packet.path import Path, address_text
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.events import Event, Moved
 
@@ -50,7 +50,8 @@ class ScenarioResult:
     `captures`: IP packets by tap, "mobile" (as X sends and receives them) and "other" (as Y does).
     `inner_mobile`, `inner_other`: inner packets that arrived at X, and behind Y. `sas`: for a key
     table, to Y and to X in turn. `picture`: the network, with who was where. `shown`: the tap that
-    a person is shown; `ladder`: a line for each packet there. `path`: where X is registered in the
+    a person is shown; `ladder`: a line for each packet there. `notes`: what was done to the network
+    meanwhile. `path`: where X is registered in the
     end, None if it is not. `pings`: how many X sent.
     """
 
@@ -63,6 +64,7 @@ class ScenarioResult:
     picture: str
     shown: str
     ladder: list[str]
+    notes: list[tuple[int, str]]
     path: Path | None
     pings: int
 
@@ -94,9 +96,10 @@ def run(scenario: Scenario, seed: int = 1) -> ScenarioResult:
         inner_other=topology.other.inner,
         captures={name: tap.capture() for name, tap in topology.taps.items()},
         sas=topology.sas,
-        picture=draw(network),
+        picture=f"{draw(network)}\nbehind Y: a host, {address_text(INNER_HOST)}",
         shown=scenario.shown,
         ladder=chart(topology.taps[scenario.shown].packets, topology.sas, start),
+        notes=topology.notes,
         path=mobile.terminal.path if registered else None,
         pings=count,
     )

@@ -8,7 +8,7 @@ from scapy_mobsec.drivers.memory import NO_UDP, Attacker, Direction, Firewall, L
 from scapy_mobsec.drivers.memory.attacker import Tactic, only, race, replay_after
 from scapy_mobsec.drivers.scenarios.actions import deregister, go, lose_counters, stop_attacks
 from scapy_mobsec.drivers.scenarios.building import UDP, on, through
-from scapy_mobsec.drivers.scenarios.scenario import Pings, Scenario
+from scapy_mobsec.drivers.scenarios.scenario import Scenario
 from scapy_mobsec.drivers.simulation import (
     BEHIND_NAT,
     BEHIND_OTHER_NAT,
@@ -82,7 +82,6 @@ SCENARIOS = (
         "X ends its registration, and makes a new one later with the same SAs.",
         on(lambda random: (through(), Place(ELSEWHERE))),
         ((0.0, go(UNTRANSLATED)), (1.5, deregister), (2.0, go(ELSEWHERE))),
-        pings=Pings(until=1.0),
     ),
     Scenario(
         "stale",

@@ -7,8 +7,10 @@ from scapy_mobsec.drivers.simulation import (
     HOME,
     INNER_HOST,
     OTHER_TERMINAL,
+    SIGNALLING,
     UNTRANSLATED,
     Place,
+    Site,
     assemble,
     build_topology,
     echo_reply,
@@ -51,3 +53,15 @@ def test_assembled_as_told():
 
 def test_only_pings_are_answered():
     assert echo_reply(echo_reply(echo_request(HOME, INNER_HOST, 3))) is None
+
+
+def test_behind_y_a_host_gets_what_is_for_it_and_others_are_not_there():
+    topology = build_topology()
+    topology.move(UNTRANSLATED)
+    site = Site(topology.other)
+    topology.other.on_inner = site.receive
+    for host in (INNER_HOST, SIGNALLING, bytes((10, 10, 2, 9))):
+        topology.mobile.send(echo_request(HOME, host, 1))
+    topology.network.run_for(0.1)
+    assert site.came == [echo_request(HOME, INNER_HOST, 1)]
+    assert [packet[12:16] for _, packet in topology.mobile.inner] == [INNER_HOST, SIGNALLING]

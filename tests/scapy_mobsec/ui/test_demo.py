@@ -104,3 +104,43 @@ def test_a_name_that_is_none_for_a_capture(name):
 def test_a_file_that_cannot_be_written(tmp_path):
     with pytest.raises(DemoError, match="No such file"):
         shown(write=tmp_path / "missing" / "x.pcap")
+
+
+def test_what_is_done_to_the_network_stands_between_the_packets():
+    lines = shown("fallback").splitlines()
+    (change,) = (number for number, line in enumerate(lines) if line.endswith("---"))
+    assert lines[change] == "  2000 ms  --- the firewall changes: no native IPsec ---"
+    assert lines[change + 1] == "  2000 ms  esp 198.51.100.2 > 203.0.113.2  ping 20"
+
+
+def test_the_shown_link_is_named():
+    assert "Packets at the mobile terminal, " in shown("open")
+    assert "Packets at the other terminal, " in shown("race")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_picture_can_be_printed_in_any_encoding(encoding):
+    stream = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(stream, encoding=encoding))
+    run_demo("open", console, None)
+    console.file.flush()
+    assert ("├─ " if encoding == "utf-8" else "+- ") in stream.getvalue().decode(encoding)
+
+
+def test_keys_of_another_capture_are_not_overwritten(tmp_path):
+    keys = tmp_path / "mine.esp_sa"
+    keys.write_text("mine")
+    with pytest.raises(DemoError, match="is there already"):
+        shown(write=tmp_path / "mine.pcap")
+    assert keys.read_text() == "mine"
+
+
+def test_a_pcapng_by_its_name_in_capitals(tmp_path):
+    shown(write=tmp_path / "X.PCAPNG")
+    assert (tmp_path / "X.PCAPNG").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
+
+
+def test_comments_have_the_time_of_the_capture():
+    told = comments(run(SCENARIOS["race"]))
+    assert told[0][0].startswith("mobile terminal, -25.000 ms: moved: ")
+    assert told[0][1] == "other terminal, +0.000 ms: RREQ of attempt 1 accepted, by udp"

@@ -115,7 +115,7 @@ def test_data_that_is_no_echo_is_counted():
         (build_ip(HOME, INNER_HOST, 17, bytes(12)), 4, "data 32"),
         (build_ip(HOME, INNER_HOST, 1, b""), 4, "data 20"),
         (PONG, 4, "pong 0"),
-        (PING[20:], 1, "data 56"),  # transport mode
+        (PING[20:], 1, "ping 1"),  # transport mode
         (b"?", 4, "ESP 0x00001111: not a well-formed IP packet"),
     ):
         assert words(a_packet(payload=sa.seal(inner, next_header))).endswith(text)

@@ -29,3 +29,17 @@ def test_who_was_where_and_when():
     text = draw(topology.network)
     assert "X 198.51.100.2 (from 1 s until 1.5 s)" in text
     assert "NAT 192.0.2.1 ── 25 ms ── tap mobile ── X 10.0.0.2 (from 1.5 s)" in text
+
+
+def test_all_stays_at_a_place_are_drawn_until_they_are_too_many():
+    topology = build_topology()
+    for _ in range(3):
+        topology.move(UNTRANSLATED)
+        topology.network.run_for(1)
+        topology.move(BEHIND_NAT)
+        topology.network.run_for(1)
+    assert "X 198.51.100.2 (until 1 s, from 2 s until 3 s, from 4 s until 5 s)" in draw(
+        topology.network
+    )
+    topology.move(UNTRANSLATED)
+    assert "(until 1 s, from 2 s until 3 s, 1 more, from 6 s)" in draw(topology.network)

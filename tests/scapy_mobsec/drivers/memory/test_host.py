@@ -81,7 +81,7 @@ def test_what_is_said_on_an_address_that_is_gone_is_lost(play):
     play.network.core.send(a_packet(SERVER, CLIENT))
     play.network.run_for(1)
     assert (play.server.take(), play.terminal.came) == ([], [])
-    assert play.segment.guests[CLIENT.address] == ("X", 0, 0)
+    assert play.segment.guests[CLIENT.address, "X"] == [(0, 0)]
 
 
 def test_the_timer_wakes_in_time_and_once_each(play):

@@ -109,7 +109,7 @@ def test_guests_are_remembered_with_their_times():
     segment.attach(bytes(4), print, "X")
     network.run_for(1)
     segment.detach(bytes(4))
-    assert segment.guests[bytes(4)] == ("X", SECOND, 2 * SECOND)
+    assert segment.guests[bytes(4), "X"] == [(SECOND, 2 * SECOND)]
 
 
 def test_one_seed_decides_all():

@@ -4,7 +4,7 @@ This file: the five calls, what begins and ends an attempt, and what X does with
 The current path, and better ones: `keeper`; RREQs under way, streams, data out: `requester`.
 
 - Parallel RREQs start staggered. Among them native goes as PROBE, unless it is alone; where only
-  that is answered, X registers on native 2 s later.
+  that is answered, X registers on native 2 s later; if nothing is, when the probe has failed.
 - Without RREP for 32 s an attempt has failed, and another one follows with all that is allowed.
 - Rule 12: with AH SAs an attempt is by AH first. Two RREQs without reply, and another attempt
   follows by the ESP SA; without one, it is tried as long as any.
@@ -230,6 +230,10 @@ class MobileTerminal(PathKeeper):
         elif purpose is Purpose.REGISTER and not self._confirmed:
             if not self._exchanges.of(Purpose.REGISTER, Purpose.USE):
                 self._failed(exchange, now)
+        elif purpose is Purpose.TRY and not self._confirmed:
+            exchange.purpose = Purpose.REGISTER  # in shorter packets; nothing else passes so far
+            self._exchanges.add(exchange)
+            self._transmit(exchange, now)
         else:
             self._give_up_path(path, now)
             if path.encapsulation is Encapsulation.NATIVE and now >= exchange.gives_up:

@@ -7,7 +7,7 @@ from play import NATIVE, UDP, Play
 from terminals import HOME, MOBILE_LINK, OTHER_LINK, SIGNALLING
 
 from scapy_mobsec.drivers.memory import Firewall, Mtu, Napt
-from scapy_mobsec.drivers.memory.firewall import NO_NATIVE
+from scapy_mobsec.drivers.memory.firewall import NO_NATIVE, NO_UDP
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.terminal.events import InnerMtuLowered, KeepaliveLost, RegistrationFailed
 from scapy_mobsec.terminal.modes.l2tp import L2tp
@@ -58,6 +58,14 @@ def test_what_a_notice_says_is_believed_at_once():
     assert longest_arrives(play)
     (event,) = lowered(play)
     assert 1300 < event.new < 1380
+
+
+def test_native_alone_passes_and_only_short_packets():
+    play = Play(Firewall(NO_UDP), Mtu(1000), allow=(NATIVE, UDP)).move()
+    play.wait(60)  # the first attempt is by UDP
+    assert play.encapsulation is NATIVE
+    assert longest_arrives(play)
+    assert len(play.told(RegistrationFailed)) == 1
 
 
 def test_a_filter_is_no_small_mtu():

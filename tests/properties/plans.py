@@ -36,6 +36,7 @@ class Place:
     """A network that X can be in. `delay`: seconds to Y.
 
     `intercepts`: TLS to port 443; `refuses_upgrade`: a proxy takes what goes to port 4500 as HTTP.
+    `mtu`: octets, if longer packets are lost; `notifies`: their senders are told.
     """
 
     translator: str = "none"
@@ -47,14 +48,18 @@ class Place:
     delay: float = 0.025
     intercepts: bool = False
     refuses_upgrade: bool = False
+    mtu: int = 0
+    notifies: bool = False
 
-    def passes(self, encapsulation: str) -> bool:
-        """Tell whether an encapsulation gets through both ways."""
+    def passes(self, encapsulation: str, *, proxy: bool) -> bool:
+        """Tell whether an encapsulation gets through both ways, streams perhaps by a proxy."""
         if encapsulation == "native":
             translated = self.translator in ("nat", "double nat") and not self.passes_native
             return not translated and self.translator != "nat64" and self.block in ("", "udp")
         if encapsulation == "udp":
             return self.block not in ("udp", "all but tcp 443")
+        if proxy:
+            return self.block != "all but tcp 443" and self.translator != "nat64"
         if encapsulation in ("tcp", "http") and self.refuses_upgrade:
             return False
         return encapsulation == "tls" or self.block != "all but tcp 443"
@@ -62,10 +67,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Move:
-    """X goes to a place, or nowhere, so many seconds after what was before."""
+    """X goes to a place, or nowhere, so many seconds after what was before.
+
+    `also`: where it has a second interface, which it would rather not use.
+    """
 
     after: float
     place: int | None
+    also: int | None = None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Where X is then, the preferred one first."""
+        return tuple(dict.fromkeys(each for each in (self.place, self.also) if each is not None))
 
 
 @dataclass(frozen=True)
@@ -104,7 +118,11 @@ Step = Move | Deregister | Restart | Reboot | Burst
 
 @dataclass(frozen=True)
 class Plan:
-    """One run. `allow`, `start`: as X is configured; `attacks`: what the attacker does."""
+    """One run. `allow`, `start`: as X is configured; `attacks`: what the attacker does.
+
+    `proxy`: X opens its streams through a forward proxy. `clock_ahead`: seconds that its clock is
+    set back at its first restart, when it has lost its last Identification.
+    """
 
     seed: int
     allow: tuple[str, ...]
@@ -117,21 +135,26 @@ class Plan:
     duplication: float = 0.0
     attacks: tuple[str, ...] = ()
     attack_rate: float = 0.0
+    proxy: bool = False
+    clock_ahead: int = 0
 
     @property
-    def last_place(self) -> int | None:
-        """Where X is in the end, None if it is nowhere or does not want to be registered."""
-        place = 0
+    def last_places(self) -> tuple[int, ...]:
+        """Where X is in the end, nowhere if it does not want to be registered."""
+        places = (0,)
         for step in self.steps:
             if isinstance(step, (Move, Deregister)):
-                place = step.place if isinstance(step, Move) else None
-        return place
+                places = step.places if isinstance(step, Move) else ()
+        return places
 
     @property
     def passes(self) -> bool:
         """Whether X can reach Y in the end."""
-        last = self.last_place
-        return last is not None and any(self.places[last].passes(each) for each in self.allow)
+        return any(
+            self.places[place].passes(each, proxy=self.proxy)
+            for place in self.last_places
+            for each in self.allow
+        )
 
 
 def _subsets(values, **sizes):
@@ -157,6 +180,8 @@ def places() -> st.SearchStrategy[Place]:
         delay=st.sampled_from([0.025, 0.001, 0.1, 0.3]),
         intercepts=st.booleans(),
         refuses_upgrade=st.booleans(),
+        mtu=st.sampled_from([0, 0, 0, 1400, 1280, 1000, 600]),
+        notifies=st.booleans(),
     )
 
 
@@ -170,7 +195,7 @@ def plans(draw) -> Plan:
     start = draw(st.just(()) | st.just(allow) | _subsets(allow))
     step = st.one_of(
         st.builds(Move, _PAUSES, index),
-        st.builds(Move, _PAUSES, index),
+        st.builds(Move, _PAUSES, index, index),
         st.builds(Move, _PAUSES, st.none()),
         st.builds(Deregister, _PAUSES),
         st.builds(Restart, _PAUSES, st.sampled_from(["X", "Y"])),
@@ -190,4 +215,6 @@ def plans(draw) -> Plan:
         duplication=draw(st.sampled_from([0.0, 0.1, 0.3])),
         attacks=attacks,
         attack_rate=draw(st.sampled_from([0.1, 0.3, 1.0])) if attacks else 0.0,
+        proxy=draw(st.sampled_from([False, False, False, True])),
+        clock_ahead=draw(st.sampled_from([0, 0, 3600])),
     )

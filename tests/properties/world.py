@@ -7,6 +7,7 @@ attacks stop, what the attacker still holds comes, and 120 s of calm begin. What
 keep over a restart is on disk when it says so.
 """
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 from plans import BLOCKS, Burst, Deregister, Move, Place, Plan, Reboot, Restart
@@ -19,11 +20,13 @@ from scapy_mobsec.drivers.memory import (
     Direction,
     Duplication,
     Firewall,
+    ForwardProxy,
     Host,
     Interceptor,
     Loss,
     MemoryNetwork,
     MobileHost,
+    Mtu,
     Napt,
     Nat64,
     Ports,
@@ -46,9 +49,11 @@ from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import TCP, build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.config import LinkParameters, MobileConfiguration, OtherConfiguration
+from scapy_mobsec.terminal.counters import MobileSnapshot
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
 
@@ -60,6 +65,8 @@ ATTACKER = Endpoint.of("198.51.100.66", 666)
 TLS_PORT = 443
 
 PING_EVERY = 0.3
+PROXY = Endpoint.of("203.0.113.9", 3128)
+
 CALM = 120.0
 HELD = 4.0
 """Seconds that the attacker keeps a packet at most."""
@@ -79,7 +86,9 @@ class World:
         self.translators = {}
         self.segments = [self.segment(*each) for each in enumerate(plan.places)]
         self.configuration = self.mobile_configuration()
-        self.saved_mobile, self.saved_other = None, {}
+        self.saved_mobile, self.saved_other = self.first_snapshot(), {}
+        proxied = self.network.core.segment([], ["203.0.113.9"])
+        ForwardProxy(self.network, proxied, PROXY, ports=(TLS_PORT, OTHER_TERMINAL.port))
         self.mobile = MobileHost(self.network, self.new_mobile(), name="X")
         self.other = self.other_host()
         self.mobile.save, self.other.save = self.save_mobile, self.save_other
@@ -101,7 +110,14 @@ class World:
             start=start,
             decider=Decider[self.plan.decider],
             nat64_prefix=NAT64_PREFIX,
+            proxy=PROXY if self.plan.proxy else None,
         )
+
+    def first_snapshot(self) -> MobileSnapshot | None:
+        """What X has from before, if its clock was ahead then."""
+        ahead = self.plan.clock_ahead
+        last = ntp_timestamp(self.network.now + ahead)
+        return MobileSnapshot(0, last, 1, ((TO_MOBILE.spi, 0),)) if ahead else None
 
     def new_mobile(self) -> MobileTerminal:
         random_bytes, saved = self.network.new_random().randbytes, self.saved_mobile
@@ -126,6 +142,8 @@ class World:
     def segment(self, index: int, place: Place):
         """Build a place, with all that lies between it and the rest."""
         chain = [*self.losses, Delay(place.delay)]
+        if place.mtu:
+            chain.append(Mtu(place.mtu, place.notifies))
         if place.block:
             chain.append(Firewall(BLOCKS[place.block]))
         if place.intercepts:
@@ -153,18 +171,18 @@ class World:
         translated = self.plan.places[index].translator != "none"
         return f"192.0.2.{index + 1}" if translated else f"198.51.100.{index + 1}"
 
-    def inside(self, index: int) -> Endpoint:
+    def inside(self, index: int, interface: int) -> Endpoint:
         """Where X is in a place; behind NATs it is the same everywhere."""
         translator = self.plan.places[index].translator
         if translator == "nat64":
-            return Endpoint.of("2001:db8::2", 4500)
-        return Endpoint.of("10.0.0.2" if translator != "none" else self.outside(index), 4500)
+            return Endpoint.of(f"2001:db8::{interface}:2", 4500)
+        behind_nat = f"10.0.{interface}.2"
+        return Endpoint.of(behind_nat if translator != "none" else self.outside(index), 4500)
 
     # what happens
 
     def run(self) -> None:
         """Let everything happen."""
-        self.place = None
         self.move(0)
         for step in self.plan.steps:
             self.ping_for(step.after)
@@ -181,7 +199,7 @@ class World:
     def do(self, step) -> None:
         match step:
             case Move():
-                self.move(step.place)
+                self.move(*step.places)
             case Deregister():
                 self.deregister()
             case Restart():
@@ -193,15 +211,13 @@ class World:
                 for _ in range(step.packets):
                     self.other.send(build_ip(INNER_HOST, HOME, 253, bytes(1300)))
 
-    def move(self, place: int | None) -> None:
-        self.place = place
-        if place is None:
-            self.mobile.move_all([])
-        else:
-            self.mobile.move(self.segments[place], self.inside(place))
+    def move(self, *places: int) -> None:
+        """Go where all these places are, or nowhere."""
+        self.places = {self.inside(*each[::-1]): each[1] for each in enumerate(places)}
+        self.mobile.move_all([(self.segments[at], where) for where, at in self.places.items()])
 
     def deregister(self) -> None:
-        self.place = None
+        self.places = {}
         if self.mobile.terminal.state not in (MobileState.DETACHED, MobileState.DEREGISTERING):
             self.mobile.terminal.deregister(self.network.now)
             self.mobile.pump()
@@ -212,9 +228,11 @@ class World:
             self.other.restart(self.new_other())
             self.judge.watch_other(self)
         else:
+            if self.plan.clock_ahead:
+                self.saved_mobile = replace(self.saved_mobile, identification=None)
             self.mobile.restart(self.new_mobile())
             self.judge.watch_mobile(self)
-            self.move(self.place)
+            self.move(*self.places.values())
 
     def save_mobile(self) -> None:
         self.saved_mobile = self.mobile.terminal.snapshot()
@@ -271,21 +289,22 @@ class World:
     def agreed(self) -> bool:
         """Tell whether Y's path is the one that X uses, as far as a translator lets us know."""
         mobile, other = self.mobile.terminal.path, self.other.terminal.path(HOME)
-        if mobile is None or other is None or self.place is None:
+        if mobile is None or other is None or mobile.encapsulation is not other.encapsulation:
             return False
-        if mobile.encapsulation is not other.encapsulation:
+        if mobile.remote == PROXY:
+            return other.remote.address == PROXY.address
+        at = mobile.local.address
+        place = next(place for where, place in self.places.items() if where.address == at)
+        if other.remote.address != ip_address(self.outside(place)).packed:
             return False
-        remote = other.remote
-        if remote.address != ip_address(self.outside(self.place)).packed:
-            return False
-        return self.plan.places[self.place].translator != "none" or remote == mobile.local
+        return self.plan.places[place].translator != "none" or other.remote == mobile.local
 
     # the attacker
 
     def attack(self, attacker, packet, direction):
         """Do to some datagrams what the plan says, each time one thing."""
         random = self.random
-        if packet.protocol == TCP or random.random() >= self.plan.attack_rate:
+        if packet.protocol == TCP or packet.too_big or random.random() >= self.plan.attack_rate:
             return [(0, packet)]
         return getattr(self, f"_{random.choice(self.plan.attacks)}")(packet, direction)
 

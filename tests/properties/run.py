@@ -82,9 +82,9 @@ def smaller(plan: Plan):
         yield replace(plan, steps=plan.steps[:index] + plan.steps[index + 1 :])
     for index in range(len(plan.attacks)):
         yield replace(plan, attacks=plan.attacks[:index] + plan.attacks[index + 1 :])
-    for name in ("loss", "reordering", "duplication"):
-        if getattr(plan, name):
-            yield replace(plan, **{name: 0.0})
+    for name in ("loss", "reordering", "duplication", "proxy", "clock_ahead"):
+        if value := getattr(plan, name):
+            yield replace(plan, **{name: type(value)()})
     for encapsulation in plan.allow[: len(plan.allow) if len(plan.allow) > 1 else 0]:
         allow, start = (
             tuple(one for one in each if one != encapsulation) for each in (plan.allow, plan.start)

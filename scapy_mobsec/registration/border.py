@@ -3,6 +3,7 @@
 Text is printable ASCII: it comes from a peer and ends up on people's terminals.
 """
 
+from scapy_mobsec import kinds
 from scapy_mobsec.drops import Drop, DropReason
 
 
@@ -14,22 +15,17 @@ def poorly_formed(detail: str) -> Drop:
 def parse_text(octets: bytes, name: str) -> str:
     """Return the octets as text. Raises Drop if they are not printable ASCII."""
     text = octets.decode("latin-1")
-    if not _is_text(text):
+    if not (text.isascii() and text.isprintable()):
         raise poorly_formed(f"{name} is not printable ASCII")
     return text
 
 
 def check_text(text: str, limit: int, name: str) -> None:
     """Raise ValueError unless `text` is printable ASCII of at most `limit` octets."""
-    if not _is_text(text) or len(text) > limit:
-        raise ValueError(f"{name} is not printable ASCII of at most {limit} octets")
+    kinds.text(limit).check(name, text)
 
 
 def check_length(octets: bytes, length: int, name: str) -> None:
     """Raise ValueError unless `octets` has this length."""
     if len(octets) != length:
         raise ValueError(f"{name} has {len(octets)} octets, not {length}")
-
-
-def _is_text(text: str) -> bool:
-    return text.isascii() and text.isprintable()

@@ -19,6 +19,7 @@ from contrib_layers.numbers import (
     EncapsulationCode,
     HeaderType,
 )
+from scapy_mobsec.kinds import OCTET, check_fields, whole
 from scapy_mobsec.registration.border import check_length, check_text, parse_text, poorly_formed
 from scapy_mobsec.registration.draft import draft_of
 
@@ -40,6 +41,7 @@ _PORTS = struct.Struct(">BHHH")
 _SPI = struct.Struct(">BHI")
 _HEAD = struct.Struct(">BH")
 _ITEM = struct.Struct(">BBBHHB")
+_UINT16 = whole(0, 0xFFFF)
 _ITEM_HEAD = 8  # octets of an item before host and path
 _ITEM_REST = 6  # those of them after its length
 
@@ -365,6 +367,8 @@ class EncapsulationItem:
     path: str = ""
 
     def __post_init__(self) -> None:
+        """Raises ValueError for what an item cannot say."""
+        check_fields(self, code=OCTET, flags=OCTET, port=_UINT16, keepalive=_UINT16)
         check_text(self.host, 255 - _ITEM_REST, "host")
         check_text(self.path, 255 - _ITEM_REST - len(self.host), "path")
         if _misplaced_tls(self.code, self.flags):
@@ -410,7 +414,7 @@ def parse_items(value: bytes) -> tuple[EncapsulationItem, ...]:
 
 
 def build_items(items: tuple[EncapsulationItem, ...]) -> bytes:
-    """Write a list of items. Raises ValueError if it is too long, struct.error for big numbers."""
+    """Write a list of items. Raises ValueError if it is too long."""
     if len(items) > MAX_ITEMS:
         raise ValueError(f"more than {MAX_ITEMS} encapsulation items")
     parts = []

@@ -19,11 +19,12 @@ from math import inf
 
 from contrib_layers.numbers import LIFETIME_INFINITE, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.kinds import many
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path, address_text
 from scapy_mobsec.registration.messages import RegistrationReply, missing_required, parse_reply
 from scapy_mobsec.registration.transitions import MOBILE, Machine, MobileEvent, MobileState
 from scapy_mobsec.terminal.base import Arrival
-from scapy_mobsec.terminal.config import MobileConfiguration
+from scapy_mobsec.terminal.config import LOCAL_ENDPOINT, MobileConfiguration
 from scapy_mobsec.terminal.counters import MobileSnapshot
 from scapy_mobsec.terminal.events import (
     AhTranslated,
@@ -94,7 +95,10 @@ class MobileTerminal(PathKeeper):
 
         An endpoint that looks like the old one may be in another network: it starts an attempt too.
         `kept`: those that are in the same network as before, so that streams from there still live.
+        Raises ValueError for what is no endpoint of a host; then nothing changes.
         """
+        many(LOCAL_ENDPOINT, inside=Sequence).check("local_endpoints", local_endpoints)
+        many(LOCAL_ENDPOINT, inside=Collection).check("kept", kept)
         self._offered = tuple(dict.fromkeys(local_endpoints))
         self._locals = self._usable()
         self._turns.clear()

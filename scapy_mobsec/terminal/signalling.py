@@ -4,7 +4,7 @@ The modes are in `modes`: tunnel, transport, and transport with L2TP data messag
 """
 
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from contrib_layers.numbers import MOBILE_IP_PORT
 from scapy_mobsec.drops import Drop, DropReason
@@ -35,6 +35,7 @@ class Mode(Protocol):
         """Return a registration message or an inner IP packet. Raises Drop."""
 
 
+@runtime_checkable
 class ModeSettings(Protocol):
     """Which mode a link has, with what the two ends must agree on."""
 

@@ -146,10 +146,19 @@ def test_no_description_ends_without_esp():
         lambda: EncapsulationItem(1, host="\xe9"),
         lambda: EncapsulationItem(1, path="\x1b"),
         lambda: EncapsulationItem(3, flags=1),
+        lambda: EncapsulationItem(256),
+        lambda: EncapsulationItem("udp"),
+        lambda: EncapsulationItem(1, flags=300),
+        lambda: EncapsulationItem(1, port=70_000),
+        lambda: EncapsulationItem(1, port=-1),
+        lambda: EncapsulationItem(1, port=1.5),
+        lambda: EncapsulationItem(1, keepalive=65_536),
+        lambda: EncapsulationItem(1, keepalive=-1),
+        lambda: EncapsulationItem(1, host=None),
     ],
 )
 def test_values_that_cannot_be_written_cannot_be_made(make):
-    with pytest.raises(ValueError, match=r"octets|printable|inside TLS"):
+    with pytest.raises(ValueError, match=r"octets|printable|inside TLS|whole number"):
         make()
 
 

@@ -13,7 +13,6 @@ from scapy_mobsec.registration.description import EspHeader, HttpHeader, UdpHead
 from scapy_mobsec.registration.extensions import build_vendor
 from scapy_mobsec.registration.messages import (
     Attempt,
-    EncapsulationItem,
     Extension,
     RegistrationReply,
     RegistrationRequest,
@@ -186,7 +185,6 @@ def test_parsed_messages_are_frozen_and_ordinary(request_octets):
         {"flags": -1},
         {"attempt": Attempt(2**32)},
         {"sent": (EspHeader(2**32),)},
-        {"supported": (EncapsulationItem(256),)},
     ],
 )
 def test_values_that_do_not_fit(request_message, values):

@@ -12,6 +12,7 @@ from terminals import (
     PING,
     PONG,
     START,
+    TO_MOBILE,
     TO_OTHER,
     TRANSLATED,
     Pair,
@@ -135,6 +136,36 @@ def test_the_first_endpoint_of_the_right_family_is_used(pair):
     assert events(pair.mobile)[-1] == Moved(1, path_at_mobile(NEW), None)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        [None],
+        ["10.0.0.2"],
+        [("10.0.0.2", 4500)],
+        [(NEW.address, 4500)],
+        [Endpoint("10.0.0.2", 4500)],
+        [NEW, Endpoint(b"abc", 1)],
+        [Endpoint(b"", 0)],
+        [Endpoint(bytes(4), 4500)],
+        [Endpoint(NEW.address, 70_000)],
+        [Endpoint(NEW.address, -1)],
+        [Endpoint(NEW.address, 1.5)],
+    ],
+)
+def test_a_move_to_what_is_no_endpoint_changes_nothing(pair, wrong):
+    pair.register(OLD)
+    events(pair.mobile)
+    with pytest.raises(ValueError, match="local_endpoints"):
+        pair.mobile.move(wrong, pair.now)
+    with pytest.raises(ValueError, match="kept"):
+        pair.mobile.move([NEW], pair.now, wrong)
+    assert (pair.mobile.state, pair.mobile.attempt) == (MobileState.REGISTERED, 1)
+    assert pair.mobile.path == path_at_mobile(OLD)
+    assert not events(pair.mobile)
+    assert not pair.mobile.transmits(pair.now)
+
+
 def test_ipv6_inside_and_outside():
     inner, signalling = (ip_address(f"2001:db8:1::{n}").packed for n in (1, 2))
     link = LinkParameters(inner, signalling, (), TO_OTHER)
@@ -146,7 +177,7 @@ def test_ipv6_inside_and_outside():
     pair = Pair()
     pair.as_mobile = None
     (transmit,) = mobile.transmits(START)
-    reader = pair._forger(replace(link, inbound=(TO_OTHER,)), at_mobile=False)
+    reader = pair._forger(replace(link, inbound=(TO_OTHER,), outbound=TO_MOBILE), at_mobile=False)
     request = parse_request(reader.mode.unwrap(reader.inbound[0].open(transmit.data))[1])
     assert request.home_address == request.home_agent == request.care_of_address == bytes(4)
     assert isinstance(request.sent[0], Ipv6Header)

@@ -307,7 +307,7 @@ def test_many_links_are_told_apart_by_spi():
     with pytest.raises(ValueError, match="home address"):
         other.add_link(links[7])
     with pytest.raises(ValueError, match="SPI"):
-        other.add_link(replace(links[7], home_address=bytes(4)))
+        other.add_link(replace(links[7], home_address=OLD.address))
 
 
 def test_sas_are_bounded():
@@ -335,7 +335,8 @@ def test_a_link_that_cannot_be_served_leaves_nothing_behind():
     pair = Pair()
     used = pair.other._sas._by_spi.copy()
     taken = SaParameters(next(iter(used)), SUITES["aes-gcm-16"], bytes(20))
-    fresh, out = (SaParameters(spi, SUITES["aes-gcm-16"], bytes(20)) for spi in (3000, 4000))
+    fresh = SaParameters(3000, SUITES["aes-gcm-16"], bytes(20))
+    out = SaParameters(4000, SUITES["aes-gcm-16"], bytes(range(20)))
     home = Endpoint.of("10.10.1.77").address
     with pytest.raises(ValueError, match="in use"):
         pair.other.add_link(LinkParameters(home, SIGNALLING, (fresh, taken), out))
@@ -373,7 +374,7 @@ def test_what_was_sent_by_ah_arrives_by_ah_alone(by_ah):
 
 def test_a_link_with_an_ah_spi_in_use_leaves_nothing_behind():
     other = OtherTerminal(OtherConfiguration((AH_ONLY_LINKS[1],)), random_bytes=bytes)
-    link = replace(AH_LINKS[1], home_address=bytes(4))
+    link = replace(AH_LINKS[1], home_address=OLD.address)
     with pytest.raises(ValueError, match="in use"):
         other.add_link(link)
     other.add_link(replace(link, ah=None))

@@ -180,5 +180,6 @@ class AcceptingTerminal(ProvingTerminal):
 
 
 def _worth(link: BoundLink, stream: Stream) -> tuple[bool, bool]:
+    """Of more worth is what this attempt admitted, and most what it validated."""
     state = link.state_of(stream.path)
     return state is not None, state is not None and state.validated

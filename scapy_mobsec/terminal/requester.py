@@ -244,7 +244,9 @@ class Requester(Terminal[Link]):
         exchange.transmitted(identification, now, self._random_bytes)
         if length:
             exchange.lengths[identification] = length
-        if exchange.purpose not in _BESIDE | {Purpose.MEASURE}:
+        # The PROBEs of a keepalive may be sent before any of them can be answered.
+        overdue = now >= exchange.started + exchange.first_interval
+        if overdue and exchange.purpose not in _BESIDE | {Purpose.MEASURE}:
             self._skip_numbers(exchange.transmissions, exchange.started, now)
         self._say(self._requests.write(exchange, identification, report, length), path)
 

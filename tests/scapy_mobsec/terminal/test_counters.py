@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from scripted import NATIVE, UDP, Script
+from scripted import NATIVE, PROBE, UDP, USE, Script
 from terminals import AH_LINKS, AH_TO_MOBILE, NEW, OLD, PING, PONG, START, TO_OTHER, drops, events
 
 from scapy_mobsec.drops import DropReason
@@ -47,6 +47,20 @@ def test_data_is_no_answer():
     script.give_data(PONG, script.mobile.path)
     script.wait(20)
     assert script.events(NumbersSkipped) == [NumbersSkipped(SKIPPED_NUMBERS)]
+
+
+def test_not_where_an_answer_cannot_be_there_yet():
+    """The three transmissions of a keepalive PROBE leave within a second."""
+    script = Script(keepalive=20)
+    script.move()
+    script.wait(1.2)
+    script.reply(script.last())
+    script.wait(61.2)
+    sent = [line.partition(" ")[2] for line in script.took()]
+    assert sent[-3:] == ["udp RREQ #1 1/1 PROBE"] * 3
+    script.reply(script.last(), flags=USE | PROBE)
+    script.wait(50)
+    assert script.events(NumbersSkipped) == []
 
 
 def test_not_where_another_way_was_answered():

@@ -76,6 +76,9 @@ class PathKeeper(Requester):
             alive = stream.path == self._confirmed or unopened(stream.path) in spares
             if not alive or stream.path.local.address not in addresses:
                 self._close_stream(stream.opened_path)
+        for path in tuple(self._opening):
+            if path not in self._seconds:  # for which a channel that is kept waits
+                self._close_stream(path)
         self._counters.clear()
         self._findings = Findings(self._configuration)
         self._answered: dict[int, Exchange] = {}

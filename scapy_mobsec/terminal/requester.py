@@ -5,7 +5,8 @@ When an attempt begins, and what an answer means, is in `mobile`.
 - Data goes on the current path at once, without waiting for an RREP; while that is a stream that is
   not open, it waits as plaintext, and not for long.
 - A stream is opened when the first RREQ on it is due, again at the times of a retransmission where
-  it could not be, and closed when nobody wants it. An attempt goes on with one that is open.
+  it could not be, and closed when nobody wants it, even before it is open. An attempt goes on with
+  one that is open.
 - Where the certificate of Y is demanded (`tls_verify`), a stream with another one is closed before
   anything is written to it, and its path given up; other paths go on. So they do where a forward
   proxy refuses the tunnel of a stream.
@@ -24,7 +25,7 @@ from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description, TlsHeader
 from scapy_mobsec.registration.serial import is_newer_attempt
-from scapy_mobsec.terminal.base import Close, Established, Open, Terminal, Transmit
+from scapy_mobsec.terminal.base import Close, Established, Input, Open, Terminal, Transmit
 from scapy_mobsec.terminal.config import MobileConfiguration
 from scapy_mobsec.terminal.counters import (
     RESERVED_ATTEMPTS,
@@ -91,6 +92,7 @@ class Requester(Terminal[Link]):
         self._watch: DataWatch | None = None
         self._waiting = WaitingData()
         self._seconds: dict[Path, Stream] = {}  # wanted path -> first connection of its channel
+        self._opening: dict[Path, None] = {}
         self._skips = SkipLimit()
         self._challenges = RepeatedChallenge()
         self._sequence = 0
@@ -276,6 +278,12 @@ class Requester(Terminal[Link]):
 
     # streams
 
+    def receive(self, data: Input, path: Path, now: float) -> None:
+        if not isinstance(data, bytes):
+            wanted = data.wanted if isinstance(data, Established) else path
+            self._opening.pop(wanted or path, None)
+        super().receive(data, path, now)
+
     def _established(self, established: Established, path: Path, now: float) -> None:
         found = _certificate(established.headers)
         expected = self._configuration.tls_verify
@@ -338,6 +346,7 @@ class Requester(Terminal[Link]):
         self._stream_ready(path, now)
 
     def _open(self, path: Path) -> None:
+        self._opening[path] = None
         self._transmits.append(Open(path, tunnel_target(self._configuration, path)))
 
     def _open_second(self, stream: Stream) -> None:
@@ -366,7 +375,10 @@ class Requester(Terminal[Link]):
         exchange.postpone(now)
 
     def _close_stream(self, path: Path) -> None:
-        """Close a stream that nobody wants."""
+        """Close a stream that nobody wants, or is yet to be opened."""
+        if path in self._opening:
+            del self._opening[path]
+            self._transmits.append(Close(path))
         if stream := self._streams.get(path.ends):
             self._remove_stream(stream)
 

@@ -71,6 +71,7 @@ LIMITS = {
     "Terminal._received": base.MAX_RECEIVED,
     "Terminal._events": base.MAX_EVENTS,
     "Requester._seconds": exchange.MAX_EXCHANGES,
+    "Requester._opening": exchange.MAX_EXCHANGES,
     "AcceptingTerminal._channels": accepting.MAX_UNPROVEN_PER_SOURCE + accepting.MAX_LINK_STREAMS,
     "OtherTerminal._homes": KNOWN_SMALL,
     "AcceptingTerminal._stream_links": accepting.MAX_LINK_STREAMS,

@@ -86,7 +86,7 @@ def test_data_that_waited_for_a_stream_goes_by_the_datagram_path_of_the_next_att
     script.send(PING)
     script.took()
     script.wait(0.05)
-    assert script.took() == ["32000 udp RREQ #2 1/2", "32000 udp data"]
+    assert script.took() == ["32000 tcp close", "32000 udp RREQ #2 1/2", "32000 udp data"]
 
 
 def test_waiting_data_is_bounded():
@@ -132,7 +132,7 @@ def test_a_stream_that_cannot_be_opened_is_tried_again():
     assert script.took() == [f"{at} tcp open" for at in (0, 500, 1500, 3500)]
     script.wait(28.5)
     assert [event.attempt for event in script.events(RegistrationFailed)] == [1]
-    assert script.took() == ["32000 tcp open"]
+    assert script.took() == ["32000 tcp close", "32000 tcp open"]
 
 
 def test_a_stream_that_ended_before_the_reply_is_opened_again_and_asked_again():
@@ -160,8 +160,17 @@ def test_a_stream_that_is_never_open_is_given_up_with_its_attempt():
     script = Script(TCP)
     script.move()
     script.wait(32)
-    assert script.took() == ["0 tcp open", "32000 tcp open"]
+    assert script.took() == ["0 tcp open", "32000 tcp close", "32000 tcp open"]
     assert script.mobile.state is MobileState.REGISTERING
+
+
+def test_a_stream_that_is_not_open_when_another_path_is_registered_is_given_up():
+    script = Script(UDP, TCP, start=(UDP, TCP))
+    script.move()
+    script.wait(0.05)
+    script.reply(script.last())
+    assert script.took()[1:] == ["50 tcp open", "50 tcp close"]
+    assert not script.mobile._opening
 
 
 def test_a_stream_nobody_wants_is_closed():
@@ -170,7 +179,7 @@ def test_a_stream_nobody_wants_is_closed():
     wanted = script.outs[-1].path
     script.mobile.move([], script.now)
     script.tell(Established(wanted, ()), real(wanted))
-    assert script.took() == ["0 tcp open", "0 tcp prefix", "0 tcp close"]
+    assert script.took() == ["0 tcp open", "0 tcp close", "0 tcp prefix", "0 tcp close"]
     assert not script.mobile._streams
 
 

@@ -20,7 +20,7 @@ of one holds a request, of the other a status code.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter, ne
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from contrib_layers.numbers import NOT_IN_SENT, FieldCode, HeaderType, NatureCode
@@ -36,9 +36,9 @@ from scapy_mobsec.registration.description import (
     Ipv6Header,
     TcpHeader,
     TlsHeader,
-    UdpHeader,
     UnknownHeader,
     ip_udp_esp,
+    is_usual,
 )
 from scapy_mobsec.registration.extensions import TranslationItem
 
@@ -136,19 +136,19 @@ def compare(sent: Description, observed: Description) -> tuple[Translation, ...]
 
 def changes(sent: Description, observed: Description) -> tuple[TranslationItem, ...]:
     """Return what `compare` does, as items of TRANSLATIONS: without the values to show."""
-    if len(sent) == len(observed) == 3:
-        left, right = _fields(sent), _fields(observed)
-        if left and right and len(left[0]) == len(right[0]):
-            return _changes_where(len(left[0]) == 4, *map(ne, left, right))
+    if is_usual(sent) and is_usual(observed):
+        ip, udp, esp = sent
+        seen_ip, seen_udp, seen_esp = observed
+        if len(ip.source) == len(seen_ip.source):
+            return _changes_where(
+                len(ip.source) == 4,
+                ip.source != seen_ip.source,
+                udp.source_port != seen_udp.source_port,
+                ip.destination != seen_ip.destination,
+                udp.destination_port != seen_udp.destination_port,
+                esp.spi != seen_esp.spi,
+            )
     return _changes(sent, observed)
-
-
-def _fields(description: Description) -> tuple[bytes, int, bytes, int, int] | None:
-    """Return all fields of IP, UDP and ESP, None if it is not these three headers."""
-    ip, udp, esp = description
-    if isinstance(ip, _IP) and isinstance(udp, UdpHeader) and isinstance(esp, EspHeader):
-        return ip.source, udp.source_port, ip.destination, udp.destination_port, esp.spi
-    return None
 
 
 @lru_cache(2 * 2**5)

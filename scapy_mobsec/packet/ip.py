@@ -6,6 +6,7 @@ offload) means "the octets there are". IPv6: RFC 8200, extension headers walked.
 """
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from scapy_mobsec.drops import Drop, DropReason
@@ -16,8 +17,19 @@ ICMP, IPV4, TCP, UDP, IPV6, ESP, AH, ICMPV6, NO_NEXT_HEADER = 1, 4, 6, 17, 41, 5
 MAX_LENGTH = 0xFFFF
 """Octets of the longest IPv4 packet, and of the longest IPv6 payload (no jumbograms)."""
 
+MAX_PLAIN = 2048
+"""Octets of the longest packet that is plain: what is remembered of it is short."""
+
+MAX_SUMS = 256
+"""Ends of plain packets whose checksums are remembered."""
+
+_VARIED = 128
+"""Octets of a packet, from its addresses on, that may differ each time: the rest is padding."""
+
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
+_IPV4_HEAD = struct.Struct("!BBHHHBB")  # as far as the checksum
+_IPV6_HEAD = struct.Struct("!IHBB")  # as far as the addresses
 _UDP = struct.Struct("!HHHH")
 _PSEUDO = struct.Struct("!HH")
 _PLAIN_IPV4_UDP = struct.Struct("!BxHxxHxBxx12sHH")
@@ -195,7 +207,7 @@ def build_ip(
         header = _IPV6.pack(6 << 28, length, protocol, hop_limit, source, destination)
         return header + payload
     flags = 0 if identification else _DONT_FRAGMENT
-    head = struct.pack("!BBHHHBB", 0x45, 0, length, identification, flags, hop_limit, protocol)
+    head = _IPV4_HEAD.pack(0x45, 0, length, identification, flags, hop_limit, protocol)
     addresses = source + destination
     checksum = internet_checksum(head + addresses)
     return b"".join((head, checksum.to_bytes(2, "big"), addresses, payload))
@@ -225,14 +237,14 @@ def plain_udp(packet: bytes, between: bytes) -> bytes | None:
 
     `between`: source and destination address, source and destination port, as they lie in it.
     None for any other packet, which is then for `parse_ip` and `parse_udp`: options, extension
-    headers, fragments, octets after the end, no checksum or a wrong one.
+    headers, fragments, octets after the end, no checksum or a wrong one, great length.
     """
     if len(between) == 12:
         start, addresses_at, layout = _IPV4.size, 12, _PLAIN_IPV4_UDP
     else:
         start, addresses_at, layout = _IPV6.size, 8, _PLAIN_IPV6_UDP
     length = len(packet) - start
-    if length < _UDP.size:
+    if length < _UDP.size or len(packet) > MAX_PLAIN:
         return None
     if start == _IPV4.size:
         first, ip_length, fragment, protocol, ends, udp_length, checksum = layout.unpack_from(
@@ -245,9 +257,34 @@ def plain_udp(packet: bytes, between: bytes) -> bytes | None:
     if not (plain and protocol == UDP and ends == between and udp_length == length and checksum):
         return None
     # The addresses lie before the UDP header: with its length and protocol all that is summed up.
-    if internet_checksum(_PSEUDO.pack(UDP, length) + packet[addresses_at:]):
+    covered = _PSEUDO.pack(UDP, length) + packet[addresses_at : addresses_at + _VARIED]
+    if internet_checksum(covered + _sum(packet[addresses_at + _VARIED :])):
         return None
     return packet[start + _UDP.size :]
+
+
+@lru_cache(MAX_SUMS)
+def _sum(data: bytes) -> bytes:
+    """Return octets with the same ones' complement sum: of padding that comes again and again."""
+    return (0xFFFF - internet_checksum(data)).to_bytes(2)
+
+
+def build_plain_udp(between: bytes, payload: bytes) -> bytes:
+    """Build the packet that `plain_udp` reads: UDP in IP, with `between` as there.
+
+    Raises ValueError if the payload does not fit.
+    """
+    length = _UDP.size + len(payload)
+    if length + _IPV4.size > MAX_LENGTH:
+        raise ValueError(f"{len(payload)} octets do not fit into a packet")
+    if len(between) == 12:
+        head = _IPV4_HEAD.pack(0x45, 0, _IPV4.size + length, 0, _DONT_FRAGMENT, 64, UDP)
+        head += internet_checksum(head + between[:8]).to_bytes(2)
+    else:
+        head = _IPV6_HEAD.pack(6 << 28, length, UDP, 64)
+    covered = b"".join((_PSEUDO.pack(UDP, length), between, length.to_bytes(2), payload))
+    checksum = internet_checksum(covered) or 0xFFFF
+    return b"".join((head, between, _PSEUDO.pack(length, checksum), payload))
 
 
 def build_udp(

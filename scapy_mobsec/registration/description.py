@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, TypeGuard
 
 from contrib_layers.numbers import (
     HTTP_VERSION,
@@ -201,6 +201,11 @@ HeaderDescriptor: TypeAlias = (
 )
 Description: TypeAlias = tuple[HeaderDescriptor, ...]
 
+Usual: TypeAlias = tuple[IpHeader, UdpHeader, EspHeader]
+"""The description that nearly all messages have, so it has ways of its own that are short."""
+
+_USUAL_TYPES = frozenset({(ip, UdpHeader, EspHeader) for ip in (Ipv4Header, Ipv6Header)})
+
 _Parser: TypeAlias = Callable[[bytes, int, int], HeaderDescriptor]
 
 _Ipv4Draft, _Ipv6Draft = draft_of(Ipv4Header), draft_of(Ipv6Header)
@@ -209,11 +214,8 @@ _UdpDraft, _EspDraft = draft_of(UdpHeader), draft_of(EspHeader)
 
 def ip_udp_esp(
     source: bytes, source_port: int, destination: bytes, destination_port: int, spi: int
-) -> Description:
-    """Return the description of the common case; addresses are packed, both 4 or both 16 octets.
-
-    It is as cheap as objects can be, because each RREQ needs three of them.
-    """
+) -> Usual:
+    """Return a usual description; addresses are packed, both 4 or both 16 octets."""
     ipv4 = len(source) == 4
     ip = _Ipv4Draft() if ipv4 else _Ipv6Draft()
     ip.source, ip.destination = source, destination
@@ -225,6 +227,11 @@ def ip_udp_esp(
     esp.spi = spi
     esp.__class__ = EspHeader
     return ip, udp, esp
+
+
+def is_usual(description: Description) -> TypeGuard[Usual]:
+    """Tell whether a description is IP, UDP and ESP."""
+    return tuple(map(type, description)) in _USUAL_TYPES
 
 
 def _addresses_parser(cls: type[IpHeader], size: int) -> _Parser:

@@ -213,7 +213,6 @@ _REPORT = struct.Struct(">IIH")
 _FIELDS = {int(code): code for code in FieldCode}
 _NATURES = {int(code): code for code in NatureCode}
 _AttemptDraft = draft_of(Attempt)
-_TranslationItemDraft = draft_of(TranslationItem)
 _ADDRESS_LENGTHS = {4: 4, 6: 16}
 _FAMILIES = {length: bytes((family,)) for family, length in _ADDRESS_LENGTHS.items()}
 
@@ -266,14 +265,11 @@ def parse_translations(value: bytes) -> tuple[TranslationItem, ...]:
         raise poorly_formed(f"TRANSLATIONS of {len(value)} octets")
     items = []
     for start in range(0, len(value), 3):
-        item = _TranslationItemDraft()
-        item.index = value[start]
-        item.field = _FIELDS.get(value[start + 1])
-        item.nature = _NATURES.get(value[start + 2])
-        if item.field is None or item.nature is None:
+        field = _FIELDS.get(value[start + 1])
+        nature = _NATURES.get(value[start + 2])
+        if field is None or nature is None:
             raise poorly_formed("TRANSLATIONS with an unknown field or nature")
-        item.__class__ = TranslationItem
-        items.append(item)
+        items.append(TranslationItem(value[start], field, nature))
     return tuple(items)
 
 
@@ -281,7 +277,7 @@ def build_translations(items: tuple[TranslationItem, ...]) -> bytes:
     """Write the value of TRANSLATIONS. Raises ValueError if there are too many."""
     if len(items) > MAX_TRANSLATIONS:
         raise ValueError(f"more than {MAX_TRANSLATIONS} translations")
-    return b"".join(bytes((item.index, item.field, item.nature)) for item in items)
+    return b"".join([bytes((item.index, item.field, item.nature)) for item in items])
 
 
 def parse_addresses(value: bytes) -> tuple[bytes, ...]:

@@ -13,6 +13,7 @@ from scapy_mobsec.registration.description import (
     Ipv4Header,
     Ipv6Header,
     TcpHeader,
+    UdpHeader,
     ip_udp_esp,
 )
 
@@ -21,6 +22,15 @@ _CARRIERS: Mapping[tuple[int, ...], Encapsulation] = {
     (HeaderType.UDP,): Encapsulation.UDP,
     (HeaderType.TCP,): Encapsulation.TCP,
     (HeaderType.TCP, HeaderType.TLS): Encapsulation.TLS,
+}
+_USUAL: Mapping[tuple[type, ...], Encapsulation] = {
+    (ip, *between, EspHeader): carrier
+    for ip in (Ipv4Header, Ipv6Header)
+    for between, carrier in {
+        (): Encapsulation.NATIVE,
+        (UdpHeader,): Encapsulation.UDP,
+        (TcpHeader,): Encapsulation.TCP,
+    }.items()
 }
 _HTTP_KINDS = (
     (HeaderType.TCP, HeaderType.HTTP),
@@ -69,6 +79,9 @@ def carrier_of(description: Description) -> Encapsulation | None:
     None where it does not begin with IP and end with ESP. The CONNECT to a forward proxy is no
     carrier; TLS may lie around HTTP.
     """
+    usual = _USUAL.get(tuple(map(type, description)))
+    if usual:
+        return usual
     if len(description) < 2 or not (
         isinstance(description[0], Ipv4Header | Ipv6Header)
         and isinstance(description[-1], EspHeader)

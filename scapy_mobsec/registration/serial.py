@@ -3,7 +3,8 @@
 NTP_EPOCH = 2_208_988_800
 """Seconds from the NTP epoch (1900) to the Unix epoch (RFC 5905 section 6)."""
 
-_MASK64 = (1 << 64) - 1
+_MASK32, _HALF32 = (1 << 32) - 1, 1 << 31
+_MASK64, _HALF64 = (1 << 64) - 1, 1 << 63
 
 
 def is_newer(number: int, other: int, bits: int) -> bool:
@@ -16,12 +17,12 @@ def is_newer(number: int, other: int, bits: int) -> bool:
 
 def is_newer_attempt(number: int, other: int) -> bool:
     """Compare attempt numbers (32 bits)."""
-    return is_newer(number, other, 32)
+    return 0 < (number - other) & _MASK32 < _HALF32
 
 
 def is_newer_identification(number: int, other: int) -> bool:
     """Compare values of Identification (64 bits)."""
-    return is_newer(number, other, 64)
+    return 0 < (number - other) & _MASK64 < _HALF64
 
 
 def ntp_timestamp(now: float) -> int:

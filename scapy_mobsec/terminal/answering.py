@@ -8,18 +8,28 @@ ATTEMPT (PROBE) and CHALLENGE.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from contrib_layers.numbers import AttemptFlag, ReplyCode
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation
-from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.registration.description import Description, EncapsulationItem
+from scapy_mobsec.registration.flat import build_acceptance_head, build_reply_rest
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
+    RegistrationRequest,
+    Report,
+    TranslationItem,
     salvage_request,
 )
 from scapy_mobsec.terminal.binding import Binding
-from scapy_mobsec.terminal.choice import choose
+from scapy_mobsec.terminal.choice import Decider, choose
+from scapy_mobsec.terminal.config import OtherConfiguration
+from scapy_mobsec.terminal.events import RegistrationReceived
+
+MAX_SELECTIONS = 256
+"""Answers to the question what to use that are remembered as written."""
 
 REFUSALS: Mapping[DropReason, ReplyCode] = {
     DropReason.STALE_ATTEMPT: ReplyCode.IDENTIFICATION_MISMATCH,
@@ -30,6 +40,9 @@ REFUSALS: Mapping[DropReason, ReplyCode] = {
 }
 """Which drops of an RREQ are answered, and how. (A renewal after de-registration needs a newer
 attempt, which 133 brings about.)"""
+
+_FORCED = int(AttemptFlag.FORCED)
+_CHALLENGE_HEAD = build_reply_rest(challenge=bytes(8))[:-8]
 
 _ENCAPSULATIONS = {int(each.code): each for each in Encapsulation}
 
@@ -61,6 +74,59 @@ def refusal(
         home_agent=request.home_agent,
         attempt=replace(attempt, flags=0),
     )
+
+
+class Acceptances:
+    """Writes the RREPs to accepted RREQs; what the configuration says is the same in all."""
+
+    def __init__(self, configuration: OtherConfiguration) -> None:
+        self._configuration = configuration
+        self._advice = lru_cache(MAX_SELECTIONS)(self._write_advice)
+        addresses = configuration.addresses
+        self._addresses = build_reply_rest(addresses=addresses) if addresses else b""
+
+    def write(
+        self,
+        request: RegistrationRequest,
+        received: RegistrationReceived,
+        sent: Description,
+        flags: int,
+        passed: frozenset[Encapsulation],
+        report: Report | None,
+        challenge: bytes | None,
+    ) -> bytes:
+        """Return the RREP. `received`: what was told of the RREQ. `sent`: headers of this RREP.
+
+        `flags`: of its ATTEMPT. `passed`: encapsulations that are known to carry data.
+        """
+        attempt = request.attempt or Attempt(received.attempt)
+        parts = [
+            build_acceptance_head(
+                request, attempt, flags, received.lifetime, sent, received.observed
+            ),
+            self._advice(received.changes, passed, bool(attempt.flags & _FORCED)),
+        ]
+        if challenge is not None:
+            parts += _CHALLENGE_HEAD, challenge
+        if report is not None:
+            parts.append(build_reply_rest(report=report))
+        parts.append(self._addresses)
+        return b"".join(parts)
+
+    def _write_advice(
+        self,
+        changes: tuple[TranslationItem, ...],
+        passed: frozenset[Encapsulation],
+        forced: bool,
+    ) -> bytes:
+        """Return what X is to know of its path, and of the encapsulations that it may use."""
+        settings, selected = self._configuration, None
+        if settings.decider is not Decider.FIXED:
+            forced = forced or settings.forced
+            selected = select(settings.supported, bool(changes), passed, forced)
+        return build_reply_rest(
+            translations=changes, supported=settings.supported, selected=selected
+        )
 
 
 def bare_challenge(binding: Binding, home_address: bytes, challenge: bytes) -> RegistrationReply:

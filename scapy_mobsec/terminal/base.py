@@ -11,7 +11,7 @@ dropped in one place, with its reason, a counter and an event.
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeAlias, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
@@ -21,7 +21,7 @@ from scapy_mobsec.esp.sa import InboundSa, Opened
 from scapy_mobsec.esp.spi_table import S, SpiTable
 from scapy_mobsec.packet.ip import addresses
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Ends, Path
-from scapy_mobsec.registration.description import Description, HttpHeader
+from scapy_mobsec.registration.description import Description, HttpHeader, ip_udp_esp
 from scapy_mobsec.registration.outer import describe, describe_ah, is_connect
 from scapy_mobsec.terminal.events import Event, PacketDropped
 from scapy_mobsec.terminal.link import Link
@@ -36,8 +36,7 @@ MAX_EVENTS = 1024
 L = TypeVar("L", bound=Link)
 
 
-@dataclass(frozen=True, slots=True)
-class Transmit:
+class Transmit(NamedTuple):
     """What the driver shall send: a UDP payload from `path.local` to `path.remote`, octets of a
     stream, an ESP packet (native), or a whole IP packet (native, AH).
     """
@@ -97,8 +96,7 @@ Output: TypeAlias = Transmit | Open | Close
 Input: TypeAlias = bytes | Established | Closed | Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """How a registration message came; `observed` describes its headers.
 
     `octets`: of the ESP packet that carried it.
@@ -343,9 +341,11 @@ class Terminal(ABC, Generic[L]):
     def _describe(self, path: Path, spi: int, *, arrived: bool) -> Description:
         """Return the headers of a packet that arrived on a path, or that is written there."""
         ends = (path.remote, path.local) if arrived else (path.local, path.remote)
+        if path.encapsulation is Encapsulation.UDP:
+            return ip_udp_esp(*ends[0], *ends[1], spi)
         if path.ah:
             return describe_ah(*ends, spi)
-        headers = self._headers(path, arrived=arrived)
+        headers = () if path.encapsulation in DATAGRAM else self._headers(path, arrived=arrived)
         return describe(path.encapsulation, *ends, spi, headers)
 
     def _headers(self, path: Path, *, arrived: bool) -> Description:

@@ -12,6 +12,7 @@ from scapy_mobsec.terminal.counters import UnansweredReplies
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import AdmittedPaths, PathState
 from scapy_mobsec.terminal.rebinding import Rebinding
+from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.terminal.streams import Stream
 
 FIRST_RETRY = 1.0
@@ -23,6 +24,8 @@ class BoundLink(Link):
 
     def __init__(self, parameters: LinkParameters, random_bytes: Callable[[int], bytes]) -> None:
         super().__init__(parameters, at_mobile=False, random_bytes=random_bytes)
+        self.identity = if_ipv4(self.home_address)
+        """What the fixed part of each message has for the home address."""
         self.binding = Binding()
         self.paths = AdmittedPaths()
         self.rebinding = Rebinding()
@@ -36,12 +39,14 @@ class BoundLink(Link):
 
     def state_of(self, path: Path) -> PathState | None:
         """Return what is known of a path: admitted, current or suspended."""
-        state = self.paths.get(path)
-        if state is None:
-            for each in (self.current, self.suspended):
-                if each and each.path == path:
-                    return each
-        return state
+        return self.paths.get(path) or self.kept(path)
+
+    def kept(self, path: Path) -> PathState | None:
+        """Return what is known of a path for being current or suspended, whatever the attempt."""
+        for each in (self.current, self.suspended):
+            if each and each.path == path:
+                return each
+        return None
 
     def is_newest(self, opened: Opened) -> bool:
         """Tell whether a packet that was just opened has the highest number so far of its SA."""

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description, EncapsulationItem
+from scapy_mobsec.registration.draft import draft_of
 from scapy_mobsec.registration.messages import TranslationItem
 from scapy_mobsec.translation import Translation, from_items
 
@@ -337,6 +338,9 @@ class PacketDropped:
     detail: str
     path: Path | None
 
+
+RegistrationReceivedDraft, BindingMovedDraft = map(draft_of, (RegistrationReceived, BindingMoved))
+"""For those two that each move brings about."""
 
 Event: TypeAlias = (
     Moved

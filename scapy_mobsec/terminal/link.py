@@ -83,8 +83,9 @@ class Link:
 
     def sent(self, path: Path) -> bool:
         """Note that a packet was sealed for a path; True where that needs another snapshot."""
-        reservation = self.ah_reservation if path.ah else self.reservation
-        return reservation.sent(self.sender(path).next_sequence)
+        if path.ah:
+            return self.ah_reservation.sent(self._ah().next_sequence)
+        return self.reservation.sent(self._esp().next_sequence)
 
     def skip(self, count: int) -> bool:
         """Leave out the next `count` numbers of each SA; False where none can."""
@@ -96,13 +97,9 @@ class Link:
         """The path that data is sent on."""
         return self.current.path if self.current else None
 
-    def sender(self, path: Path | None = None) -> OutboundSa | OutboundAh:
-        """Return the SA to send with on a path (None: any with ESP). Raises Drop(NO_PATH)."""
-        return self._ah() if path and path.ah else self._esp()
-
     def outbound_spi(self, path: Path | None = None) -> int:
         """Return the SPI of the packets that this end sends. Raises Drop."""
-        return self.sender(path).parameters.spi
+        return (self._ah() if path and path.ah else self._esp()).parameters.spi
 
     def seal(self, payload: bytes, next_header: int, path: Path | None = None) -> bytes:
         """Make an ESP packet, or the IP packet with AH that goes by `path`. Raises Drop."""

@@ -11,27 +11,25 @@ in `answering`.
 """
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
 
-from contrib_layers.numbers import AttemptFlag, MessageType, ReplyCode
+from contrib_layers.numbers import AttemptFlag, MessageType
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.ip import addresses
 from scapy_mobsec.packet.path import Encapsulation, Ends, Path
 from scapy_mobsec.registration.description import AhHeader, Description
+from scapy_mobsec.registration.flat import parse_request
 from scapy_mobsec.registration.messages import (
     Attempt,
-    RegistrationReply,
     RegistrationRequest,
+    build_reply,
     missing_required,
-    parse_request,
 )
 from scapy_mobsec.registration.outer import carrier_of
 from scapy_mobsec.registration.transitions import OtherEvent, OtherState
 from scapy_mobsec.terminal.accepting import AcceptingTerminal
-from scapy_mobsec.terminal.answering import refusal, select
+from scapy_mobsec.terminal.answering import Acceptances, refusal
 from scapy_mobsec.terminal.base import Arrival
 from scapy_mobsec.terminal.bound_link import BoundLink
-from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
 from scapy_mobsec.terminal.counters import COMMITTED_WITHIN
 from scapy_mobsec.terminal.events import (
@@ -39,15 +37,12 @@ from scapy_mobsec.terminal.events import (
     EndReason,
     MoveCause,
     RegistrationReceived,
+    RegistrationReceivedDraft,
 )
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.proving import Timer
 from scapy_mobsec.terminal.restart import BindingSnapshot, restore, take_snapshot
-from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.translation import changes
-
-MAX_SELECTIONS = 256
-"""Answers to the question what to use that are remembered: there are 2 * 2 * 2^6 questions."""
 
 
 class OtherTerminal(AcceptingTerminal):
@@ -64,7 +59,7 @@ class OtherTerminal(AcceptingTerminal):
         each link of an earlier terminal with the same SAs, to go on from there.
         """
         super().__init__(configuration, random_bytes)
-        self._select = lru_cache(MAX_SELECTIONS)(partial(select, configuration.supported))
+        self._acceptances = Acceptances(configuration)
         saved = {snapshot.home_address: snapshot for snapshot in snapshots}
         for parameters in configuration.links:
             self.add_link(parameters, saved.get(parameters.home_address))
@@ -130,7 +125,8 @@ class OtherTerminal(AcceptingTerminal):
             self._dropped(drop, arrival.path)
             reply = refusal(message, drop.reason, link.binding, now)
             if reply:
-                self._send_reply(link, reply, arrival.path, link.state_of(arrival.path), now)
+                octets, state = build_reply(reply), link.state_of(arrival.path)
+                self._send_reply(link, octets, arrival.path, state, now, refuses=True)
             return
         if attempt.flags & _CONFIRM:
             self._confirm(link, request, attempt, arrival.path, now)
@@ -143,11 +139,12 @@ class OtherTerminal(AcceptingTerminal):
         """Apply the rules of acceptance that follow ICV and replay window; return ATTEMPT, and
         what the RREQ does. Raises Drop.
         """
-        if request.home_address != if_ipv4(link.home_address):
+        if request.home_address != link.identity:
             raise Drop(DropReason.WRONG_IDENTITY)
         attempt = request.attempt
-        if attempt is None or request.sent is None or missing_required(request):
-            raise Drop(DropReason.POORLY_FORMED, f"no {missing_required(request)}")
+        missing = missing_required(request)
+        if attempt is None or request.sent is None or missing:
+            raise Drop(DropReason.POORLY_FORMED, f"no {missing}")
         proven = link.proven(arrival.path, attempt)
         event = link.binding.check(request, attempt, proven=proven)
         if not _arrives_as(request.sent, arrival.path):
@@ -186,16 +183,16 @@ class OtherTerminal(AcceptingTerminal):
         self._unsave(link, now + COMMITTED_WITHIN)
         lifetime = min(request.lifetime, self._configuration.max_lifetime)
         sent = request.sent or ()
-        received = RegistrationReceived(
-            home_address=link.home_address,
-            attempt=attempt.number,
-            identification=request.identification,
-            path=path,
-            lifetime=lifetime,
-            sent=sent,
-            observed=arrival.observed,
-            changes=changes(sent, arrival.observed),
-        )
+        received = RegistrationReceivedDraft()
+        received.home_address = link.home_address
+        received.attempt = attempt.number
+        received.identification = request.identification
+        received.path = path
+        received.lifetime = lifetime
+        received.sent = sent
+        received.observed = arrival.observed
+        received.changes = changes(sent, arrival.observed)
+        received.__class__ = RegistrationReceived
         self._tell(received)
         state = self._admit(link, path, arrival.octets)
         if event is OtherEvent.DEREGISTER:
@@ -232,34 +229,22 @@ class OtherTerminal(AcceptingTerminal):
         now: float,
     ) -> None:
         """Answer an accepted RREQ on the way it came, with a challenge until it is validated."""
-        path, settings = received.path, self._configuration
-        selected = None
-        if settings.decider is not Decider.FIXED:
-            passed = frozenset((*link.paths.encapsulations(), path.encapsulation))
-            forced = settings.forced or bool(attempt.flags & _FORCED)
-            selected = self._select(bool(received.changes), passed, forced)
-        flags = link.reply_flags(state) | (_FORCED if settings.forced else 0)
+        path = received.path
+        flags = link.reply_flags(state) | (_FORCED if self._configuration.forced else 0)
         challenge = None if state.validated else self._challenged(link, state, now)[0]
         source = self._answer_from(path, attempt)
-        reply = RegistrationReply(
-            identification=request.identification,
-            code=ReplyCode.ACCEPTED,
-            lifetime=received.lifetime,
-            home_address=request.home_address,
-            home_agent=request.home_agent,
-            attempt=Attempt(attempt.number, flags, attempt.index, attempt.count),
-            sent=self._describe(source, link.outbound_spi(source), arrived=False),
-            observed=received.observed,
-            translations=received.changes,
-            supported=settings.supported,
-            selected=selected,
-            report=state.report(),
-            addresses=settings.addresses or None,
-            challenge=challenge.octets if challenge else None,
+        message = self._acceptances.write(
+            request,
+            received,
+            self._describe(source, link.outbound_spi(source), arrived=False),
+            flags,
+            frozenset((*link.paths.encapsulations(), path.encapsulation)),
+            state.report(),
+            challenge.octets if challenge else None,
         )
         if challenge:
-            challenge.reply = reply
-        self._send_reply(link, reply, source, state, now)
+            challenge.message = message
+        self._send_reply(link, message, source, state, now, wants_response=challenge is not None)
 
     def _answer_from(self, path: Path, attempt: Attempt) -> Path:
         """Return the path of the answer: another port or address of Y's if X asks for it.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from scapy_mobsec.packet.path import Encapsulation, Path
-from scapy_mobsec.registration.messages import RegistrationReply, Report
+from scapy_mobsec.registration.messages import Report
 
 AMPLIFICATION = 3
 """Octets that may be sent for each one received while a path is not validated."""
@@ -40,12 +40,12 @@ _MASK = (1 << 32) - 1
 
 @dataclass(slots=True)
 class Challenge:
-    """A challenge under way, and the RREP that carries it (once it is written)."""
+    """A challenge under way, and the RREP that carries it, once that is written."""
 
     octets: bytes
     started: float
     sent: float
-    reply: RegistrationReply | None = None
+    message: bytes = b""
     repeated: int = 0
 
     @property
@@ -131,17 +131,15 @@ class PathState:
 class AdmittedPaths:
     """The paths of one attempt, the oldest first."""
 
-    __slots__ = ("_states",)
+    __slots__ = ("_states", "get")
 
     def __init__(self) -> None:
         self._states: dict[Path, PathState] = {}
+        self.get = self._states.get
+        """`get(path)` returns the state of a path, None if it was not admitted."""
 
     def __len__(self) -> int:
         return len(self._states)
-
-    def get(self, path: Path) -> PathState | None:
-        """Return the state of a path, None if it was not admitted."""
-        return self._states.get(path)
 
     def clear(self) -> None:
         """Forget all: another attempt begins."""

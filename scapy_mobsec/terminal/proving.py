@@ -11,18 +11,18 @@ Rule 2 (b), (d) and (e) are carried out here; rule 4 is decided in `rebinding`.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from enum import Enum
 from functools import partial
 from hmac import compare_digest
 from typing import Any
 
-from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag, ReplyCode
+from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.ah import InboundAh
 from scapy_mobsec.esp.sa import InboundSa, Opened
 from scapy_mobsec.packet.path import Ends, Path
-from scapy_mobsec.registration.messages import RegistrationReply, build_reply
+from scapy_mobsec.registration.flat import flags_of_reply, with_flags
+from scapy_mobsec.registration.messages import build_reply
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.agenda import Agenda
 from scapy_mobsec.terminal.answering import bare_challenge
@@ -31,6 +31,7 @@ from scapy_mobsec.terminal.bound_link import FIRST_RETRY, BoundLink
 from scapy_mobsec.terminal.counters import COMMITTED_WITHIN, SKIPPED_NUMBERS
 from scapy_mobsec.terminal.events import (
     BindingMoved,
+    BindingMovedDraft,
     MoveCause,
     NumbersSkipped,
     PathRejected,
@@ -48,7 +49,7 @@ from scapy_mobsec.terminal.paths import (
     PathState,
 )
 from scapy_mobsec.terminal.rebinding import Verdict
-from scapy_mobsec.terminal.signalling import Inner, if_ipv4
+from scapy_mobsec.terminal.signalling import Inner
 
 MAX_WAITING = 64
 """Packets of one link that wait for credit or for a path."""
@@ -109,7 +110,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         """Admit a path; `octets`: of the ESP packet that is the first of a new account."""
         state = link.paths.get(path)
         if state is None:
-            known = link.state_of(path)
+            known = link.kept(path)
             state = known.in_new_attempt() if known else PathState(path)
             if known is None or known.validated:
                 state.received(octets, data=False)
@@ -137,54 +138,55 @@ class ProvingTerminal(Terminal[BoundLink]):
         """
         challenge, new = self._challenged(link, state, now)
         if new:
-            home = if_ipv4(link.home_address)
-            challenge.reply = bare_challenge(link.binding, home, challenge.octets)
+            bare = bare_challenge(link.binding, link.identity, challenge.octets)
+            challenge.message = build_reply(bare)
         elif state is link.current or now < challenge.sent + CHALLENGED_AGAIN_AFTER:
             return
         self._send_challenge(link, state, now)
 
     def _send_challenge(self, link: BoundLink, state: PathState, now: float) -> None:
         """Send the RREP that carries the challenge of a path. Raises Drop."""
-        reply = None
-        if state.challenge:
-            reply, state.challenge.sent = state.challenge.reply, now
-        attempt = reply.attempt if reply else None
-        if reply is None or attempt is None:
+        challenge = state.challenge
+        if challenge is None or not challenge.message:
             return
-        flags = link.reply_flags(state) | attempt.flags & _FORCED
-        if attempt.flags not in (flags, _PROBE):
-            reply = replace(reply, attempt=replace(attempt, flags=flags))
-        self._send_reply(link, reply, state.path, state, now)
+        challenge.sent = now
+        message, flags = challenge.message, link.reply_flags(state)
+        asked = flags_of_reply(message) != _PROBE
+        if asked:
+            message = with_flags(message, flags | flags_of_reply(message) & _FORCED)
+        self._send_reply(link, message, state.path, state, now, wants_response=asked)
 
     def _send_reply(
         self,
         link: BoundLink,
-        reply: RegistrationReply,
+        message: bytes,
         source: Path,
         state: PathState | None,
         now: float,
+        *,
+        wants_response: bool = False,
+        refuses: bool = False,
     ) -> None:
         """Send an RREP, from another endpoint of Y's if `source` says so; `state`: of the path
         that it answers. Without one it goes to a place that is not admitted, and is no longer than
-        3 times the RREQ that it refuses. Raises Drop.
+        3 times the RREQ that it refuses. `wants_response`: an RREQ asked for it, and it challenges.
+        `refuses`: it is no acceptance. Raises Drop.
         """
-        message = build_reply(reply)
-        octets = link.signalling_length(len(message), source)
-        if state and not state.allows(octets):
-            raise Drop(DropReason.NO_CREDIT, f"{state.traffic.received_octets} octets received")
-        self._skip_numbers(link, reply, now)
+        if state and not state.validated:
+            octets = link.signalling_length(len(message), source)
+            if not state.allows(octets):
+                came = state.traffic.received_octets
+                raise Drop(DropReason.NO_CREDIT, f"{came} octets received")
+        if wants_response or refuses:
+            self._skip_numbers(link, now, refuses=refuses)
         self._send_message(link, message, source)
         if state and state.path != source:
-            state.sent(octets, data=False)
+            state.sent(link.signalling_length(len(message), source), data=False)
 
-    def _skip_numbers(self, link: BoundLink, reply: RegistrationReply, now: float) -> None:
+    def _skip_numbers(self, link: BoundLink, now: float, *, refuses: bool) -> None:
         """Skip numbers if X seems to have restarted, and to refuse ours. An RREP without challenge
         asks for no RESPONSE, unless it refuses; where no RREQ asked for it, nobody may be there.
         """
-        asked = reply.attempt is None or not reply.attempt.flags & _PROBE
-        refuses = reply.code != ReplyCode.ACCEPTED
-        if not asked or (reply.challenge is None and not refuses):
-            return
         if link.unanswered.may_skip(now, refuses=refuses) and link.skip(SKIPPED_NUMBERS):
             self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
@@ -259,13 +261,19 @@ class ProvingTerminal(Terminal[BoundLink]):
     ) -> None:
         """Take over what the binding has decided; what waits is for `_flush`."""
         home, old = link.home_address, link.path
-        self._timers.remove((Timer.SUSPENDED, home))
-        self._timers.remove((Timer.REBINDING, home))
-        link.rebinding.end()
+        if link.suspended:
+            self._timers.remove((Timer.SUSPENDED, home))
+        if link.rebinding.candidate:
+            self._timers.remove((Timer.REBINDING, home))
+            link.rebinding.end()
         link.current, link.suspended = state, None
         if suspended:
             self._tell(Resumed(home, state.path, len(link.waiting)))
-        self._tell(BindingMoved(home, link.binding.last_attempt or 0, old, state.path, cause))
+        moved = BindingMovedDraft()
+        moved.home_address, moved.attempt = home, link.binding.last_attempt or 0
+        moved.old, moved.new, moved.cause = old, state.path, cause
+        moved.__class__ = BindingMoved
+        self._tell(moved)
 
     def _failed(self, link: BoundLink, state: PathState, now: float) -> None:
         """A challenge was not answered; that is no news of a path that answered another one."""
@@ -314,8 +322,8 @@ class ProvingTerminal(Terminal[BoundLink]):
         link.retry = min(2 * link.retry, LONGEST_RETRY)
         self._timers.set((Timer.SUSPENDED, link.home_address), now + link.retry)
         challenge, _ = state.challenged(now, self._random_bytes)
-        home = if_ipv4(link.home_address)
-        challenge.reply = bare_challenge(link.binding, home, challenge.octets)
+        bare = bare_challenge(link.binding, link.identity, challenge.octets)
+        challenge.message = build_reply(bare)
         path = state.path
         self._attempt_send(partial(self._send_challenge, link, state, now), path)
 
@@ -333,8 +341,11 @@ class ProvingTerminal(Terminal[BoundLink]):
         self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float
     ) -> None:
         state = link.state_of(path)
-        if state is None and inner is Inner.SIGNALLING:
-            return  # counted once the RREQ is accepted
+        if inner is Inner.SIGNALLING:
+            if state:  # else it is counted once the RREQ is accepted
+                state.received(octets, data=False)
+                self._flush(link)
+            return
         current = link.current
         newest = link.is_newest(opened)
         if state is None and newest and self._is_unsure(link, path, now):
@@ -342,7 +353,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         if state is None:
             return
         state.received(octets, data=inner is Inner.DATA)
-        if inner is Inner.SIGNALLING or not newest:
+        if not newest:
             self._flush(link)
             return
         if link.current is None or not link.current.validated:

@@ -14,7 +14,7 @@ from scapy_mobsec.packet.ip import (
     UDP,
     IpPacket,
     addresses,
-    build_ip,
+    build_plain_udp,
     parse_ip,
     plain_udp,
 )
@@ -22,7 +22,6 @@ from scapy_mobsec.packet.path import address_text
 from scapy_mobsec.terminal.signalling import (
     SIGNALLING_PORT,
     Inner,
-    build_signalling,
     is_signalling,
     parse_signalling,
 )
@@ -41,19 +40,18 @@ class TunnelMode:
     and users' packets do not speak for the signalling address.
     """
 
-    __slots__ = ("_at_mobile", "_from", "_home", "_inbound", "_next_header", "_to")
+    __slots__ = ("_at_mobile", "_from", "_home", "_inbound", "_next_header", "_outbound", "_to")
 
     def __init__(self, home: bytes, signalling: bytes, *, at_mobile: bool) -> None:
         self._home = home
         self._at_mobile = at_mobile
         self._from, self._to = (home, signalling) if at_mobile else (signalling, home)
         self._inbound = self._to + self._from + 2 * SIGNALLING_PORT
+        self._outbound = self._from + self._to + 2 * SIGNALLING_PORT
         self._next_header = IPV4 if len(home) == 4 else IPV6
 
     def wrap_message(self, message: bytes) -> tuple[bytes, int]:
-        source, destination = self._from, self._to
-        datagram = build_signalling(source, destination, message)
-        return build_ip(source, destination, UDP, datagram), self._next_header
+        return build_plain_udp(self._outbound, message), self._next_header
 
     def wrap_data(self, packet: bytes) -> tuple[bytes, int]:
         source, destination = addresses(packet)

@@ -22,6 +22,7 @@ from scapy_mobsec.packet.ip import (
     UdpDatagram,
     addresses,
     build_ip,
+    build_plain_udp,
     build_udp,
     internet_checksum,
     parse_ip,
@@ -303,7 +304,31 @@ class TestPlainUdp:
     @given(st.binary(max_size=40))
     def test_what_is_built_here_is_plain(self, source, destination, payload):
         packet = self.packet(source, destination, payload)
-        assert plain_udp(packet, self.between(source, destination)) == payload
+        between = self.between(source, destination)
+        assert plain_udp(packet, between) == payload
+        assert build_plain_udp(between, payload) == packet
+
+    @FAMILIES
+    def test_long_ones(self, source, destination):
+        packet, between = (
+            self.packet(source, destination, bytes(1990)),
+            self.between(source, destination),
+        )
+        assert plain_udp(packet, between) == bytes(1990)
+        wrong = packet[:1500] + b"\1" + packet[1501:]
+        assert plain_udp(wrong, between) is None
+        assert plain_udp(self.packet(source, destination, bytes(2041)), between) is None
+        with pytest.raises(ValueError, match="do not fit"):
+            build_plain_udp(between, bytes(65_510))
+
+    @FAMILIES
+    def test_a_checksum_of_zero_is_ffff(self, source, destination):
+        between = self.between(source, destination)
+        empty = build_plain_udp(between, bytes(2))
+        at = len(empty) - 4
+        packet = build_plain_udp(between, empty[at : at + 2])
+        assert packet[at : at + 2] == b"\xff\xff"
+        assert plain_udp(packet, between) == empty[at : at + 2]
 
     @FAMILIES
     @given(st.data())

@@ -1,7 +1,5 @@
 """Streams that Y accepts: when they are closed, how many there may be, whose they are."""
 
-from dataclasses import replace
-
 import pytest
 from http_samples import UPGRADE, heads
 from proving_steps import data_from, later, told
@@ -119,7 +117,7 @@ def test_a_registration_on_a_stream_lifts_the_limit_but_not_the_challenge():
 
 
 def _opened(pair, transmit):
-    return pair.read_reply(replace(transmit, data=transmit.data[2:]))
+    return pair.read_reply(transmit._replace(data=transmit.data[2:]))
 
 
 def test_a_stream_that_shows_nothing_is_closed():
@@ -179,7 +177,7 @@ def open_channel(pair, opened=None, number=5, **changes):
     (answer,) = post(pair, path.remote.port, frame(pair, pair.as_mobile.seal_message(message)))
     assert pair.other.path(HOME) == (None if "lifetime" in changes else path)
     head, _, body = answer.data.partition(b"\r\n\r\n")
-    assert parse_reply(pair.read_reply(replace(answer, data=body[2:]))).code == 0
+    assert parse_reply(pair.read_reply(answer._replace(data=body[2:]))).code == 0
     return heads(head)["channel"]
 
 

@@ -1,16 +1,43 @@
-"""RREPs that stand alone: the bare challenge, SELECTED, and refusals that cannot amplify."""
+"""RREPs as such: acceptances, SELECTED, the bare challenge, and refusals that cannot amplify."""
 
 import pytest
-from terminals import HOME, START, Pair, a_request, with_attempt
+from terminals import (
+    HOME,
+    NEW,
+    OTHER,
+    START,
+    TRANSLATED,
+    Pair,
+    a_request,
+    path_at_other,
+    with_attempt,
+)
 
 from contrib_layers.numbers import AttemptFlag, EncapsulationCode
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.registration.description import EncapsulationItem
-from scapy_mobsec.registration.messages import Attempt, build_request
+from scapy_mobsec.registration.messages import (
+    Attempt,
+    RegistrationReply,
+    Report,
+    build_reply,
+    build_request,
+)
+from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
-from scapy_mobsec.terminal.answering import REFUSALS, bare_challenge, refusal, select
+from scapy_mobsec.terminal.answering import (
+    REFUSALS,
+    Acceptances,
+    bare_challenge,
+    refusal,
+    select,
+)
 from scapy_mobsec.terminal.binding import Binding
+from scapy_mobsec.terminal.choice import Decider
+from scapy_mobsec.terminal.config import OtherConfiguration
+from scapy_mobsec.terminal.events import RegistrationReceived
+from scapy_mobsec.translation import changes
 
 UDP, NATIVE, OTHER_UDP = (
     EncapsulationItem(EncapsulationCode.UDP, port=4500),
@@ -52,3 +79,46 @@ def test_a_refusal_is_never_3_times_as_long_as_the_shortest_message_it_answers(r
     pair.give_message(shortest)
     (answer,) = pair.other.transmits(pair.now)
     assert len(answer.data) <= 3 * len(pair.as_mobile.seal_message(shortest))
+
+
+@pytest.mark.parametrize("report", [None, Report(1, 2, 3)])
+@pytest.mark.parametrize("challenge", [None, b"8 octets"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        OtherConfiguration(supported=(UDP, NATIVE)),
+        OtherConfiguration(supported=(UDP, NATIVE), forced=True, addresses=(bytes(4), bytes(16))),
+        OtherConfiguration(decider=Decider.FIXED),
+    ],
+    ids=["default", "forced", "fixed"],
+)
+@pytest.mark.parametrize("flags", [0, AttemptFlag.FORCED])
+def test_an_acceptance_is_the_reply_with_all_that_it_says(flags, settings, challenge, report):
+    sent, observed = (describe(Encapsulation.UDP, each, OTHER, 5) for each in (NEW, TRANSLATED))
+    request = a_request(attempt=Attempt(7, int(flags), 1, 2))
+    found = changes(sent, observed)
+    received = RegistrationReceived(
+        HOME, 7, request.identification, path_at_other(TRANSLATED), 60, sent, observed, found
+    )
+    passed = frozenset({Encapsulation.UDP, Encapsulation.NATIVE})
+    forced = settings.forced or bool(flags)
+    fixed = settings.decider is Decider.FIXED
+    octets = Acceptances(settings).write(request, received, sent, 8, passed, report, challenge)
+    assert octets == build_reply(
+        RegistrationReply(
+            identification=request.identification,
+            code=0,
+            lifetime=60,
+            home_address=request.home_address,
+            home_agent=request.home_agent,
+            attempt=Attempt(7, 8, 1, 2),
+            sent=sent,
+            observed=observed,
+            translations=found,
+            supported=settings.supported,
+            selected=None if fixed else select(settings.supported, True, passed, forced),
+            challenge=challenge,
+            report=report,
+            addresses=settings.addresses or None,
+        )
+    )

@@ -87,7 +87,9 @@ def test_a_refusal_is_never_3_times_as_long_as_the_shortest_message_it_answers(r
     "settings",
     [
         OtherConfiguration(supported=(UDP, NATIVE)),
-        OtherConfiguration(supported=(UDP, NATIVE), forced=True, addresses=(bytes(4), bytes(16))),
+        OtherConfiguration(
+            supported=(UDP, NATIVE), forced=True, addresses=(OTHER.address, bytes(15) + b"\1")
+        ),
         OtherConfiguration(decider=Decider.FIXED),
     ],
     ids=["default", "forced", "fixed"],

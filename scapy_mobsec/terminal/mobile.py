@@ -60,8 +60,8 @@ from scapy_mobsec.translation import Translation, compare, from_items
 NATIVE_ALONE_AFTER = 2.0
 """Seconds that the other parallel RREQs have after native was answered."""
 
-SHORTEST_RENEWAL = 1.0
-"""Seconds before a renewal, however short the lifetime that Y grants."""
+SHORTEST_RENEWAL = 0.5
+"""Seconds before a renewal, however short the lifetime that Y grants: half of the shortest one."""
 
 
 class MobileTerminal(PathKeeper):

@@ -283,6 +283,15 @@ def test_an_attempt_forgets_the_paths_before():
     assert not [line for line in script.took() if "native" in line]
 
 
+@pytest.mark.parametrize(("asked", "granted"), [(1, 1), (60, 1), (60, 0)])
+def test_the_shortest_lifetime_is_renewed_at_half(asked, granted):
+    script = Script(UDP, lifetime=asked)
+    script.move(OLD)
+    script.reply(script.last(), lifetime=granted)
+    script.wait(0.9)
+    assert script.took() == ["0 udp RREQ #1 1/1", "500 udp RREQ #1 1/1"]
+
+
 def test_a_refresh_goes_on_along_the_new_path():
     script = registered(NATIVE, UDP, lifetime=2)
     script.wait(1.0)

@@ -43,6 +43,9 @@ class Link:
         self.mode: Mode = parameters.mode.make(
             parameters.home_address, parameters.signalling_address, at_mobile=at_mobile
         )
+        hidden = len(self.home_address) == 16 and not self.mode.shows_home
+        self.told_home = self.home_address if hidden else None
+        """HOME of an RREQ, which neither its fixed part nor an inner header identifies."""
         self.message_overhead = len(self.mode.wrap_message(b"")[0])
         """Octets that the mode puts around a registration message, of any length."""
         ends = parameters.home_address, parameters.signalling_address

@@ -266,6 +266,8 @@ class MobileTerminal(PathKeeper):
             raise Drop(DropReason.POORLY_FORMED, f"no {missing_required(reply)}")
         if reply.home_address != if_ipv4(self._link.home_address):
             raise Drop(DropReason.WRONG_IDENTITY, address_text(reply.home_address))
+        if reply.home not in (None, self._link.home_address):
+            raise Drop(DropReason.WRONG_IDENTITY, "HOME")
         if reply.code == ReplyCode.IDENTIFICATION_MISMATCH:
             self._correct_counters(reply.identification, attempt.number, now)
             return

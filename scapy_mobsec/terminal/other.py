@@ -141,6 +141,8 @@ class OtherTerminal(AcceptingTerminal):
         """
         if request.home_address != link.identity:
             raise Drop(DropReason.WRONG_IDENTITY)
+        if request.home not in (link.told_home, link.home_address):
+            raise Drop(DropReason.WRONG_IDENTITY, "HOME")
         attempt = request.attempt
         missing = missing_required(request)
         if attempt is None or request.sent is None or missing:

@@ -70,6 +70,7 @@ class Requests:
             sent=self._describe_sent(path),
             supported=self.supported,
             report=report,
+            home=self._link.told_home,
         )
         return build_request(pad_request(request, self._link.message_length(length, path)))
 
@@ -84,5 +85,6 @@ class Requests:
             attempt=Attempt(self.attempt, int(AttemptFlag.CONFIRM)),
             sent=self._describe_sent(path),
             response=reply.challenge,
+            home=self._link.told_home,
         )
         return build_request(request)

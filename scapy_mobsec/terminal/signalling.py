@@ -4,7 +4,7 @@ The modes are in `modes`: tunnel, transport, and transport with L2TP data messag
 """
 
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from contrib_layers.numbers import MOBILE_IP_PORT
 from scapy_mobsec.drops import Drop, DropReason
@@ -24,6 +24,9 @@ class Inner(Enum):
 
 class Mode(Protocol):
     """What inner packets look like on one link, seen from one of its ends."""
+
+    shows_home: ClassVar[bool]
+    """Whether an inner header of a registration has X's inner address."""
 
     def wrap_message(self, message: bytes) -> tuple[bytes, int]:
         """Return payload and next header of the ESP packet that carries a registration message."""

@@ -12,6 +12,7 @@ registrations passes the SA (RFC 3193 section 4).
 
 from dataclasses import dataclass
 from struct import Struct
+from typing import ClassVar
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
@@ -70,6 +71,8 @@ class L2tp:
 
 class L2tpMode:
     """L2TP in transport mode, seen from one end. The home address is X's inner address in both."""
+
+    shows_home: ClassVar[bool] = False
 
     def __init__(self, home: bytes, other: bytes, settings: L2tp, *, at_mobile: bool) -> None:
         """Raises ValueError as `TransportMode` does."""

@@ -14,6 +14,7 @@ both directions, by RFC 3948 section 3.1.2 (a) or, on receipt of UDP over IPv4, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
@@ -71,6 +72,8 @@ class Transport:
 
 class TransportMode:
     """Transport mode, seen from one end: inner packets run between both home addresses only."""
+
+    shows_home: ClassVar[bool] = False
 
     def __init__(
         self,

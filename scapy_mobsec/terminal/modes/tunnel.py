@@ -4,6 +4,7 @@ A registration is IP / UDP 434 between home address and signalling address; all 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.esp.sa import Opened
@@ -39,6 +40,8 @@ class TunnelMode:
     """The policy of the link: the inner address on the mobile terminal's side is the home address,
     and users' packets do not speak for the signalling address.
     """
+
+    shows_home: ClassVar[bool] = True
 
     __slots__ = ("_at_mobile", "_from", "_home", "_inbound", "_next_header", "_outbound", "_to")
 

@@ -463,9 +463,10 @@ def test_more_lifetime_than_was_asked_for_is_not_taken():
     ("changes", "reason"),
     [
         ({"home_address": bytes(4)}, DropReason.WRONG_IDENTITY),
+        ({"home": bytes(15) + b"1"}, DropReason.WRONG_IDENTITY),
         ({"attempt": Attempt(1, AttemptFlag.USE, index=9)}, DropReason.UNSOLICITED_REPLY),
     ],
-    ids=["home address", "index"],
+    ids=["home address", "HOME", "index"],
 )
 def test_a_reply_that_copies_wrongly_is_dropped(pair, changes, reason):
     request = requested(pair, pair.move(NEW))

@@ -9,6 +9,7 @@ from terminals import (
     AH_ONLY_LINKS,
     ELSEWHERE,
     HOME,
+    MOBILE_LINK,
     NEW,
     OLD,
     OTHER,
@@ -47,11 +48,16 @@ from scapy_mobsec.registration.messages import (
     build_reply,
     build_request,
     parse_reply,
+    parse_request,
 )
 from scapy_mobsec.registration.outer import describe, describe_ah
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import OtherState
-from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
+from scapy_mobsec.terminal.config import (
+    LinkParameters,
+    MobileConfiguration,
+    OtherConfiguration,
+)
 from scapy_mobsec.terminal.events import (
     BindingEnded,
     BindingMoved,
@@ -59,6 +65,10 @@ from scapy_mobsec.terminal.events import (
     RegistrationReceived,
 )
 from scapy_mobsec.terminal.link import Link
+from scapy_mobsec.terminal.mobile import MobileTerminal
+from scapy_mobsec.terminal.modes.l2tp import L2tp
+from scapy_mobsec.terminal.modes.transport import Transport
+from scapy_mobsec.terminal.modes.tunnel import Tunnel
 from scapy_mobsec.terminal.other import OtherTerminal
 from scapy_mobsec.terminal.proving import Timer
 
@@ -136,6 +146,7 @@ def test_the_reply_says_all():
     ("changes", "reason", "code"),
     [
         ({"home_address": bytes(4)}, DropReason.WRONG_IDENTITY, None),
+        ({"home": bytes(15) + b"1"}, DropReason.WRONG_IDENTITY, None),
         (with_attempt(4), DropReason.STALE_ATTEMPT, 133),
         ({**with_attempt(6), **SAME}, DropReason.STALE_IDENTIFICATION, 133),
         (
@@ -313,6 +324,45 @@ def test_many_links_are_told_apart_by_spi():
 def test_sas_are_bounded():
     with pytest.raises(ValueError, match="full"):
         OtherTerminal(OtherConfiguration(tuple(many_links(3)), max_sas=2), random_bytes=bytes)
+
+
+HOME_V6, SIGNALLING_V6 = (Endpoint.of(f"2001:db8:1::{n}").address for n in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("mode", "told", "accepted"),
+    [
+        (Transport(), HOME_V6, [HOME_V6]),
+        (L2tp(1, 2), HOME_V6, [HOME_V6]),
+        (Tunnel(), None, [HOME_V6, None]),
+    ],
+)
+def test_an_ipv6_home_address_is_told_where_no_inner_header_shows_it(mode, told, accepted):
+    at_mobile, at_other = (
+        replace(link, home_address=HOME_V6, signalling_address=SIGNALLING_V6, mode=mode)
+        for link in (MOBILE_LINK, OTHER_LINK)
+    )
+    mobile = MobileTerminal(MobileConfiguration(at_mobile, OTHER), random_bytes=bytes)
+    other = OtherTerminal(OtherConfiguration((at_other,)), random_bytes=bytes)
+    reader = Link(at_other, at_mobile=False, random_bytes=bytes)
+    mobile.move([NEW], START)
+    for _ in range(2):  # RREQ and CONFIRM
+        (out,) = mobile.transmits(START)
+        request = reader.mode.unwrap(reader.inbound[0].open(out.data))[1]
+        assert parse_request(request).home == told
+        other.receive(out.data, path_at_other(NEW), START)
+        for reply in other.transmits(START):
+            mobile.receive(reply.data, out.path, START)
+    assert not drops(other)
+    assert other.path(HOME_V6) == path_at_other(NEW)
+    forger = Link(at_mobile, at_mobile=True, random_bytes=bytes)
+    forger.skip(100)
+    for number, home in enumerate((HOME_V6, SIGNALLING_V6, None), 2):
+        request = a_request(
+            START + number, home_address=bytes(4), home=home, **with_attempt(number)
+        )
+        other.receive(forger.seal_message(build_request(request)), path_at_other(OLD), START)
+        assert drops(other) == ([] if home in accepted else [DropReason.WRONG_IDENTITY])
 
 
 def test_another_link_cannot_register_this_home_address():

@@ -30,6 +30,10 @@ from scapy_mobsec.terminal.signalling import Inner
 from scapy_mobsec.terminal.streams import Stream
 
 MAX_TRANSMITS = 1024
+"""Outputs that the driver has not taken. Where so many wait, streams are not taken and their octets
+close them; so there is a Close more for each open stream at most.
+"""
+
 MAX_RECEIVED = 1024
 MAX_EVENTS = 1024
 
@@ -230,6 +234,7 @@ class Terminal(ABC, Generic[L]):
         """Note a packet of an SA that did not open; nothing says that its path is what it seems."""
 
     def _established(self, established: Established, path: Path, now: float) -> None:
+        self._check_room()
         try:
             carrier = self._new_carrier(established, path)
         except Drop:
@@ -269,6 +274,11 @@ class Terminal(ABC, Generic[L]):
         stream = self._streams.get(path.ends)
         if stream is None:
             raise Drop(DropReason.UNKNOWN_STREAM)
+        try:
+            self._check_room()
+        except Drop:  # an answer that is left out would put the rest of the stream out of step
+            self._close(path, "too much to send", now)
+            raise
         stream.received_octets += len(data)
         violation = None
         try:
@@ -384,10 +394,13 @@ class Terminal(ABC, Generic[L]):
 
     def _check_writable(self, path: Path) -> None:
         # Before sealing: a packet that is not sent shall not use up a sequence number.
-        if len(self._transmits) >= MAX_TRANSMITS:
-            raise Drop(DropReason.QUEUE_FULL, "packets to send")
+        self._check_room()
         if not self._is_open(path):
             raise Drop(DropReason.UNKNOWN_STREAM, "nothing may be written to it")
+
+    def _check_room(self) -> None:
+        if len(self._transmits) >= MAX_TRANSMITS:
+            raise Drop(DropReason.QUEUE_FULL, "packets to send")
 
     def _is_open(self, path: Path) -> bool:
         """Tell whether ESP may be written to a path: to a stream, once its carrier is ready."""

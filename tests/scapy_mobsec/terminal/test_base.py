@@ -25,8 +25,14 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.ah import OutboundAh
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.messages import build_request
-from scapy_mobsec.registration.outer import describe_ah
-from scapy_mobsec.terminal.base import MAX_EVENTS, MAX_RECEIVED, MAX_TRANSMITS
+from scapy_mobsec.registration.outer import describe, describe_ah
+from scapy_mobsec.terminal.base import (
+    MAX_EVENTS,
+    MAX_RECEIVED,
+    MAX_TRANSMITS,
+    Close,
+    Established,
+)
 from scapy_mobsec.terminal.config import OtherConfiguration
 from scapy_mobsec.terminal.events import PacketDropped
 from scapy_mobsec.terminal.link import Link
@@ -111,6 +117,34 @@ def test_packets_to_send_are_bounded_and_keep_their_sequence_numbers(pair):
     assert drops(pair.mobile) == [DropReason.QUEUE_FULL]
     assert len(pair.mobile.transmits(pair.now)) == MAX_TRANSMITS
     assert pair.mobile._link.outbound.next_sequence == first + MAX_TRANSMITS
+
+
+def a_stream(pair, number):
+    """Let Y be told of a stream; return its path."""
+    path = Path(Encapsulation.TCP, OTHER, Endpoint.of("192.0.2.9", 1024 + number))
+    headers = describe(Encapsulation.TCP, path.remote, OTHER, 0)[:2]
+    pair.other.receive(Established(None, headers), path, pair.now)
+    return path
+
+
+def test_what_streams_give_to_do_is_bounded(pair):
+    for number in range(3 * MAX_TRANSMITS):
+        path = a_stream(pair, number)
+        pair.other.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", path, pair.now)
+    assert len(pair.other.transmits(pair.now)) <= MAX_TRANSMITS + 1
+    assert pair.other.drops[DropReason.QUEUE_FULL] > MAX_TRANSMITS
+
+
+def test_a_stream_that_cannot_be_answered_is_closed_and_others_are_not_taken(pair):
+    path = a_stream(pair, 0)
+    while len(pair.other._transmits) < MAX_TRANSMITS:
+        pair.other._transmits.append(Close(path))
+    pair.other.receive(b"IKETCP", path, pair.now)
+    assert drops(pair.other) == [DropReason.QUEUE_FULL]
+    a_stream(pair, 1)
+    assert drops(pair.other) == [DropReason.QUEUE_FULL]
+    assert pair.other.transmits(pair.now)[MAX_TRANSMITS:] == [Close(path)]
+    assert not pair.other._streams
 
 
 def test_events_are_bounded_the_oldest_goes(pair):

@@ -145,7 +145,8 @@ class Binding:
         last = self.last_attempt
         new_attempt = last is None or is_newer_attempt(attempt.number, last)
         if attempt.number != last and (not new_attempt or attempt.flags & _CONFIRM):
-            raise Drop(DropReason.STALE_ATTEMPT, f"{attempt.number}, last was {last}")
+            kind = "CONFIRM of " if attempt.flags & _CONFIRM else ""
+            raise Drop(DropReason.STALE_ATTEMPT, f"{kind}{attempt.number}, last was {last}")
         self._identifications.check(request.identification, new_attempt=new_attempt)
         event = self._event(request, attempt, proven)
         if event is not None:

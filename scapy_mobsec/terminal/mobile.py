@@ -10,7 +10,8 @@ The current path, and better ones: `keeper`; RREQs under way, streams, data out:
   follows by the ESP SA; without one, it is tried as long as any.
 - Code 133 is acted on only for an outstanding RREQ of the current attempt, once per attempt.
 - The addresses that Y tells are used from the next attempt on, where X knows none of that family.
-- X answers every challenge, on the path it came by, whether an RREQ asked for it or not.
+- X answers every challenge, on the path it came by, whether an RREQ asked for it or not, also of an
+  older attempt: Y does not know the present one before an RREQ of it arrives.
 """
 
 from collections import Counter
@@ -22,6 +23,7 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.kinds import many
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path, address_text
 from scapy_mobsec.registration.messages import RegistrationReply, missing_required, parse_reply
+from scapy_mobsec.registration.serial import is_newer_attempt
 from scapy_mobsec.registration.transitions import MOBILE, Machine, MobileEvent, MobileState
 from scapy_mobsec.terminal.base import Arrival
 from scapy_mobsec.terminal.config import LOCAL_ENDPOINT, MobileConfiguration
@@ -277,20 +279,24 @@ class MobileTerminal(PathKeeper):
         if exchange and reply.code != ReplyCode.ACCEPTED:
             self._refused(exchange, reply.code, now)
             return
-        if reply.code or attempt.number != self.attempt or self.state is MobileState.DETACHED:
+        if reply.code or self.state is MobileState.DETACHED:
+            raise Drop(DropReason.UNSOLICITED_REPLY, f"code {reply.code}")
+        if is_newer_attempt(attempt.number, self.attempt):
             raise Drop(DropReason.UNSOLICITED_REPLY, f"attempt {attempt.number}")
-        if exchange and attempt.index != exchange.index:
+        is_bare = reply.challenge is not None and reply.sent is None and not is_used(reply)
+        index = exchange.index if exchange and not is_bare else attempt.index
+        if attempt.index != index:
             raise Drop(DropReason.UNSOLICITED_REPLY, f"index {attempt.index}")
         again = self._answered.get(reply.identification)
         if reply.challenge is not None:
             self._skip_numbers(*self._challenges.answered(reply.challenge, now), now)
             self._say(self._requests.confirm(reply, arrival.path, now), arrival.path)
             solicited = bool(exchange or again)
-            self._tell(ChallengeAnswered(self.attempt, arrival.path, solicited))
+            self._tell(ChallengeAnswered(attempt.number, arrival.path, solicited))
         elif not exchange:
             raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{reply.identification:016x}")
-        if reply.challenge is not None and reply.sent is None and not is_used(reply):
-            return  # no answer to an RREQ, but a challenge alone (rule 4)
+        if is_bare or attempt.number != self.attempt:
+            return  # no answer to an RREQ, but a challenge (rule 4)
         if exchange:
             self._answer(exchange, reply, arrival, now)
         elif again:

@@ -18,7 +18,9 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.registration.transitions import MobileState, OtherState
 from scapy_mobsec.terminal.events import (
     BindingMoved,
+    ChallengeAnswered,
     PacketDropped,
+    Rebound,
     Registered,
     RegistrationFailed,
     Renewed,
@@ -26,12 +28,14 @@ from scapy_mobsec.terminal.events import (
 
 
 class Gate(Element):
-    """Loses what a test wants lost: IN is towards Y."""
+    """Loses what a test wants lost: IN is towards Y. `longest`: octets of a packet that passes."""
 
     lose = frozenset()
+    longest = 1500
 
     def forward(self, packet, direction, time_ns):
-        return [] if direction in self.lose else [(0, packet)]
+        lost = direction in self.lose or packet.length > self.longest
+        return [] if lost else [(0, packet)]
 
 
 class Play:
@@ -213,3 +217,24 @@ def sent_at(play, tap):
 
 def told(host, kind):
     return [event for _, event in host.log if isinstance(event, kind)]
+
+
+def test_data_and_a_challenge_move_y_while_the_rreqs_are_lost(play):
+    """Y knows no other attempt than the one before; X answers in that (rule 4)."""
+    play.registered(UNTRANSLATED)
+    play.gate.longest = 1000
+    play.move(BEHIND_NAT)
+    for number in range(10):
+        play.ping(number)
+        play.wait(40)
+    assert play.mobile.terminal.state is MobileState.REGISTERING
+    (rebound,) = (event for _, event in play.other.log if isinstance(event, Rebound))
+    assert rebound.new == play.other.terminal.path(HOME)
+    answered = [event for _, event in play.mobile.log if isinstance(event, ChallengeAnswered)]
+    assert {(event.attempt, event.solicited) for event in answered} == {(1, False)}
+    assert not any(isinstance(event, PacketDropped) for _, event in play.mobile.log)
+    play.gate.longest = 1500
+    play.wait(1000)
+    assert play.mobile.terminal.state is MobileState.REGISTERED
+    assert play.other.terminal.path(HOME) == rebound.new
+    assert not play.other.terminal.drops

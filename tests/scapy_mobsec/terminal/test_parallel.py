@@ -24,7 +24,7 @@ from scapy_mobsec.terminal.exchange import MAX_EXCHANGES
 from scapy_mobsec.terminal.keeper import MAX_ANSWERED
 
 CHALLENGE = b"\x01" * 8
-CONFIRM = AttemptFlag.CONFIRM
+CONFIRM = int(AttemptFlag.CONFIRM)
 ALL = (NATIVE, UDP, TCP, TLS)
 
 
@@ -253,14 +253,43 @@ def test_a_challenge_that_nobody_asked_for_is_answered_at_any_time():
     assert [event.solicited for event in script.events(ChallengeAnswered)] == [True, False]
 
 
-def test_no_challenge_of_another_attempt_or_without_registration():
+def test_a_challenge_of_an_older_attempt_is_answered_in_its_name():
+    """Y does not know the present attempt: no RREQ of it has arrived."""
     script = Script(UDP)
     script.move()
     script.move()
+    script.wait(1)
+    for _ in range(2):
+        challenge_alone(script, number=1)
+    answered = script.events(ChallengeAnswered)
+    assert [(event.attempt, event.solicited) for event in answered] == 2 * [(1, False)]
+    assert script.mobile.state is MobileState.REGISTERING
+    sent = [out.request for out in script.outs]
+    first, second = (one.identification for one in sent if one.attempt == Attempt(1, CONFIRM))
+    present = [one.identification for one in sent if one.attempt.number == 2]
+    assert first < second < min(present)  # so that Y finds none of these stale
+    script.reply(script.last(flags=0))
+    assert script.mobile.state is MobileState.REGISTERED
+
+
+def test_an_rrep_of_an_older_attempt_is_nothing_but_its_challenge():
+    script = Script(UDP)
+    script.move()
+    earlier = script.last()
+    script.move()
     script.took()
-    challenge_alone(script, number=1)
-    script.mobile.move([], script.now)
+    script.reply(earlier, challenge=CHALLENGE)
+    assert script.took() == ["0 udp RREQ #1 1/1 CONFIRM"]
+    assert script.mobile.state is MobileState.REGISTERING
+
+
+def test_no_challenge_of_a_newer_attempt_or_without_registration():
+    script = Script(UDP)
+    script.move()
+    script.took()
     challenge_alone(script, number=2)
+    script.mobile.move([], script.now)
+    challenge_alone(script, number=1)
     assert script.took() == []
     dropped = script.events(PacketDropped)
     assert [event.reason for event in dropped] == 2 * [DropReason.UNSOLICITED_REPLY]

@@ -87,8 +87,9 @@ class World:
         self.segments = [self.segment(*each) for each in enumerate(plan.places)]
         self.configuration = self.mobile_configuration()
         self.saved_mobile, self.saved_other = self.first_snapshot(), {}
-        proxied = self.network.core.segment([], ["203.0.113.9"])
-        ForwardProxy(self.network, proxied, PROXY, ports=(TLS_PORT, OTHER_TERMINAL.port))
+        if plan.proxy:
+            near = self.network.core.segment([], ["203.0.113.9"])
+            ForwardProxy(self.network, near, PROXY, ports=(TLS_PORT, OTHER_TERMINAL.port))
         self.mobile = MobileHost(self.network, self.new_mobile(), name="X")
         self.other = self.other_host()
         self.mobile.save, self.other.save = self.save_mobile, self.save_other
@@ -172,7 +173,7 @@ class World:
         return f"192.0.2.{index + 1}" if translated else f"198.51.100.{index + 1}"
 
     def inside(self, index: int, interface: int) -> Endpoint:
-        """Where X is in a place; behind NATs it is the same everywhere."""
+        """Where one of X's interfaces is in a place; behind NATs it is the same everywhere."""
         translator = self.plan.places[index].translator
         if translator == "nat64":
             return Endpoint.of(f"2001:db8::{interface}:2", 4500)
@@ -213,7 +214,7 @@ class World:
 
     def move(self, *places: int) -> None:
         """Go where all these places are, or nowhere."""
-        self.places = {self.inside(*each[::-1]): each[1] for each in enumerate(places)}
+        self.places = {self.inside(place, number): place for number, place in enumerate(places)}
         self.mobile.move_all([(self.segments[at], where) for where, at in self.places.items()])
 
     def deregister(self) -> None:

@@ -154,9 +154,12 @@ class MobileTerminal(PathKeeper):
     ) -> list[Path]:
         self._forget(kept)
         self._pause_ends = None
+        settings = self._configuration
+        wanted = paths(settings, self._locals, encapsulations, self._turns[encapsulations])
+        if not wanted:  # a forward proxy of another family: what does not need it is left
+            encapsulations = allowed(settings)
+            wanted = paths(settings, self._locals, encapsulations, self._turns[encapsulations])
         self._encapsulations = encapsulations
-        turn = self._turns[encapsulations]
-        wanted = paths(self._configuration, self._locals, encapsulations, turn)
         found = [self._opened(path) for path in wanted]
         first = next((path for path in found if not _only_tried(path, found)), found[0])
         self._link.current = PathState(first)

@@ -156,6 +156,12 @@ def test_a_stream_that_ended_is_opened_again_to_deregister_from_any_port():
     assert opens[0] == opens[1]
 
 
+def test_where_the_proxy_is_not_reached_an_attempt_begins_with_what_is_left():
+    script = Script(UDP, TCP, start=(TCP,), proxy=Endpoint.of("2001:db8::9", 3128))
+    script.move()
+    assert script.took() == ["0 udp RREQ #1 1/1"]
+
+
 def test_a_stream_that_is_never_open_is_given_up_with_its_attempt():
     script = Script(TCP)
     script.move()

@@ -7,10 +7,12 @@
 - Where there are too many in all, the oldest goes that is not the current path of its link, and
   before any other one that has shown nothing.
 - The end of the current one suspends.
+- A stream that can carry nothing of what Y supports is not taken. What it carries shows only later:
+  `other` refuses the RREQ then.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import chain
 
@@ -20,7 +22,8 @@ from scapy_mobsec.encap.carrier import Channel, StreamCarrier
 from scapy_mobsec.encap.http_post import ANSWER_WITHIN, ID_LENGTH, Channels
 from scapy_mobsec.encap.stream import server_carrier
 from scapy_mobsec.esp.sa import Opened
-from scapy_mobsec.packet.path import Ends, Path, address_text
+from scapy_mobsec.packet.path import Encapsulation, Ends, Path, address_text
+from scapy_mobsec.terminal.answering import encapsulations
 from scapy_mobsec.terminal.base import Established
 from scapy_mobsec.terminal.bound_link import BoundLink
 from scapy_mobsec.terminal.config import OtherConfiguration
@@ -39,6 +42,13 @@ MAX_UNPROVEN_PER_SOURCE = 16
 MAX_LINK_STREAMS = MAX_ADMITTED
 """Streams of one link that have; the two connections of a channel are one."""
 
+_BY_TLS = frozenset({Encapsulation.TLS, Encapsulation.HTTP, Encapsulation.HTTP_POST})
+_CARRIED_BY: Mapping[Encapsulation, frozenset[Encapsulation]] = {
+    Encapsulation.TCP: _BY_TLS | {Encapsulation.TCP},  # a reverse proxy may end TLS
+    Encapsulation.TLS: _BY_TLS,
+}
+"""What a stream, as the driver knows it, may turn out to carry."""
+
 
 class AcceptingTerminal(ProvingTerminal):
     """The part of Y that accepts streams."""
@@ -48,6 +58,7 @@ class AcceptingTerminal(ProvingTerminal):
     ) -> None:
         super().__init__(configuration.max_sas, random_bytes)
         self._configuration = configuration
+        self._supported = encapsulations(configuration.supported)
         self._unproven: Counter[bytes] = Counter()  # by source
         self._stream_links: dict[Path, BoundLink] = {}
         self._channels: dict[bytes, Stream] = {}  # by id, their first connections
@@ -64,6 +75,8 @@ class AcceptingTerminal(ProvingTerminal):
     # from open to closed
 
     def _new_carrier(self, established: Established, path: Path) -> StreamCarrier:
+        if not self._supported & _CARRIED_BY[path.encapsulation]:
+            raise Drop(DropReason.UNKNOWN_CARRIER, f"{path.encapsulation.value} is not supported")
         source = path.remote.address
         if self._unproven[source] >= MAX_UNPROVEN_PER_SOURCE:
             raise Drop(DropReason.STREAM_LIMIT, f"{self._unproven[source]} from {path.remote}")

@@ -35,6 +35,7 @@ REFUSALS: Mapping[DropReason, ReplyCode] = {
     DropReason.STALE_ATTEMPT: ReplyCode.IDENTIFICATION_MISMATCH,
     DropReason.STALE_IDENTIFICATION: ReplyCode.IDENTIFICATION_MISMATCH,
     DropReason.UNEXPECTED_MESSAGE: ReplyCode.IDENTIFICATION_MISMATCH,
+    DropReason.UNKNOWN_CARRIER: ReplyCode.ADMINISTRATIVELY_PROHIBITED,
     DropReason.POORLY_FORMED: ReplyCode.POORLY_FORMED,
     DropReason.UNKNOWN_CRITICAL_VENDOR_EXTENSION: ReplyCode.UNKNOWN_CRITICAL_VENDOR_EXTENSION,
 }
@@ -142,6 +143,11 @@ def bare_challenge(binding: Binding, home_address: bytes, challenge: bytes) -> R
     )
 
 
+def encapsulations(items: tuple[EncapsulationItem, ...]) -> frozenset[Encapsulation]:
+    """Return those that the items name, of known codes."""
+    return frozenset(_ENCAPSULATIONS[one.code] for one in items if one.code in _ENCAPSULATIONS)
+
+
 def select(
     supported: tuple[EncapsulationItem, ...],
     translated: bool,
@@ -149,6 +155,6 @@ def select(
     forced: bool,
 ) -> tuple[EncapsulationItem, ...]:
     """Return the items that Y tells X to use, best first; all that it supports is allowed."""
-    known = {_ENCAPSULATIONS[each.code] for each in supported if each.code in _ENCAPSULATIONS}
+    known = encapsulations(supported)
     chosen = choose(translated, known, passed, known, forced=forced)
     return tuple(item for each in chosen for item in supported if item.code == each.code)

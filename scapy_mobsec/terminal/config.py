@@ -198,7 +198,7 @@ class MobileConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class OtherConfiguration:
-    """`supported`: what Y takes, best first. `max_lifetime`: seconds that it grants at most.
+    """`supported`: what Y takes beside AH, best first. `max_lifetime`: seconds that it grants.
 
     `max_sas`, `max_streams`: how many it has in all. `decider`: who chooses the encapsulation;
     `forced`: traversal even without translation.

@@ -196,6 +196,7 @@ class FailureReason(Enum):
     AH_ALONE = "no reply by AH, and there is no ESP SA to register by"
     REFUSED = "refused by the other terminal"
     CERTIFICATE = "no way left but one with another certificate"
+    UNSUPPORTED = "no way left but one that the other terminal does not support"
     PROXY = "no way left but one that a proxy refuses"
 
 

@@ -8,6 +8,7 @@ The current path, and better ones: `keeper`; RREQs under way, streams, data out:
 - Without RREP for 32 s an attempt has failed, and another one follows with all that is allowed.
 - Rule 12: with AH SAs an attempt is by AH first. Two RREQs without reply, and another attempt
   follows by the ESP SA; without one, it is tried as long as any.
+- Code 129 says that Y does not support the encapsulation: the others go on, or all that is allowed.
 - Code 133 is acted on only for an outstanding RREQ of the current attempt, once per attempt.
 - The addresses that Y tells are used from the next attempt on, where X knows none of that family.
 - X answers every challenge, on the path it came by, whether an RREQ asked for it or not, also of an
@@ -400,6 +401,10 @@ class MobileTerminal(PathKeeper):
             self._machine.fire(MobileEvent.REFUSED)
             self._leave()
             self._tell(Deregistered(self.attempt, confirmed=False))
+        elif code == ReplyCode.ADMINISTRATIVELY_PROHIBITED and purpose is Purpose.TRY:
+            self._give_up_path(exchange.path, now)
+        elif code == ReplyCode.ADMINISTRATIVELY_PROHIBITED and purpose is Purpose.REGISTER:
+            self._refused_path(exchange, FailureReason.UNSUPPORTED, now)
         elif purpose is Purpose.REFRESH or (purpose is Purpose.REGISTER and not self._confirmed):
             self._pause(RegistrationFailed(self.attempt, FailureReason.REFUSED, code), now)
         else:
@@ -409,6 +414,10 @@ class MobileTerminal(PathKeeper):
         others = self._exchanges.of(Purpose.REGISTER, Purpose.USE)
         if exchange.purpose is not Purpose.REGISTER or self._confirmed or others:
             self._gave_up(exchange, now)
+        elif tried := self._exchanges.of(Purpose.TRY):  # nothing goes beside it any more
+            one = tried[0]
+            self._exchanges.remove(one)
+            self._begin(Purpose.REGISTER, one.path, now, index=one.index, count=one.count)
         elif set(self._encapsulations) >= set(allowed(self._configuration)):
             self._pause(RegistrationFailed(self.attempt, reason), now)
         else:

@@ -2,8 +2,9 @@
 
 Rules that live here:
 - Rule 1, the order of acceptance: ICV and replay window (`esp`), identity of the link, attempt and
-  Identification (`binding`), carrier as in SENT. Any failure is a named drop and nothing moves;
-  what is stale or malformed gets its code, because ESP has proved who sent it.
+  Identification (`binding`), carrier as in SENT, and supported. Any failure is a named drop and
+  nothing moves; what is stale, malformed or not supported gets its code, because ESP has proved who
+  sent it.
 - Rule 14: a Y with snapshots goes on above all numbers that were used, with its bindings.
 What a path may get and how it proves itself is in `proving` and `paths`, streams are in
 `accepting`, what an RREQ does to the binding in `binding`, a rebinding in `rebinding`, the answers
@@ -153,6 +154,8 @@ class OtherTerminal(AcceptingTerminal):
             carrier = carrier_of(request.sent)
             name = carrier.value if carrier else "unknown"
             raise Drop(DropReason.CARRIER_MISMATCH, f"sent as {name}")
+        if not arrival.path.ah and carrier_of(request.sent) not in self._supported:
+            raise Drop(DropReason.UNKNOWN_CARRIER, "not supported")
         return attempt, event
 
     def _confirm(

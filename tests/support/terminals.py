@@ -3,7 +3,7 @@
 from dataclasses import replace
 from random import Random
 
-from contrib_layers.numbers import AttemptFlag
+from contrib_layers.numbers import AttemptFlag, EncapsulationCode
 from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, SIGNALLING, echo_request
 from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
 from scapy_mobsec.esp.sa import OutboundSa, SaParameters
@@ -12,6 +12,7 @@ from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.messages import (
     Attempt,
+    EncapsulationItem,
     RegistrationRequest,
     build_request,
     parse_reply,
@@ -36,6 +37,12 @@ OLD = Endpoint.of("198.51.100.2", 4500)
 NEW = Endpoint.of("10.0.0.2", 4500)
 TRANSLATED = Endpoint.of("192.0.2.1", 31337)
 ELSEWHERE = Endpoint.of("192.0.2.77", 666)
+
+SUPPORTED = (
+    EncapsulationItem(EncapsulationCode.UDP, port=4500, keepalive=20),
+    *(EncapsulationItem(code, port=4500) for code in EncapsulationCode if code != 1),
+)
+"""All encapsulations, udp first."""
 
 GCM, CBC = "aes-gcm-16", "aes-cbc-hmac-sha2-256-128"
 TO_OTHER = SaParameters(0x1111, SUITES[GCM], bytes(range(20)))
@@ -99,7 +106,15 @@ def a_request(now=START, **changes):
 class Pair:
     """X and Y with a link; `forge*` speak with the keys of the link, but not with its counters."""
 
-    def __init__(self, *, lifetime=3600, max_lifetime=3600, last_attempt=0, seed=1):
+    def __init__(
+        self,
+        *,
+        lifetime=3600,
+        max_lifetime=3600,
+        last_attempt=0,
+        supported=SUPPORTED[:1],
+        seed=1,
+    ):
         self.now = START
         self.confirms = 0
         self.random = Random(seed)
@@ -108,7 +123,7 @@ class Pair:
             random_bytes=self.random.randbytes,
         )
         self.other = OtherTerminal(
-            OtherConfiguration((OTHER_LINK,), max_lifetime=max_lifetime),
+            OtherConfiguration((OTHER_LINK,), supported, max_lifetime),
             random_bytes=self.random.randbytes,
         )
         self.as_mobile = self._forger(MOBILE_LINK, at_mobile=True)

@@ -11,6 +11,7 @@ from terminals import (
     OTHER,
     OTHER_LINK,
     PONG,
+    SUPPORTED,
     TO_OTHER,
     TRANSLATED,
     Pair,
@@ -21,7 +22,7 @@ from terminals import (
     with_attempt,
 )
 
-from contrib_layers.numbers import AttemptFlag
+from contrib_layers.numbers import AttemptFlag, EncapsulationCode, ReplyCode
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.encap.http_post import ANSWER_WITHIN
 from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
@@ -93,14 +94,41 @@ def stream_from(port, source=NEW):
 
 def limited(max_streams):
     """A pair whose Y has so many streams at most."""
-    pair = Pair()
-    settings = OtherConfiguration((OTHER_LINK,), max_streams=max_streams)
+    pair = Pair(supported=SUPPORTED)
+    settings = OtherConfiguration((OTHER_LINK,), SUPPORTED, max_streams=max_streams)
     pair.other = OtherTerminal(settings, random_bytes=pair.random.randbytes)
     return pair
 
 
+@pytest.mark.parametrize(
+    ("supported", "stream", "taken"),
+    [
+        ((Encapsulation.NATIVE, Encapsulation.UDP), Encapsulation.TCP, False),
+        ((Encapsulation.NATIVE, Encapsulation.UDP), Encapsulation.TLS, False),
+        ((Encapsulation.TCP,), Encapsulation.TLS, False),
+        ((Encapsulation.TLS,), Encapsulation.TCP, True),  # a reverse proxy may have ended it
+        ((Encapsulation.HTTP,), Encapsulation.TCP, True),
+        ((Encapsulation.HTTP_POST,), Encapsulation.TLS, True),
+    ],
+)
+def test_a_stream_that_carries_nothing_supported_is_not_taken(supported, stream, taken):
+    codes = {each.code for each in supported}
+    pair = Pair(supported=tuple(one for one in SUPPORTED if one.code in codes))
+    path = STREAM._replace(encapsulation=stream)
+    assert accept(pair, path) == ([] if taken else [Close(path)])
+    assert drops(pair.other) == ([] if taken else [DropReason.UNKNOWN_CARRIER])
+
+
+def test_what_a_stream_turns_out_to_carry_is_refused_on_it():
+    pair = Pair(supported=tuple(one for one in SUPPORTED if one.code == EncapsulationCode.HTTP))
+    accept(pair)
+    (answer,) = stream_request(pair)
+    assert parse_reply(_opened(pair, answer)).code == ReplyCode.ADMINISTRATIVELY_PROHIBITED
+    assert pair.other.path(HOME) is None
+
+
 def test_a_registration_on_a_stream_lifts_the_limit_but_not_the_challenge():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     assert accept(pair) == []
     (answer,) = stream_request(pair)
     assert answer.path == STREAM
@@ -121,7 +149,7 @@ def _opened(pair, transmit):
 
 
 def test_a_stream_that_shows_nothing_is_closed():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     assert later(pair, 4.9) == []
     assert later(pair, 0.2) == [Close(STREAM)]
@@ -135,7 +163,7 @@ def test_a_stream_that_shows_nothing_is_closed():
 
 
 def test_a_path_over_http_is_called_so_and_takes_nothing_before_the_101():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     http = STREAM._replace(encapsulation=Encapsulation.HTTP)
     target = f"/.well-known/masque/udp/{OTHER}/".replace(":", "/")
@@ -182,7 +210,7 @@ def open_channel(pair, opened=None, number=5, **changes):
 
 
 def test_a_channel_of_two_connections():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     channel = open_channel(pair)
     pair.other.send(PONG, pair.now)
     assert pair.other.transmits(pair.now) == []  # held
@@ -204,7 +232,7 @@ def test_a_channel_of_two_connections():
 
 
 def test_who_may_not_have_a_channel():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     channel = open_channel(pair)
     assert post(pair, 3, channel="ab" * 16)[0].data.startswith(b"HTTP/1.1 404 ")
     assert post(pair, 3, channel=channel, source=ELSEWHERE)[0].data.startswith(b"HTTP/1.1 404 ")
@@ -218,7 +246,7 @@ def test_who_may_not_have_a_channel():
 
 
 def test_streams_that_show_nothing_are_limited_by_source():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     paths = [stream_from(port) for port in range(1, MAX_UNPROVEN_PER_SOURCE + 2)]
     for path in paths:
         sent = accept(pair, path)
@@ -230,7 +258,7 @@ def test_streams_that_show_nothing_are_limited_by_source():
 
 
 def test_those_that_show_something_are_not():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     for port in range(1, MAX_UNPROVEN_PER_SOURCE):
         accept(pair, stream_from(port))
     channel = open_channel(pair, stream_from(100))
@@ -241,7 +269,7 @@ def test_those_that_show_something_are_not():
 
 
 def test_a_link_has_no_more_streams_than_an_attempt_has_paths():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     paths = [stream_from(port) for port in range(1, MAX_LINK_STREAMS + 3)]
     for number, path in enumerate(paths):
         pair.now += 0.1
@@ -257,7 +285,7 @@ def test_a_link_has_no_more_streams_than_an_attempt_has_paths():
 
 @pytest.mark.parametrize("flags", [0, PROBE])
 def test_streams_of_older_attempts_close_once_a_path_is_validated(flags):
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     first, second, third = (stream_from(port) for port in (1, 2, 3))
     accept(pair, first)
     stream_confirm(pair, *stream_request(pair, 5, first))
@@ -275,7 +303,7 @@ def test_streams_of_older_attempts_close_once_a_path_is_validated(flags):
 
 @pytest.mark.parametrize("carrier", [Encapsulation.TCP, Encapsulation.HTTP_POST])
 def test_the_streams_of_a_binding_close_after_the_answer_that_ends_it(carrier):
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     stream_request(pair)
     pair.now += 0.1
@@ -291,7 +319,7 @@ def test_the_streams_of_a_binding_close_after_the_answer_that_ends_it(carrier):
 
 
 def test_the_streams_of_a_binding_close_when_it_expires():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     stream_confirm(pair, *stream_request(pair, lifetime=10))
     assert later(pair, 9.5) == []
@@ -324,7 +352,7 @@ def test_a_current_stream_does_not_make_room():
 
 
 def test_a_closed_stream_is_not_challenged():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     pair.now += 1
     stream_request(pair, 6)
@@ -336,7 +364,7 @@ def test_a_closed_stream_is_not_challenged():
 
 
 def test_a_closed_stream_suspends_although_another_path_is_validated():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     stream_request(pair)
     link = pair.other._homes[HOME]
@@ -352,7 +380,7 @@ def test_a_closed_stream_suspends_although_another_path_is_validated():
 
 
 def test_nothing_falls_back_to_a_closed_stream():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     (answer,) = stream_request(pair)
     link = pair.other._homes[HOME]
@@ -366,7 +394,7 @@ def test_nothing_falls_back_to_a_closed_stream():
 
 
 def test_a_reverse_proxy_may_end_tls():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     sent = (*HEADERS, TlsHeader(bytes(32), "y"), EspHeader(TO_OTHER.spi))
     (answer,) = stream_request(pair, sent=sent)
@@ -376,7 +404,7 @@ def test_a_reverse_proxy_may_end_tls():
 
 @pytest.mark.parametrize(("host", "own"), [("203.0.113.2", True), ("192.0.2.9", False)])
 def test_http_reaches_y_and_nobody_else(host, own):
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     request = (
         f"GET /.well-known/masque/udp/{host}/4500/ HTTP/1.1\r\nHost: y\r\n"
@@ -389,7 +417,7 @@ def test_http_reaches_y_and_nobody_else(host, own):
 
 
 def test_data_by_udp_beside_a_stream_is_no_rebinding():
-    pair = Pair()
+    pair = Pair(supported=SUPPORTED)
     accept(pair)
     (answer,) = stream_request(pair)
     stream_confirm(pair, answer)

@@ -13,6 +13,7 @@ from terminals import (
     OTHER,
     PING,
     PONG,
+    SUPPORTED,
     TRANSLATED,
     Pair,
     a_request,
@@ -127,7 +128,8 @@ def a_stream(pair, number):
     return path
 
 
-def test_what_streams_give_to_do_is_bounded(pair):
+def test_what_streams_give_to_do_is_bounded():
+    pair = Pair(supported=SUPPORTED)
     for number in range(3 * MAX_TRANSMITS):
         path = a_stream(pair, number)
         pair.other.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", path, pair.now)
@@ -135,7 +137,8 @@ def test_what_streams_give_to_do_is_bounded(pair):
     assert pair.other.drops[DropReason.QUEUE_FULL] > MAX_TRANSMITS
 
 
-def test_a_stream_that_cannot_be_answered_is_closed_and_others_are_not_taken(pair):
+def test_a_stream_that_cannot_be_answered_is_closed_and_others_are_not_taken():
+    pair = Pair(supported=SUPPORTED)
     path = a_stream(pair, 0)
     while len(pair.other._transmits) < MAX_TRANSMITS:
         pair.other._transmits.append(Close(path))

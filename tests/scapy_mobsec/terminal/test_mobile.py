@@ -341,8 +341,8 @@ def test_lost_counters_cost_one_round_trip():
 def test_a_refusal_waits_before_the_next_attempt(pair):
     request = requested(pair, pair.move(NEW))
     events(pair.mobile)
-    give_reply(pair, request, code=129)
-    assert events(pair.mobile) == [RegistrationFailed(1, FailureReason.REFUSED, 129)]
+    give_reply(pair, request, code=130)
+    assert events(pair.mobile) == [RegistrationFailed(1, FailureReason.REFUSED, 130)]
     assert pair.mobile.state is MobileState.REFUSED
     pair.mobile.send(PING, pair.now)
     assert len(pair.mobile.transmits(pair.now)) == 1

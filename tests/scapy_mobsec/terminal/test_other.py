@@ -18,6 +18,7 @@ from terminals import (
     PONG,
     SIGNALLING,
     START,
+    SUPPORTED,
     TO_MOBILE,
     TO_OTHER,
     TRANSLATED,
@@ -32,8 +33,10 @@ from terminals import (
 from contrib_layers.numbers import (
     LIFETIME_INFINITE,
     AttemptFlag,
+    EncapsulationCode,
     FieldCode,
     NatureCode,
+    ReplyCode,
 )
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.sa import SaParameters
@@ -406,7 +409,7 @@ def test_an_infinite_renewal_ends_the_expiry():
 @pytest.mark.parametrize("by_ah", [False, True])
 def test_what_was_sent_by_ah_arrives_by_ah_alone(by_ah):
     link = Link(AH_LINKS[0], at_mobile=True, random_bytes=bytes)
-    other = OtherTerminal(OtherConfiguration((AH_LINKS[1],)), random_bytes=bytes)
+    other = OtherTerminal(OtherConfiguration((AH_LINKS[1],), SUPPORTED), random_bytes=bytes)
     ends = Endpoint(NEW.address), Endpoint(OTHER.address)
     path = Path(Encapsulation.NATIVE, *ends, ah=by_ah)
     of_ah, of_esp = describe_ah(*ends, 0x1111), describe(Encapsulation.NATIVE, *ends, 0x1111)
@@ -420,6 +423,26 @@ def test_what_was_sent_by_ah_arrives_by_ah_alone(by_ah):
         assert drops(other) == reasons
     (reply,) = other.transmits(START)
     assert reply.path == back
+
+
+def test_what_is_not_supported_is_refused_and_moves_nothing():
+    pair = Pair(supported=tuple(one for one in SUPPORTED if one.code != EncapsulationCode.UDP))
+    (reply,) = pair.request(NEW)
+    assert parse_reply(pair.read_reply(reply)).code == ReplyCode.ADMINISTRATIVELY_PROHIBITED
+    assert drops(pair.other) == [DropReason.UNKNOWN_CARRIER]
+    assert pair.other.path(HOME) is None
+    assert pair.other.state(HOME) is OtherState.UNBOUND
+
+
+def test_ah_needs_no_encapsulation():
+    link = Link(AH_LINKS[0], at_mobile=True, random_bytes=bytes)
+    other = OtherTerminal(OtherConfiguration((AH_LINKS[1],)), random_bytes=bytes)
+    path = Path(Encapsulation.NATIVE, Endpoint(OTHER.address), Endpoint(NEW.address), ah=True)
+    back = path._replace(local=path.remote, remote=path.local)
+    request = build_request(a_request(sent=describe_ah(*back.ends, 0x1111)))
+    other.receive(link.seal_message(request, back), path, START)
+    assert not drops(other)
+    assert other.path(HOME) == path
 
 
 def test_a_link_with_an_ah_spi_in_use_leaves_nothing_behind():

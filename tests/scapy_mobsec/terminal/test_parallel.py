@@ -339,7 +339,7 @@ def test_a_y_that_always_uses_another_path_does_not_set_the_pace():
 # refusals and corrections
 
 
-@pytest.mark.parametrize("code", [128, 129, 130, 131, 134, 140])
+@pytest.mark.parametrize("code", [128, 130, 131, 134, 140])
 def test_a_refusal_ends_all_parallel_requests(code):
     script = Script(UDP, NATIVE, start=(UDP, NATIVE))
     script.move()
@@ -350,6 +350,51 @@ def test_a_refusal_ends_all_parallel_requests(code):
     assert script.took() == []
     script.wait(0.1)
     assert script.took()[0] == "32100 udp RREQ #2 1/2"
+
+
+def prohibit(script, *outs):
+    for out in outs:
+        script.reply(out, flags=0, code=129)
+
+
+def test_what_y_does_not_support_leaves_the_others():
+    script = Script(UDP, TCP, start=(UDP, TCP))
+    script.move()
+    script.wait(0.06)
+    stream = opened(script, script.outs[-1].path, 1234)
+    prohibit(script, script.last(UDP))
+    assert script.mobile.state is MobileState.REGISTERING
+    script.reply(script.last(TCP))
+    assert script.mobile.state is MobileState.REGISTERED
+    assert script.mobile.path == stream
+
+
+def test_native_registers_where_nothing_beside_it_is_supported():
+    script = Script(NATIVE, UDP, start=(NATIVE, UDP))
+    script.move()
+    script.wait(0.06)
+    script.took()
+    prohibit(script, script.last(UDP))
+    assert script.took() == ["60 native RREQ #1 2/2"]
+
+
+def test_what_y_does_not_support_is_followed_by_all_that_is_allowed_once():
+    script = Script(NATIVE, UDP)
+    script.move()
+    prohibit(script, script.last(UDP))
+    script.wait(0.06)
+    assert script.took() == [
+        "0 udp RREQ #1 1/1",
+        "0 udp RREQ #2 1/2",
+        "50 native RREQ #2 2/2 PROBE",
+    ]
+    prohibit(script, script.last(NATIVE), script.last(UDP))
+    assert script.mobile.state is MobileState.REFUSED
+    assert [event.reason for event in script.events(RegistrationFailed)] == [
+        FailureReason.UNSUPPORTED
+    ] * 2
+    script.wait(31)
+    assert script.took() == []
 
 
 def test_a_refused_probe_is_one_that_did_not_pass():

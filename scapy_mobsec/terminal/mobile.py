@@ -207,8 +207,9 @@ class MobileTerminal(PathKeeper):
     def _leave(self) -> None:
         self._forget()
         self._pause_ends = None
-        self._waiting.take()
         self._link.current = None
+        for packet in self._waiting.take():
+            self._dropped(Drop(DropReason.NO_PATH, f"{len(packet)} octets that waited"), None)
 
     def _pause_over(self, now: float) -> None:
         self._pause_ends = None

@@ -330,7 +330,9 @@ class ProvingTerminal(Terminal[BoundLink]):
     def _clear(self, link: BoundLink) -> None:
         """The binding is over: no current path, and nothing waits for one."""
         link.current = link.suspended = None
-        link.waiting.clear()
+        while link.waiting:
+            octets = len(link.waiting.pop(0))
+            self._dropped(Drop(DropReason.NO_PATH, f"{octets} octets that waited"), None)
         link.rebinding.end()
         for what in (Timer.SUSPENDED, Timer.REBINDING):
             self._timers.remove((what, link.home_address))

@@ -300,6 +300,21 @@ def test_a_failed_path_without_another_suspends_and_data_waits(pair):
     assert pair.other.state(HOME) is OtherState.BOUND
 
 
+def test_what_waits_when_the_binding_expires_is_dropped_by_name(pair):
+    pair.now += 1
+    pair.request(**with_attempt(6), lifetime=10)
+    later(pair, 4)
+    assert pair.other.state(HOME) is OtherState.SUSPENDED
+    for _ in range(50):
+        pair.other.send(PONG, pair.now)
+    told(pair)
+    later(pair, 10)
+    assert pair.other.state(HOME) is OtherState.EXPIRED
+    dropped = PacketDropped(DropReason.NO_PATH, f"{len(PONG)} octets that waited", None)
+    assert told(pair, PacketDropped) == 50 * [dropped]
+    assert pair.other.drops[DropReason.NO_PATH] == 50
+
+
 @pytest.mark.parametrize("second", [3.5, 4.5, 5.5])
 def test_a_suspended_path_that_is_asked_from_again_has_to_prove_itself_in_time(pair, second):
     later(pair, second)  # it is suspended at 3 s, and challenged at 4 s

@@ -99,6 +99,17 @@ def test_waiting_data_is_bounded():
     assert [out.what for out in script.outs].count("data") == MAX_WAITING
 
 
+def test_what_waits_when_the_network_is_lost_is_dropped_by_name():
+    script = Script(TCP)
+    script.move()
+    script.send(PING)
+    script.send(PING)
+    script.mobile.move([], script.now)
+    dropped = PacketDropped(DropReason.NO_PATH, f"{len(PING)} octets that waited", None)
+    assert script.events(PacketDropped) == 2 * [dropped]
+    assert script.mobile.drops == {DropReason.NO_PATH: 2}
+
+
 def test_what_has_waited_100_ms_is_dropped_by_name():
     script = Script(TCP)
     script.move()

@@ -38,7 +38,7 @@ from scapy_mobsec.terminal.keepalive import Keepalive, Sign
 from scapy_mobsec.terminal.mtu import PathMtu
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requester import Requester
-from scapy_mobsec.terminal.routes import allowed, path_from, unopened
+from scapy_mobsec.terminal.routes import allowed, paths_from, unopened
 from scapy_mobsec.terminal.watch import DataWatch
 
 MAX_ANSWERED = 64
@@ -255,9 +255,14 @@ class PathKeeper(Requester):
             if one.address == self._confirmed.local.address:
                 local = one
         for encapsulation in encapsulations:
-            path = path_from(self._configuration, local, encapsulation)
-            if path:
+            for path in self._likewise(local, encapsulation):
                 self._begin(Purpose.IMPROVE, path, now)
+
+    def _likewise(self, local: Endpoint, encapsulation: Encapsulation) -> list[Path]:
+        """Return the paths to the address of Y that the current one leads to, else to any."""
+        found = paths_from(self._configuration, local, encapsulation)
+        remote = self._confirmed.remote.address if self._confirmed else b""
+        return [path for path in found if path.remote.address == remote] or found
 
     def _give_up_path(self, path: Path, now: float) -> None:
         """A path other than the current one does not pass."""
@@ -320,8 +325,8 @@ class PathKeeper(Requester):
         if not self._configuration.spare or current is None or current.encapsulation in DATAGRAM:
             return []
         others = (each for each in self._locals if each.address != current.local.address)
-        found = (path_from(self._configuration, each, current.encapsulation) for each in others)
-        return [path for path in found if path]
+        found = (self._likewise(each, current.encapsulation) for each in others)
+        return [path for some in found for path in some]
 
     def _keep_spares(self, now: float) -> None:
         for path in self._spares():

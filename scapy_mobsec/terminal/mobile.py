@@ -52,8 +52,8 @@ from scapy_mobsec.terminal.routes import (
     after_failure,
     allowed,
     beginning,
-    path_from,
     paths,
+    paths_from,
     told,
     unopened,
 )
@@ -141,7 +141,7 @@ class MobileTerminal(PathKeeper):
         """Return the local endpoints from where Y is reached, as far as is known by now."""
         settings = self._configuration
         any_one = allowed(settings)[0]
-        return tuple(one for one in self._offered if path_from(settings, one, any_one))
+        return tuple(one for one in self._offered if paths_from(settings, one, any_one))
 
     def _next_attempt(
         self, encapsulations: tuple[Encapsulation, ...], kept: Collection[Endpoint] = ()

@@ -1,9 +1,9 @@
 """Which paths lead from X's local endpoints to Y: one for each encapsulation and endpoint.
 
 AH goes natively, in an attempt of its own before those by ESP (rule 12).
-IPv4 and IPv6 reach Y's address of their family. From IPv6 alone, Y's IPv4 address is reached behind
-the prefix of a NAT64 (RFC 6052 section 2.2). With a forward proxy streams are opened to that, from
-addresses of its family, and it dials Y.
+IPv4 and IPv6 reach Y's address of their family, and IPv6 its IPv4 address too, behind the prefix of
+a NAT64 (RFC 6052 section 2.2), where one is configured: nothing tells which network has it. With a
+forward proxy streams are opened to that, from addresses of its family, and it dials Y.
 """
 
 from collections.abc import Collection, Sequence
@@ -98,13 +98,11 @@ def paths(
     each `turn` goes on where the one before was cut off.
     """
     order = [Encapsulation.UDP, *(each for each in Encapsulation if each is not Encapsulation.UDP)]
-    if encapsulations:
-        kinds = [each for each in order if each in encapsulations]
-        found = [path_from(configuration, one, each) for each in kinds for one in local_endpoints]
-    else:  # BY_AH
-        native = (path_from(configuration, one, Encapsulation.NATIVE) for one in local_endpoints)
-        found = [path and path._replace(ah=True) for path in native]
-    every = list(dict.fromkeys(path for path in found if path))
+    kinds = [each for each in order if each in encapsulations] or [Encapsulation.NATIVE]
+    found = (paths_from(configuration, one, each) for each in kinds for one in local_endpoints)
+    every = list(dict.fromkeys(path for some in found for path in some))
+    if not encapsulations:  # BY_AH
+        every = [path._replace(ah=True) for path in every]
     taken = _in_turn(every, turn)
     return [path for path in every if path in taken]
 
@@ -118,36 +116,36 @@ def _in_turn(every: Sequence[Path], turn: int) -> list[Path]:
     return (round_robin[start:] + round_robin[:start])[:MAX_PATHS]
 
 
-def path_from(
+def paths_from(
     configuration: MobileConfiguration, local: Endpoint, encapsulation: Encapsulation
-) -> Path | None:
-    """Return the path in one encapsulation from one local endpoint, None if Y is not reached."""
+) -> list[Path]:
+    """Return the paths in one encapsulation from one local endpoint, the one without NAT64 first;
+    [] if Y is not reached.
+    """
     proxy = configuration.proxy
     if proxy and _goes_through(proxy, encapsulation):
         of_family = len(proxy.address) == len(local.address)
-        return Path(encapsulation, Endpoint(local.address), proxy) if of_family else None
-    address = _address(configuration, local)
-    if address is None:
-        return None
+        return [Path(encapsulation, Endpoint(local.address), proxy)] if of_family else []
+    found = _addresses(configuration, local)
     if encapsulation is Encapsulation.NATIVE:
-        return Path(encapsulation, Endpoint(local.address), Endpoint(address))
+        return [Path(encapsulation, Endpoint(local.address), Endpoint(each)) for each in found]
     port = item_of(configuration, encapsulation).port or configuration.other_terminal.port
-    local_port = local.port if encapsulation is Encapsulation.UDP else 0
-    return Path(encapsulation, Endpoint(local.address, local_port), Endpoint(address, port))
+    source = local if encapsulation is Encapsulation.UDP else Endpoint(local.address)
+    return [Path(encapsulation, source, Endpoint(each, port)) for each in found]
 
 
 def told(configuration: MobileConfiguration, addresses: Sequence[bytes]) -> MobileConfiguration:
     """Return a configuration that also knows the addresses which Y told of itself.
 
-    One for a family in which Y is not reached without it; never one that is no single host's.
+    One for a family of which none is known; never one that is no single host's.
     """
     for address in addresses:
         ip = ip_address(address)
         if ip.is_multicast or ip.is_unspecified or ip.is_loopback:
             continue
-        if _address(configuration, Endpoint(address)) is None:
-            known = (*configuration.other_addresses, address)
-            configuration = replace(configuration, other_addresses=known)
+        if all(len(known) != len(address) for known in _known(configuration)):
+            others = (*configuration.other_addresses, address)
+            configuration = replace(configuration, other_addresses=others)
     return configuration
 
 
@@ -160,11 +158,16 @@ def _goes_through(proxy: Endpoint | None, encapsulation: Encapsulation) -> bool:
     return proxy is not None and encapsulation not in DATAGRAM
 
 
-def _address(configuration: MobileConfiguration, local: Endpoint) -> bytes | None:
-    addresses = (configuration.other_terminal.address, *configuration.other_addresses)
-    for address in addresses:
-        if len(address) == len(local.address):
-            return address
-    if configuration.nat64_prefix is None or len(local.address) == 4:
-        return None
-    return configuration.nat64_prefix + addresses[0]
+def _known(configuration: MobileConfiguration) -> tuple[bytes, ...]:
+    return (configuration.other_terminal.address, *configuration.other_addresses)
+
+
+def _addresses(configuration: MobileConfiguration, local: Endpoint) -> list[bytes]:
+    """Return what Y is reached by from an endpoint: at most one address as it is, and one behind
+    the NAT64.
+    """
+    known, prefix = _known(configuration), configuration.nat64_prefix
+    found = [each for each in known if len(each) == len(local.address)][:1]
+    if prefix is not None and len(local.address) == 16:
+        found += [prefix + each for each in known if len(each) == 4][:1]
+    return found

@@ -341,6 +341,29 @@ def test_from_ipv4_to_ipv6_and_back(told):
     assert len(play.other.terminal.path(HOME).remote.address) == 4
 
 
+@pytest.mark.parametrize("translated", [False, True])
+def test_with_a_nat64_configured_both_ways_to_y_are_tried(translated):
+    """Y told its IPv6 address, where an IPv6 network without NAT64 reaches it."""
+    address, prefix = "2001:db8:ffff::1", ip_address("64:ff9b::").packed[:12]
+    play = Play(other={"addresses": (ip_address(address).packed,)}, nat64_prefix=prefix)
+    play.move()
+    play.ping(1)
+    delay = Delay(ROUND_TRIP / 2)
+    if translated:
+        six = play.network.core.segment([delay, Nat64("192.0.2.64")], ["192.0.2.64"])
+    else:
+        six = play.network.core.segment([delay], ["2001:db8::2"])
+        others = play.network.core.segment([], [address])
+        four = play.network.core.segment([], ["203.0.113.2"])
+        play.other.attach_all([(four, OTHER_TERMINAL), (others, Endpoint.of(address, 4500))])
+    play.mobile.move(six, Endpoint.of("2001:db8::2", 4500))
+    play.wait(1)
+    assert play.ping(1) == 10
+    assert play.encapsulation is (UDP if translated else NATIVE)
+    assert play.told(RegistrationFailed) == []
+    assert len(play.other.terminal.path(HOME).remote.address) == (4 if translated else 16)
+
+
 def test_a_stream_that_is_cut_starts_an_attempt():
     play = Play(allow=(TCP,)).move()
     play.ping(1)

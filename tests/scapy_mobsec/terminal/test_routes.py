@@ -18,8 +18,8 @@ from scapy_mobsec.terminal.routes import (
     beginning,
     dialed,
     host_of,
-    path_from,
     paths,
+    paths_from,
     told,
     tunnel_target,
 )
@@ -51,20 +51,27 @@ def test_ports():
             EncapsulationItem(EncapsulationCode.TLS, port=443),
         ),
     )
-    native, udp, tls = (path_from(configuration, NEW, each) for each in (NATIVE, UDP, TLS))
+    (native,), (udp,), (tls,) = (
+        paths_from(configuration, NEW, each) for each in (NATIVE, UDP, TLS)
+    )
     assert native == Path(NATIVE, Endpoint(NEW.address), Endpoint(OTHER.address))
     assert udp == Path(UDP, NEW, OTHER)
     assert tls == Path(TLS, Endpoint(NEW.address), Endpoint(OTHER.address, 443))
 
 
 def test_families():
-    assert path_from(configured(UDP), V6, UDP) is None
-    both = configured(UDP, other_addresses=(OTHER_V6,), nat64_prefix=PREFIX)
-    assert path_from(both, V6, UDP).remote == Endpoint(OTHER_V6, OTHER.port)
-    behind = configured(UDP, nat64_prefix=PREFIX)
-    assert str(path_from(behind, V6, UDP).remote) == "[64:ff9b::cb00:7102]:4500"
+    def remotes(local, **changes):
+        return [str(path.remote) for path in paths_from(configured(UDP, **changes), local, UDP)]
+
+    y4, y6, behind = f"{OTHER}", str(Endpoint(OTHER_V6, OTHER.port)), "[64:ff9b::cb00:7102]:4500"
+    assert remotes(V6) == []
+    assert remotes(V6, nat64_prefix=PREFIX) == [behind]
+    assert remotes(V6, other_addresses=(OTHER_V6,)) == [y6]
+    both = {"other_addresses": (OTHER_V6,), "nat64_prefix": PREFIX}
+    assert (remotes(V6, **both), remotes(NEW, **both)) == ([y6, behind], [y4])
     only_v6 = MobileConfiguration(MOBILE_LINK, Endpoint(OTHER_V6, 4500), nat64_prefix=PREFIX)
-    assert path_from(only_v6, NEW, UDP) is None
+    assert paths_from(only_v6, NEW, UDP) == []
+    assert len(paths_from(only_v6, V6, UDP)) == 1
 
 
 def test_streams_go_through_a_forward_proxy_of_their_family():
@@ -78,11 +85,11 @@ def test_streams_go_through_a_forward_proxy_of_their_family():
     assert tls == Path(TLS, Endpoint(NEW.address), PROXY)
     assert dialed(settings, tls) == Endpoint(OTHER.address, 443)
     assert tunnel_target(settings, tls) == "y.example:443"
-    assert path_from(settings, V6, TLS) is None
+    assert paths_from(settings, V6, TLS) == []
 
 
 def test_without_a_proxy_a_stream_leads_to_y():
-    path = path_from(configured(TCP), NEW, TCP)
+    (path,) = paths_from(configured(TCP), NEW, TCP)
     assert (dialed(configured(TCP), path), tunnel_target(configured(TCP), path)) == (OTHER, "")
 
 
@@ -91,10 +98,10 @@ def test_addresses_that_y_tells():
     nowhere = [ip_address(each).packed for each in ("::", "::1", "ff02::1")]
     known = told(configured(UDP), [*nowhere, OTHER_V6, other, NEW.address])
     assert known.other_addresses == (OTHER_V6,)  # the dialed one is of the other family
-    assert path_from(known, V6, UDP).remote == Endpoint(OTHER_V6, OTHER.port)
+    assert [path.remote for path in paths_from(known, V6, UDP)] == [Endpoint(OTHER_V6, OTHER.port)]
     assert told(known, [other]) is known
     behind = configured(UDP, nat64_prefix=PREFIX)
-    assert told(behind, [OTHER_V6]) is behind
+    assert told(behind, [OTHER_V6]).other_addresses == (OTHER_V6,)
     assert told(configured(UDP), []) == configured(UDP)
 
 
@@ -152,8 +159,8 @@ def test_ah_comes_first_and_in_turn_with_esp():
 
 def test_y_is_named_as_dialed_but_behind_nat64_by_its_own_address():
     configuration = configured(HTTP, nat64_prefix=PREFIX, other_addresses=())
-    assert host_of(configuration, path_from(configuration, NEW, HTTP)) == ""
-    assert host_of(configuration, path_from(configuration, V6, HTTP)) == "203.0.113.2"
+    assert host_of(configuration, *paths_from(configuration, NEW, HTTP)) == ""
+    assert host_of(configuration, *paths_from(configuration, V6, HTTP)) == "203.0.113.2"
     item = EncapsulationItem(EncapsulationCode.HTTP, host="y.example")
     named = MobileConfiguration(MOBILE_LINK, OTHER, allow=(item,), nat64_prefix=PREFIX)
-    assert host_of(named, path_from(named, V6, HTTP)) == "y.example"
+    assert host_of(named, *paths_from(named, V6, HTTP)) == "y.example"

@@ -1,7 +1,7 @@
 """When something is due for which key: the timers of many links, one per key."""
 
 from collections.abc import Hashable, Iterator
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -18,7 +18,10 @@ class Agenda(Generic[Key]):
 
     def set(self, key: Key, time: float) -> None:
         """Let `key` be due at `time`, instead of when it was due before."""
+        before = self._times.get(key)
         self._times[key] = time
+        if before is not None and before <= time:
+            return  # its entry comes up too early, and then is put right
         heappush(self._heap, (time, next(self._order), key))
         if len(self._heap) > 2 * len(self._times) + 16:
             self._heap = [(when, next(self._order), which) for which, when in self._times.items()]
@@ -31,9 +34,16 @@ class Agenda(Generic[Key]):
     def next(self) -> float | None:
         """Return when the first key is due."""
         heap = self._heap
-        while heap and self._times.get(heap[0][2]) != heap[0][0]:
-            heappop(heap)
-        return heap[0][0] if heap else None
+        while heap:
+            when, _, key = heap[0]
+            time = self._times.get(key)
+            if time == when:
+                return when
+            if time is None or time < when:
+                heappop(heap)
+            else:
+                heapreplace(heap, (time, next(self._order), key))
+        return None
 
     def due(self, now: float) -> Iterator[Key]:
         """Yield the keys that are due, the earliest first, and take each off."""

@@ -2,8 +2,8 @@
 
     python tests/properties/run.py --examples 10000 --seed 1 [--jobs 2]
 
-One run of a plan judges all six. Exit code 1 if any property failed, 2 for options that make no
-sense. A failing plan is made smaller as long as it still fails, and printed with the packets at Y.
+One run of a plan judges all six. Exit code 1 if any property failed or a plan ended in an exception,
+2 for options that make no sense. A failing plan is made smaller as long as it still fails, and printed with the packets at Y.
 """
 
 import argparse
@@ -24,17 +24,25 @@ MAX_SHOWN = 60
 
 @dataclass
 class Tally:
-    """`failures`: by property; `smallest`: a failing plan of each."""
+    """`failures`: by property; `smallest`: a failing plan of each. `raised`: texts of plans that
+    ended in an exception, and of that.
+    """
 
     examples: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     smallest: dict[str, Plan] = field(default_factory=dict)
+    raised: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def add(self, plan: Plan) -> None:
         """Judge one more plan."""
         self.examples += 1
-        for name in verdict(plan).failures:
+        try:
+            failures = verdict(plan).failures
+        except Exception as error:  # whatever a terminal raises is a finding
+            self.raised.append(f"{plan!r}\n{error!r}")
+            return
+        for name in failures:
             self.failures[name] += 1
             self.keep(name, plan)
 
@@ -42,6 +50,7 @@ class Tally:
         """Add what another process found."""
         self.examples += other.examples
         self.failures += other.failures
+        self.raised += other.raised
         self.seconds += other.seconds
         for name, plan in other.smallest.items():
             self.keep(name, plan)
@@ -110,6 +119,8 @@ def report(tally: Tally, seed: int) -> str:
         f"({name}) {text}: {tally.examples} examples, {tally.failures[name]} failures"
         for name, text in PROPERTIES.items()
     ]
+    lines.append(f"plans that ended in an exception: {len(tally.raised)}")
+    lines += sorted(tally.raised, key=len)[:1]
     for name, plan in tally.smallest.items():
         found = verdict(shrink(name, plan)).explanation().splitlines()
         lines += ["", f"smallest plan that fails ({name}):", *found[:MAX_SHOWN]]
@@ -138,7 +149,7 @@ def main() -> int:
         ):
             tally.merge(part)
     sys.stdout.write(report(tally, options.seed) + "\n")
-    return 1 if tally.failures else 0
+    return 1 if tally.failures or tally.raised else 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Each break takes away what a property rests on; the judge has to see that.
 """
 
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -125,6 +126,17 @@ def test_the_command_counts():
     assert done.returncode == 0
     assert done.stdout.startswith("3 examples of each, seed 7")
     assert done.stdout.count("3 examples, 0 failures") == len(PROPERTIES)
+
+
+def test_the_command_counts_plans_that_raise_and_goes_on(monkeypatch):
+    monkeypatch.setattr(OtherTerminal, "_answer", lambda *arguments: 1 // 0)
+    command = runpy.run_path(str(RUN))
+    tally = command["Tally"]()
+    tally.add(CALM)
+    tally.add(CALM)
+    text = command["report"](tally, 1)
+    assert "plans that ended in an exception: 2\n" + repr(CALM) in text
+    assert "ZeroDivisionError" in text
 
 
 @pytest.mark.parametrize("options", [("--examples", "0"), ("--jobs", "x"), ("--seconds", "1")])

@@ -2,8 +2,9 @@
 
     python tests/properties/run.py --examples 10000 --seed 1 [--jobs 2]
 
-One run of a plan judges all six. Exit code 1 if any property failed or a plan ended in an exception,
-2 for options that make no sense. A failing plan is made smaller as long as it still fails, and printed with the packets at Y.
+One run of a plan judges all six. Exit code 1 if any property failed or a plan ended in an
+exception, 2 for options that make no sense. A failing plan is made smaller as long as it still
+fails, and printed with the packets at Y.
 """
 
 import argparse

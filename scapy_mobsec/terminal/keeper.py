@@ -116,7 +116,7 @@ class PathKeeper(Requester):
         if self._keepalive and now >= self._keepalive.due:
             self._keep_alive(self._keepalive.sign(now), now)
         if self._watch and self._watch.due is not None and now >= self._watch.due:
-            self._watch.probed()
+            self._watch.probed(now)
             self._probe_current(Purpose.WATCH, now)
         if self._back_off and now >= self._back_off.due and (better := self._better()):
             self._improve(better, now)
@@ -216,11 +216,7 @@ class PathKeeper(Requester):
         """Tell from an RREP whether the current path is as it was; if not, do what helps."""
         path = exchange.path
         counters = self._counters.get(path)
-        lost = (
-            counters is not None
-            and reply.report is not None
-            and counters.shows_loss(reply.identification, reply.report)
-        )
+        lost = counters is not None and counters.shows_loss(reply.identification, reply.report)
         if path != self._confirmed:
             return True
         before, observed = self._observed, reply.observed
@@ -293,7 +289,7 @@ class PathKeeper(Requester):
         dropped = path.encapsulation is Encapsulation.NATIVE
         self._tell((TraversalDropped if dropped else PathChosen)(self.attempt, old, path, rtt))
         if old:
-            self._known_good, self._watch = old, DataWatch()
+            self._known_good, self._watch = old, DataWatch(now)
         if self._back_off:
             self._back_off.postpone(now)
 

@@ -270,6 +270,7 @@ def test_a_filter_is_not_seen_and_data_stays_where_it_passes():
 
 def test_a_filter_that_comes_later_is_noticed_and_x_goes_back():
     play = registered()
+    assert play.ping(1) == 10
     play.firewall.blocks = (NO_NATIVE,)
     play.begin()
     play.ping_once().wait(3)
@@ -279,7 +280,7 @@ def test_a_filter_that_comes_later_is_noticed_and_x_goes_back():
     play.passed(
         "mobile",
         """
-           0 ms  esp 198.51.100.2 > 203.0.113.2  ping 1
+           0 ms  esp 198.51.100.2 > 203.0.113.2  ping 11
         1000 ms  esp 198.51.100.2 > 203.0.113.2  RREQ #1 PROBE
         1500 ms  esp 198.51.100.2 > 203.0.113.2  RREQ #1 PROBE
         2500 ms  udp 198.51.100.2:4500 > 203.0.113.2:4500  RREQ #1 USE

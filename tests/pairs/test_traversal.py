@@ -14,6 +14,8 @@ from scapy_mobsec.drivers.memory import (
     NO_NATIVE_OUT,
     NO_UDP,
     Delay,
+    Direction,
+    Element,
     Firewall,
     Interceptor,
     Loss,
@@ -23,6 +25,7 @@ from scapy_mobsec.drivers.memory import (
 from scapy_mobsec.drivers.memory.http_relay import Rewriting, Upgrade
 from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL, echo_request
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.ip import ESP, build_ip
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.messages import RegistrationRequest
@@ -32,6 +35,7 @@ from scapy_mobsec.terminal import exchange
 from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.events import (
     CertificateRefused,
+    FallBackReason,
     FellBack,
     KeepaliveLost,
     Moved,
@@ -79,6 +83,26 @@ def test_a_firewall_that_drops_native_is_found_by_the_probe(block, start):
     assert play.told(TraversalDropped) == []
 
 
+class ShortNativeIn(Element):
+    """Loses native packets to X that are shorter than registration messages: data, here."""
+
+    def forward(self, packet, direction, time_ns):
+        is_data = packet.protocol == ESP and len(packet.payload) < 120
+        return [] if is_data and direction is Direction.IN else [(0, packet)]
+
+
+def test_x_misses_the_data_that_y_alone_sends():
+    play = Play(ShortNativeIn()).move()
+    for number in range(1200):
+        play.other.send(build_ip(INNER_HOST, HOME, 253, number.to_bytes(2, "big")))
+        play.wait(0.05)
+    events = play.told(TraversalDropped, FellBack)
+    assert [type(event) for event in events] == 3 * [TraversalDropped, FellBack]  # 10 s, 20 s later
+    assert {event.reason for event in play.told(FellBack)} == {FallBackReason.DATA_LOST}
+    assert len(play.mobile.inner) > 1200 - 3 * 25
+    assert play.encapsulation is UDP
+
+
 @pytest.mark.parametrize("block", [NO_NATIVE, NO_NATIVE_IN, NO_NATIVE_OUT], ids=lambda b: b.name)
 def test_a_filter_that_appears_later(block):
     play = Play().move()
@@ -108,10 +132,10 @@ def test_native_alone_passes(start):
 
 def test_a_long_round_trip_is_known_at_the_next_move():
     """The first attempt guesses 0.5 s, the next one does not; nor do probes."""
-    play = Play(round_trip=0.8).move().wait(5)
+    play = Play(round_trip=0.8).move().wait(3)
     assert sent_by_x(play, UDP) == [AttemptFlag(0)] * 2
     assert sent_by_x(play, NATIVE) == [AttemptFlag.PROBE, AttemptFlag.USE]
-    play.roam().wait(5)
+    play.roam().wait(3)
     assert sent_by_x(play, UDP) == [AttemptFlag(0)]
     assert sent_by_x(play, NATIVE) == [AttemptFlag.PROBE, AttemptFlag.USE]
 

@@ -109,7 +109,7 @@ def test_use_is_repeated_until_y_says_so():
     assert script.took() == ["500 native RREQ #1 1/1 USE", "1500 native RREQ #1 1/1 USE"]
     assert script.mobile.path.encapsulation is UDP
     script.reply(script.last(NATIVE, USE))
-    script.wait(10)
+    script.wait(0.9)
     assert script.took() == []
 
 
@@ -220,6 +220,34 @@ def test_reports_show_what_does_not_come_in():
     assert len(script.events(FellBack)) == 1
 
 
+def test_until_data_comes_x_asks_whether_any_was_sent_but_not_for_ever():
+    script, asked = dropped(keepalive=0), []
+    for _ in range(100):
+        script.wait(1)
+        for out in script.outs[len(asked) :]:
+            asked.append(out)
+            script.reply(out, **BOTH, report=None)
+    script.give_data(PONG, script.native())
+    script.wait(600)
+    assert script.took() == [f"{n}000 native RREQ #1 1/1 PROBE" for n in (1, 3, 7, 15, 31)]
+    assert script.events(FellBack) == []
+
+
+@pytest.mark.parametrize(("each_second", "noticed_after"), [(100, 1), (9, 3), (1, 15)])
+def test_what_y_alone_sends_is_missed(each_second, noticed_after):
+    script = dropped()
+    for second in range(1, 16):
+        script.wait(1)
+        assert not script.events(FellBack)
+        for out in script.outs:
+            script.reply(out, **BOTH, report=Report(0, each_second * second, 0))
+        script.outs.clear()
+        if found := script.events(FellBack):
+            assert (second, found[0].reason) == (noticed_after, FallBackReason.DATA_LOST)
+            return
+    raise AssertionError("not noticed")
+
+
 def test_no_watch_on_the_path_of_the_registration():
     script = registered(UDP)
     script.took()
@@ -240,6 +268,7 @@ def test_keepalives_of_a_datagram_path():
 
 def test_native_is_kept_alive_by_dummies():
     script = dropped(keepalive=20)
+    script.give_data(PONG, script.native())
     script.wait(60.1)
     assert script.took() == [
         "20000 native nothing",

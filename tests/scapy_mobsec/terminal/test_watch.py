@@ -8,8 +8,15 @@ from scapy_mobsec.registration.messages import Report
 from scapy_mobsec.terminal.watch import MAX_REPORTS, DataWatch, PathCounters
 
 
+def proven():
+    """A watch of a path that data has come on."""
+    watch = DataWatch(0.0)
+    watch.data_received()
+    return watch
+
+
 def test_due_a_second_after_the_first_unanswered_data():
-    watch = DataWatch()
+    watch = proven()
     assert watch.due is None
     watch.data_sent(10.0)
     watch.data_sent(10.9)
@@ -19,15 +26,25 @@ def test_due_a_second_after_the_first_unanswered_data():
 
 
 def test_probes_become_rarer_while_data_goes_one_way():
-    watch, pauses = DataWatch(), []
+    watch, pauses = proven(), []
     for _ in range(8):
         watch.data_sent(0.0)
         pauses.append(watch.due)
-        watch.probed()
+        watch.probed(0.0)
     assert pauses == [1, 2, 4, 8, 16, 32, 32, 32]
     watch.data_received()
     watch.data_sent(0.0)
     assert watch.due == 1
+
+
+def test_until_the_first_data_comes_it_is_due_without_any_for_half_a_minute():
+    watch, times = DataWatch(100.0), []
+    while watch.due is not None:
+        times.append(watch.due)
+        watch.probed(watch.due)
+    assert times == [101, 103, 107, 115, 131]
+    watch.data_sent(200.0)
+    assert watch.due == 232
 
 
 @pytest.mark.parametrize(
@@ -47,6 +64,23 @@ def test_judgement(went, came, lost, outward):
         theirs = Report(2**32 - 3, (2**32 - 5 + went) % 2**32, 0)
     counters.report(2)
     assert counters.shows_loss(2, theirs) is lost
+
+
+def test_few_packets_are_counted_until_they_are_enough():
+    counters = PathCounters()
+    verdicts = []
+    for number in range(12):
+        counters.report(number)
+        verdicts.append(counters.shows_loss(number, Report(0, number, 0) if number else None))
+    assert verdicts == 10 * [False] + [True, False]
+
+
+def test_who_never_reports_has_lost_nothing():
+    counters = PathCounters()
+    for number in range(3):
+        counters.sent += 100
+        counters.report(number)
+        assert not counters.shows_loss(number, None)
 
 
 def test_a_report_to_no_request_shows_nothing():

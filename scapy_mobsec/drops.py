@@ -42,6 +42,7 @@ class DropReason(Enum):
     WRONG_IDENTITY = "registration of another home address"
     STALE_ATTEMPT = "attempt older than the last one"
     STALE_IDENTIFICATION = "Identification already used, or too old"
+    UNSENT_PACKET = "ICMP message about a packet that was not sent"
     CARRIER_MISMATCH = "sent in one encapsulation, arrived in another"
     UNEXPECTED_MESSAGE = "registration message that the present state does not allow"
     WRONG_RESPONSE = "answer to no challenge of this path"

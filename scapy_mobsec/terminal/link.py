@@ -21,6 +21,9 @@ __all__ = ["Link", "PathState"]
 _ANY_PROTOCOL = 253
 """For experiments (RFC 3692); such a packet never leaves."""
 
+_LATELY = 65_536
+"""Packets; more are not under way at once."""
+
 
 class Link:
     """One end of a link."""
@@ -89,6 +92,16 @@ class Link:
         if path.ah:
             return self.ah_reservation.sent(self._ah().next_sequence)
         return self.reservation.sent(self._esp().next_sequence)
+
+    def has_sent(self, header: bytes, path: Path) -> bool:
+        """Tell whether a header of ESP or AH, whole or not, is that of a packet sent lately."""
+        sa = self.outbound_ah if path.ah else self.outbound
+        at = 4 if path.ah else 0
+        spi, number = header[at : at + 4], header[at + 4 : at + 8]
+        if sa is None or len(number) < 4 or spi != sa.parameters.spi.to_bytes(4):
+            return False
+        ago = (sa.next_sequence - int.from_bytes(number)) % (1 << 32)
+        return 0 < ago < min(sa.next_sequence, _LATELY)
 
     def skip(self, count: int) -> bool:
         """Leave out the next `count` numbers of each SA; False where none can."""

@@ -113,8 +113,16 @@ class Requester(Terminal[Link]):
         """Octets of the longest inner packet that no way allowed fragments."""
         return self._mtu.inner_mtu(self._link)
 
-    def packet_too_big(self, outer_mtu: int) -> None:
-        """The network said that an outer packet must not be longer: never raised in an attempt."""
+    def packet_too_big(self, outer_mtu: int, path: Path, quoted: bytes) -> None:
+        """The network said that an outer packet must not be longer: never raised in an attempt.
+
+        `quoted`: what the notice quotes of that packet, from the header of ESP or AH on. It is
+        believed only if it shows a packet of this attempt (RFC 8899 section 4.6.1), because anybody
+        can write one. A router that quotes 8 octets of UDP is not: lost padding must tell instead.
+        """
+        if path not in self._counters or not self._link.has_sent(quoted, path):
+            self._dropped(Drop(DropReason.UNSENT_PACKET, f"{outer_mtu} octets"), path)
+            return
         self._lower_mtu(lambda: self._mtu.too_big(outer_mtu))
 
     def _lower_mtu(self, lower: Callable[[], None]) -> None:

@@ -28,8 +28,8 @@ class Puppet(Terminal):
     def move(self, endpoints, now, kept=()):
         self.places.append((list(endpoints), now, list(kept)))
 
-    def packet_too_big(self, outer_mtu):
-        self.mtus.append(outer_mtu)
+    def packet_too_big(self, outer_mtu, path, quoted):
+        self.mtus.append((outer_mtu, path, quoted))
 
     def send(self, packet, now):
         self._received.append(packet)

@@ -179,5 +179,11 @@ class MobileHost(Host[MobileTerminal]):
         self.pump()
 
     def _notice(self, notice: TooBig) -> None:
-        self.terminal.packet_too_big(notice.mtu)
+        original = notice.original
+        ends = original.source, original.destination
+        if original.protocol == UDP:
+            path = Path(Encapsulation.UDP, *ends)
+        else:
+            path = Path(Encapsulation.NATIVE, *ends, ah=original.protocol == AH)
+        self.terminal.packet_too_big(notice.mtu, path, original.payload)
         self.pump()

@@ -30,7 +30,8 @@ FIN, SYN, RST, PSH, ACK = map(int, TcpFlag)
 _TRANSPORT_HEADER: Mapping[int, int] = {UDP: 8, TCP: 20, ICMP: 8, ICMPV6: 8}
 _NUMBERS = 1 << 32
 _WINDOW = 0xFFFF
-_QUOTED = 8
+_QUOTED = {ICMP: 576 - 28, ICMPV6: 1280 - 48}
+"""Octets of the original in an ICMP message (RFC 1812 section 4.3.2.3, RFC 4443 section 3.2)."""
 
 
 class TcpFields(NamedTuple):
@@ -102,10 +103,10 @@ class Packet(NamedTuple):
         quoted = notice.original.octets()
         mtu = notice.mtu.to_bytes(4, "big")
         if self.protocol == ICMP:
-            rest = mtu + quoted[: 20 + _QUOTED]
+            rest = mtu + quoted[: _QUOTED[ICMP]]
             checksum = internet_checksum(b"\3\4\0\0" + rest)
             return b"\3\4" + checksum.to_bytes(2, "big") + rest
-        return self._with_checksum(b"\2\0", mtu + quoted[: 40 + _QUOTED], ICMPV6)
+        return self._with_checksum(b"\2\0", mtu + quoted[: _QUOTED[ICMPV6]], ICMPV6)
 
     def _with_checksum(self, before: bytes, after: bytes, protocol: int) -> bytes:
         length = len(before) + 2 + len(after)

@@ -4,11 +4,26 @@ from dataclasses import replace
 
 import pytest
 from scripted import HTTP, NATIVE, PROBE, TCP, UDP, USE, Script
-from terminals import AH_LINKS, AH_ONLY_LINKS, CBC_SAS, MOBILE_LINK, NEW, START
+from terminals import (
+    AH_LINKS,
+    AH_ONLY_LINKS,
+    CBC_SAS,
+    ELSEWHERE,
+    MOBILE_LINK,
+    NEW,
+    OLD,
+    OTHER,
+    PING,
+    START,
+    TO_MOBILE,
+    TO_OTHER,
+    path_at_mobile,
+)
 
+from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.terminal.events import InnerMtuLowered
+from scapy_mobsec.terminal.events import InnerMtuLowered, PacketDropped
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.modes.l2tp import L2tp
 from scapy_mobsec.terminal.modes.transport import Transport
@@ -38,31 +53,75 @@ def test_the_longest_packet_just_fits(mode, link, allow, outer):
 
 
 def test_a_stream_cuts_packets_as_it_likes():
-    script = Script(TCP, HTTP)
-    script.mobile.packet_too_big(600)
-    assert script.mobile.inner_mtu == DEFAULT_INNER_MTU
-    assert script.events() == []
+    mtu = PathMtu((TCP, HTTP))
+    mtu.too_big(600)
+    link = Link(MOBILE_LINK, at_mobile=True, random_bytes=bytes)
+    assert mtu.inner_mtu(link) == DEFAULT_INNER_MTU
+
+
+def notice(script, outer_mtu, *, path=None, quoted=None):
+    """Tell X that its last RREQ was too long, or what else the notice says."""
+    out = script.last()
+    given = out.data[:8] if quoted is None else quoted
+    script.mobile.packet_too_big(outer_mtu, path or out.path, given)
 
 
 def test_a_notice_lowers_it_until_the_next_attempt():
     script = Script(UDP)
     script.move()
-    script.mobile.packet_too_big(1400)
+    notice(script, 1400)
     assert script.events(InnerMtuLowered) == [InnerMtuLowered(1, 1380, 1318)]
-    script.mobile.packet_too_big(1500)
+    notice(script, 1500)
     assert script.mobile.inner_mtu == 1318
-    script.mobile.packet_too_big(-5)
+    notice(script, -5)
     (event,) = script.events(InnerMtuLowered)
     assert event.new == 494  # an outer packet of 576 octets
     script.move()
     assert script.mobile.inner_mtu == 1380
 
 
+def header(spi, number):
+    return spi.to_bytes(4) + number.to_bytes(4)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quoted": b""},
+        {"quoted": header(TO_OTHER.spi, 1)[:7]},
+        {"quoted": header(TO_MOBILE.spi, 1)},
+        {"quoted": header(TO_OTHER.spi, 0)},
+        {"quoted": header(TO_OTHER.spi, 3)},  # not sent yet
+        {"path": path_at_mobile(OLD)},
+        {"path": Path(UDP, NEW, ELSEWHERE)},
+        {"path": Path(NATIVE, Endpoint(NEW.address), Endpoint(OTHER.address))},
+    ],
+)
+def test_a_notice_about_what_was_not_sent_is_not_believed(wrong):
+    script = Script(UDP)
+    script.move()
+    script.send(PING)
+    script.events()
+    notice(script, 1000, **wrong)
+    (event,) = script.events()
+    assert event.reason is DropReason.UNSENT_PACKET
+    notice(script, 1000)
+    assert script.events(InnerMtuLowered)
+
+
+def test_a_notice_about_a_packet_of_long_ago_is_not_believed():
+    script = Script(UDP)
+    script.move()
+    script.mobile._link.skip(65_535)
+    notice(script, 1000)
+    assert script.events(PacketDropped)
+
+
 def test_requests_are_no_longer_than_what_passes():
     script = Script(UDP)
     script.move()
     assert len(script.last().data) >= 1200
-    script.mobile.packet_too_big(1000)
+    notice(script, 1000)
     script.wait(0.6)
     assert len(script.last().data) == 952
 
@@ -179,6 +238,10 @@ def test_lengths_of_ah_have_the_ip_header():
 def test_a_notice_shortens_the_rreq_by_ah_to_the_whole_packet():
     mobile = Script(link=AH_LINKS[0]).mobile
     mobile.move([NEW], START)
-    mobile.packet_too_big(700)
+    (request,) = mobile.transmits(START)
+    assert len(request.data) == 1200
+    mobile.packet_too_big(700, request.path, request.data[20:28])  # no sequence number
+    mobile.packet_too_big(800, request.path, request.data[20:32])
     mobile.handle_timer(mobile.timer())
-    assert [len(each.data) for each in mobile.transmits(START)] == [1200, 700]
+    (request,) = mobile.transmits(START)
+    assert len(request.data) == 800

@@ -119,7 +119,7 @@ def test_notices_about_datagrams_are_told_to_the_mobile_terminal(play):
     narrow.attach(bytes((203, 0, 113, 9)), print)
     far = Endpoint.of("203.0.113.9", 4500)
     play.say(Transmit(bytes(1200), path._replace(remote=far)))
-    assert play.terminal.mtus == [1000]
+    assert play.terminal.mtus == [(1000, path._replace(remote=far), bytes(1200))]
     play.network.core.send(too_big(a_packet(CLIENT, far, protocol=TCP), 900))
     play.network.run_for(1)
-    assert play.terminal.mtus == [1000]  # that one was for TCP
+    assert len(play.terminal.mtus) == 1  # that one was for TCP

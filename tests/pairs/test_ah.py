@@ -176,6 +176,7 @@ def test_over_ipv6():
     play = play_by_ah(other_addresses=(ip_address(address).packed,))
     six = play.network.core.segment([Delay(play.round_trip / 2)], ["2001:db8::2"])
     others = play.network.core.segment([play.taps["other"]], [address])
+    play.network.core.release("203.0.113.2")
     four = play.network.core.segment([], ["203.0.113.2"])
     play.other.attach_all([(four, OTHER_TERMINAL), (others, Endpoint.of(address, 4500))])
     play.move(six, Endpoint.of("2001:db8::2", 4500))

@@ -156,6 +156,7 @@ def test_claim_2_addresses_of_the_source_show_a_translation():
 def test_claim_2_addresses_of_the_destination_show_a_translation():
     play = Play()
     forwarding = port_forwarding("203.0.113.2", "10.20.0.5", udp=[4500])
+    play.network.core.release("203.0.113.2")
     behind = play.network.core.segment([play.taps["other"], forwarding], ["203.0.113.2"])
     play.other.attach(behind, Endpoint.of("10.20.0.5", 4500))
     play.move().wait(0.03)

@@ -143,6 +143,7 @@ def test_a_proxy_that_refuses_all_there_is_gets_asked_again_after_a_pause():
     play = Behind(TLS, ports=(1,)).move().wait(31)
     assert len(play.told(ProxyRefused)) == 1
     assert play.mobile.terminal.state is MobileState.REFUSED
+    play.network.core.detach(PROXY.address)
     ForwardProxy(play.network, play.network.core, PROXY)  # it has changed its mind
     play.wait(2)
     assert play.encapsulation is TLS

@@ -354,6 +354,7 @@ def test_from_ipv4_to_ipv6_and_back(told):
     play.ping(1)
     six = play.network.core.segment([Delay(ROUND_TRIP / 2)], ["2001:db8::2"])
     others = play.network.core.segment([], [address])
+    play.network.core.release("203.0.113.2")
     four = play.network.core.segment([], ["203.0.113.2"])
     play.other.attach_all([(four, OTHER_TERMINAL), (others, Endpoint.of(address, 4500))])
     play.mobile.move(six, Endpoint.of("2001:db8::2", 4500))
@@ -378,6 +379,7 @@ def test_with_a_nat64_configured_both_ways_to_y_are_tried(translated):
     else:
         six = play.network.core.segment([delay], ["2001:db8::2"])
         others = play.network.core.segment([], [address])
+        play.network.core.release("203.0.113.2")
         four = play.network.core.segment([], ["203.0.113.2"])
         play.other.attach_all([(four, OTHER_TERMINAL), (others, Endpoint.of(address, 4500))])
     play.mobile.move(six, Endpoint.of("2001:db8::2", 4500))

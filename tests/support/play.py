@@ -98,6 +98,7 @@ class Play:
         """Make another segment for X. `outside`: the address it is reached by."""
         chain = [self.taps["mobile"], Delay(self.round_trip / 2), self.firewall, *elements]
         outside = outside or ("192.0.2.1" if is_nat(elements) else "198.51.100.2")
+        self.network.core.release(outside)  # of a place that X has left
         return self.network.core.segment(chain, [outside])
 
     def move(self, segment=None, place=None):

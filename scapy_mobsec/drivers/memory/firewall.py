@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scapy_mobsec.drivers.memory.expiring import Expiring
 from scapy_mobsec.drivers.memory.network import SECOND, Direction, Element
 from scapy_mobsec.drivers.memory.packet import NATIVE, Packet
+from scapy_mobsec.kinds import a, many, number, optional
 from scapy_mobsec.packet.ip import TCP, UDP
 from scapy_mobsec.packet.path import Endpoint
 
@@ -47,10 +49,13 @@ class Firewall(Element):
     """
 
     def __init__(self, *blocks: Block, inbound: bool = True, timeout: float | None = None) -> None:
+        """Raises ValueError for blocks or a timeout of another kind."""
+        many(a(Block)).check("blocks", blocks)
+        optional(number(0)).check("timeout", timeout)
         self.blocks = blocks
         self.inbound = inbound
-        self._lifetime = float("inf") if timeout is None else timeout * SECOND
-        self._flows: dict[tuple[int, Endpoint, Endpoint], float] = {}
+        lifetime = float("inf") if timeout is None else timeout * SECOND
+        self._flows: Expiring[tuple[int, Endpoint, Endpoint], bool] = Expiring(lifetime)
 
     def forward(
         self, packet: Packet, direction: Direction, time_ns: int
@@ -63,7 +68,7 @@ class Firewall(Element):
         else:
             passes = direction is Direction.OUT or self._knows(packet, direction, time_ns)
             if passes and not self.inbound:
-                self._flows[_flow(packet, direction)] = time_ns + self._lifetime
+                self._flows.put(_flow(packet, direction), True, time_ns)
         return [(0, packet)] if passes else []
 
     def label(self) -> str:
@@ -73,7 +78,7 @@ class Firewall(Element):
         return f"firewall ({', '.join(words)})"
 
     def _knows(self, packet: Packet, direction: Direction, time_ns: int) -> bool:
-        return self.inbound or self._flows.get(_flow(packet, direction), -1.0) > time_ns
+        return self.inbound or bool(self._flows.get(_flow(packet, direction), time_ns))
 
 
 def _flow(packet: Packet, direction: Direction) -> tuple[int, Endpoint, Endpoint]:

@@ -1,7 +1,7 @@
 """What a cable or a radio link does to packets: delay, jitter, loss, reordering, duplication, MTU.
 
 Each is an element of its own; put side by side in a chain they make a link. Every direction is
-counted for itself.
+counted for itself. A delay below 0, a probability above 1 and the like are a ValueError.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,12 @@ from scapy_mobsec.drivers.memory.network import (
     PlacedElement,
 )
 from scapy_mobsec.drivers.memory.packet import Packet, TooBig
+from scapy_mobsec.kinds import number, optional, whole
 from scapy_mobsec.packet.ip import ICMP, ICMPV6
 from scapy_mobsec.packet.path import Endpoint
+
+_SECONDS = number(0)
+_PROBABILITY = number(0, 1)
 
 
 class Delay(ChanceElement):
@@ -22,6 +26,8 @@ class Delay(ChanceElement):
 
     def __init__(self, seconds: float, jitter: float = 0.0) -> None:
         super().__init__()
+        _SECONDS.check("seconds", seconds)
+        _SECONDS.check("jitter", jitter)
         self._delay = round(seconds * SECOND)
         self._jitter = round(jitter * SECOND)
         self._latest = dict.fromkeys(Direction, 0)
@@ -45,6 +51,8 @@ class Loss(ChanceElement):
 
     def __init__(self, probability: float, in_a_row: int | None = None) -> None:
         super().__init__()
+        _PROBABILITY.check("probability", probability)
+        optional(whole(0, 1 << 31)).check("in_a_row", in_a_row)
         self.probability = probability
         self._in_a_row = in_a_row
         self._lost = dict.fromkeys(Direction, 0)
@@ -69,6 +77,8 @@ class Reordering(ChanceElement):
 
     def __init__(self, probability: float, seconds: float = 0.05) -> None:
         super().__init__()
+        _PROBABILITY.check("probability", probability)
+        _SECONDS.check("seconds", seconds)
         self.probability = probability
         self._seconds = seconds
 
@@ -88,6 +98,7 @@ class Duplication(ChanceElement):
 
     def __init__(self, probability: float) -> None:
         super().__init__()
+        _PROBABILITY.check("probability", probability)
         self.probability = probability
 
     def forward(
@@ -106,6 +117,7 @@ class Mtu(PlacedElement):
     """
 
     def __init__(self, octets: int, notify: bool = False) -> None:
+        whole(1, 65_535).check("octets", octets)
         self.octets = octets
         self._notify = notify
 

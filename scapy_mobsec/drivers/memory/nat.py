@@ -6,13 +6,16 @@ Deviation from RFC 5382: TCP mappings live as long as UDP ones and do not follow
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address
+from itertools import chain, islice
 from random import Random
 
+from scapy_mobsec.drivers.memory.expiring import Expiring
 from scapy_mobsec.drivers.memory.network import SECOND, ChanceElement, Direction, Place
 from scapy_mobsec.drivers.memory.packet import NATIVE, Packet
+from scapy_mobsec.kinds import PORT, a, many, number, optional, whole
 from scapy_mobsec.packet.ip import ICMP, ICMPV6, TCP, UDP
 from scapy_mobsec.packet.path import Endpoint
 
@@ -47,18 +50,26 @@ class Ports(Enum):
 
 
 _Key = tuple[int, Endpoint, Endpoint | None]
+_Outer = tuple[int, Endpoint]
 
 
 @dataclass(slots=True)
 class _Mapping:
-    """`admitted`: what was sent to, by what of it counts, with the end of its time."""
+    """`admitted`: what was sent to, by what of it counts."""
 
     key: _Key
     inner: Endpoint
     outer: Endpoint
-    expires: float
-    admitted: dict[Endpoint | None, float] = field(default_factory=dict)
+    admitted: Expiring[Endpoint | None, bool]
     forwarded: bool = False
+
+    @property
+    def outer_key(self) -> _Outer:
+        """By what a packet from outside finds it."""
+        protocol, _, remote = self.key
+        if protocol in NATIVE and remote:  # one for each remote address: that is all there is
+            return protocol, Endpoint(self.outer.address + remote.address)
+        return protocol, self.outer
 
 
 class Napt(ChanceElement):
@@ -68,6 +79,7 @@ class Napt(ChanceElement):
     ports: how outer ports are chosen, or the very numbers. timeout: seconds without a packet from
     the inside after which a mapping is gone, None for never. native: pass ESP and AH. forwards:
     where packets to (protocol, port) of the first external address go (port forwarding, DNAT).
+    Where no port is left, the packet is dropped, and counted in `exhausted`.
     """
 
     def __init__(
@@ -81,10 +93,22 @@ class Napt(ChanceElement):
         native: bool = False,
         forwards: Mapping[tuple[int, int], Endpoint] | None = None,
     ) -> None:
+        """Raises ValueError for what no NAT has; numbers of an iterator are not looked at."""
         super().__init__()
-        pool = [external] if isinstance(external, str) else external
+        pool = (external,) if isinstance(external, str) else external
+        many(a(str), least=1, inside=Sequence).check("external", pool)
+        a(Ports, Iterable).check("ports", ports)
+        if isinstance(ports, Sequence):
+            many(PORT, least=1, inside=Sequence).check("ports", ports)
+        a(Dependence).check("mapping", mapping)
+        a(Dependence).check("filtering", filtering)
+        optional(number(0)).check("timeout", timeout)
+        for _, port in forwards or ():
+            whole(0, _PORTS - 1).check("forwards", port)
+        self.exhausted = 0
         self._pool = [ip_address(address).packed for address in pool]
         self._preserves = ports is Ports.PRESERVED
+        self._by_chance = ports is Ports.RANDOM
         self._numbers: Iterator[int] | None = None
         if not isinstance(ports, Ports):
             self._numbers = iter(ports)
@@ -103,16 +127,21 @@ class Napt(ChanceElement):
 
     def reboot(self) -> None:
         """Forget all mappings but the configured ones."""
-        self._by_key: dict[_Key, _Mapping] = {}
-        self._by_outer: dict[tuple[int, Endpoint], _Mapping] = {}
+        self._by_key: Expiring[_Key, _Mapping] = Expiring(self._lifetime, self._ended)
+        self._by_inner: dict[_Outer, _Mapping] = {}  # the configured ones, which do not end
+        self._by_outer: dict[_Outer, _Mapping] = {}
+        self._full: set[tuple[int, bytes]] = set()  # until a mapping ends
         self._paired: dict[bytes, bytes] = {}
         for (protocol, port), inner in self._forwards.items():
             outer = Endpoint(self._pool[0], port)
-            self._add(_Mapping((protocol, inner, None), inner, outer, float("inf"), forwarded=True))
+            mapping = self._new_mapping((protocol, inner, None), inner, outer)
+            mapping.forwarded = True
+            self._by_inner[protocol, inner] = self._by_outer[mapping.outer_key] = mapping
 
     def forward(
         self, packet: Packet, direction: Direction, time_ns: int
     ) -> Sequence[tuple[int, Packet]]:
+        self._by_key.purge(time_ns)
         if packet.too_big:
             outcome = self._error(packet, direction, time_ns)
         elif packet.protocol not in (UDP, TCP) and not (self._native and packet.protocol in NATIVE):
@@ -143,20 +172,20 @@ class Napt(ChanceElement):
         if mapping is None:
             return None
         if not mapping.forwarded:
-            mapping.expires = time_ns + self._lifetime
-        mapping.admitted[self.filtering.key(remote)] = time_ns + self._lifetime
+            self._by_key.put(mapping.key, mapping, time_ns)
+        mapping.admitted.put(self.filtering.key(remote), True, time_ns)
         return packet._replace(source=mapping.outer)
 
     def _in(self, packet: Packet, time_ns: int) -> Packet | None:
         outer, remote = packet.destination, packet.source
         if packet.protocol in NATIVE:
-            mapping = self._native_mapping(packet.protocol, outer, remote, time_ns)
+            mapping = self._native_mapping(packet.protocol, outer, remote)
         else:
-            mapping = self._live(self._by_outer.get((packet.protocol, outer)), time_ns)
+            mapping = self._by_outer.get((packet.protocol, outer))
         if mapping is None:
             return None
-        admitted = mapping.admitted.get(self.filtering.key(remote), -1.0)
-        if not mapping.forwarded and admitted <= time_ns:
+        admitted = mapping.admitted.get(self.filtering.key(remote), time_ns)
+        if not mapping.forwarded and not admitted:
             return None
         return packet._replace(destination=mapping.inner)
 
@@ -185,71 +214,74 @@ class Napt(ChanceElement):
         self, protocol: int, about: Endpoint, remote: Endpoint, time_ns: int, *, outwards: bool
     ) -> _Mapping | None:
         if outwards:
-            return self._live(self._by_key.get(self._key(protocol, about, remote)), time_ns)
+            return self._known(self._key(protocol, about, remote), time_ns)
         if protocol in NATIVE:
-            return self._native_mapping(protocol, about, remote, time_ns)
-        return self._live(self._by_outer.get((protocol, about)), time_ns)
+            return self._native_mapping(protocol, about, remote)
+        return self._by_outer.get((protocol, about))
 
     def _mapping_of(
         self, protocol: int, inner: Endpoint, remote: Endpoint, time_ns: int
     ) -> _Mapping | None:
-        forwarded = self._by_key.get((protocol, inner, None))
-        if forwarded and forwarded.forwarded:
-            return forwarded
         key = self._key(protocol, inner, remote)
-        mapping = self._live(self._by_key.get(key), time_ns)
-        if mapping:
+        if mapping := self._known(key, time_ns):
             return mapping
         address = self._external_of(inner.address)
         if protocol in NATIVE:
             outer = Endpoint(address)
-            if self._native_mapping(protocol, outer, remote, time_ns):
+            if self._native_mapping(protocol, outer, remote):
                 return None  # another host of the inside talks to this remote address
         else:
-            outer = self._free_endpoint(protocol, address, inner.port, time_ns)
-        return self._add(_Mapping(key, inner, outer, time_ns + self._lifetime))
+            found = self._free_endpoint(protocol, address, inner.port)
+            if found is None:
+                self.exhausted += 1
+                return None
+            outer = found
+        mapping = self._new_mapping(key, inner, outer)
+        self._by_outer[mapping.outer_key] = mapping
+        return mapping
 
-    def _native_mapping(
-        self, protocol: int, outer: Endpoint, remote: Endpoint, time_ns: int
-    ) -> _Mapping | None:
+    def _known(self, key: _Key, time_ns: int) -> _Mapping | None:
+        return self._by_inner.get(key[:2]) or self._by_key.get(key, time_ns)
+
+    def _ended(self, mapping: _Mapping) -> None:
+        del self._by_outer[mapping.outer_key]
+        self._full.clear()
+
+    def _native_mapping(self, protocol: int, outer: Endpoint, remote: Endpoint) -> _Mapping | None:
         mapping = self._by_outer.get((protocol, Endpoint(outer.address + remote.address)))
-        return self._live(mapping or self._by_outer.get((protocol, outer)), time_ns)
+        return mapping or self._by_outer.get((protocol, outer))
+
+    def _new_mapping(self, key: _Key, inner: Endpoint, outer: Endpoint) -> _Mapping:
+        return _Mapping(key, inner, outer, Expiring(self._lifetime))
 
     def _key(self, protocol: int, inner: Endpoint, remote: Endpoint) -> _Key:
         if protocol in NATIVE:
             return (protocol, inner, Endpoint(remote.address))
         return (protocol, inner, self.mapping.key(remote))
 
-    def _add(self, mapping: _Mapping) -> _Mapping:
-        protocol, _, remote = mapping.key
-        outer = mapping.outer
-        if protocol in NATIVE and remote:  # one for each remote address: that is all there is
-            outer = Endpoint(outer.address + remote.address)
-        self._by_key[mapping.key] = self._by_outer[protocol, outer] = mapping
-        return mapping
-
-    def _live(self, mapping: _Mapping | None, time_ns: int) -> _Mapping | None:
-        return mapping if mapping and mapping.expires > time_ns else None
-
     def _external_of(self, inner: bytes) -> bytes:
         if inner not in self._paired:
             self._paired[inner] = self._pool[len(self._paired) % len(self._pool)]
         return self._paired[inner]
 
-    def _free_endpoint(self, protocol: int, address: bytes, wanted: int, time_ns: int) -> Endpoint:
-        if self._preserves:
-            outer = Endpoint(address, wanted)
-            if not self._live(self._by_outer.get((protocol, outer)), time_ns):
-                return outer
+    def _free_endpoint(self, protocol: int, address: bytes, wanted: int) -> Endpoint | None:
+        """Return one that no mapping has, None if there is none left."""
         if self._numbers is None:
             self._numbers = _random_ports(self._random)
-        return next(
-            outer
-            for port in self._numbers
-            if not self._live(
-                self._by_outer.get((protocol, outer := Endpoint(address, port))), time_ns
-            )
-        )
+        if self._preserves and (protocol, Endpoint(address, wanted)) not in self._by_outer:
+            return Endpoint(address, wanted)
+        if (protocol, address) in self._full:
+            return None
+        numbers: Iterable[int] = islice(self._numbers, _PORTS)
+        if self._by_chance:  # from a random one on (RFC 6056 section 3.3.1)
+            start = next(self._numbers)
+            numbers = chain(range(start, _PORTS), range(_LOWEST_PORT, start))
+        for port in numbers:
+            outer = Endpoint(address, port)
+            if (protocol, outer) not in self._by_outer:
+                return outer
+        self._full.add((protocol, address))
+        return None
 
 
 class Nat64(Napt):

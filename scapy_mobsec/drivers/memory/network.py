@@ -18,6 +18,8 @@ from random import Random
 from typing import Any
 
 from scapy_mobsec.drivers.memory.packet import Packet
+from scapy_mobsec.kinds import number
+from scapy_mobsec.packet.path import address_text
 
 EPOCH = 1_767_225_600
 """2026-01-01 00:00:00 UTC, when virtual time begins."""
@@ -121,18 +123,36 @@ class Segment:
     def segment(
         self, chain: Sequence[Element], addresses: Iterable[str], name: str = ""
     ) -> "Segment":
-        """Make a segment behind this one, which is reached from here by `addresses`."""
+        """Make a segment behind this one, which is reached from here by `addresses`.
+
+        Raises ValueError if one of them is in use here.
+        """
+        packed = [ip_address(address).packed for address in addresses]
+        for each in packed:
+            self._check_free(each)
         child = Segment(self._network, chain, self, name)
         self.children.append(child)
-        for address in addresses:
-            self._ways[ip_address(address).packed] = child
+        self._ways.update(dict.fromkeys(packed, child))
         return child
 
+    def release(self, *addresses: str) -> None:
+        """Free addresses by which segments behind this one were reached; nothing reaches them."""
+        for address in addresses:
+            self._ways.pop(ip_address(address).packed, None)
+
     def attach(self, address: bytes, receive: Callable[[Packet], None], name: str = "") -> None:
-        """Let a host have `address` here; `name` is for drawings."""
+        """Let a host have `address` here; `name` is for drawings.
+
+        Raises ValueError if it is in use here.
+        """
+        self._check_free(address)
         self.detach(address)
         self._hosts[address], self._names[address] = receive, name
         self.guests.setdefault((address, name), []).append((self._network.elapsed_ns, None))
+
+    def _check_free(self, address: bytes) -> None:
+        if address in self._hosts or address in self._ways:
+            raise ValueError(f"{address_text(address)} is in use")
 
     def detach(self, address: bytes) -> None:
         """Take an address away from its host."""
@@ -211,7 +231,12 @@ class MemoryNetwork:
         return Random(self._random.getrandbits(64))
 
     def after(self, delay_ns: int, action: Callable[..., object], *arguments: Any) -> None:
-        """Do something later; what is due at the same time is done in order of these calls."""
+        """Do something later; what is due at the same time is done in order of these calls.
+
+        Raises ValueError for what should have been done before.
+        """
+        if delay_ns < 0:
+            raise ValueError(f"{-delay_ns} ns ago is over")
         self._order = order = self._order + 1
         heappush(self._agenda, (self.elapsed_ns + delay_ns, order, action, arguments))
 
@@ -220,7 +245,8 @@ class MemoryNetwork:
         self.after(max(0, ceil((now - EPOCH) * SECOND) - self.elapsed_ns), action)
 
     def run_for(self, seconds: float) -> None:
-        """Let virtual time pass."""
+        """Let virtual time pass. Raises ValueError for a time below 0, or without end."""
+        number(0).check("seconds", seconds)
         end = self.elapsed_ns + round(seconds * SECOND)
         agenda = self._agenda
         while agenda and agenda[0][0] <= end:
@@ -228,7 +254,11 @@ class MemoryNetwork:
         self.elapsed_ns = end
 
     def run_until(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
-        """Let virtual time pass until the condition holds; False if it did not in that time."""
+        """Let virtual time pass until the condition holds; False if it did not in that time.
+
+        Raises ValueError as `run_for` does.
+        """
+        number(0).check("seconds", seconds)
         end = self.elapsed_ns + round(seconds * SECOND)
         while not condition():
             if not self._agenda or self._agenda[0][0] > end:

@@ -30,6 +30,21 @@ def passes(firewall, direction, protocol=UDP, port=4500, at=0.0):
 
 
 @pytest.mark.parametrize(
+    ("blocks", "given"), [(("x",), {}), ((), {"timeout": -1}), ((), {"timeout": float("nan")})]
+)
+def test_what_no_firewall_has(blocks, given):
+    with pytest.raises(ValueError, match=next(iter(given), "blocks")):
+        Firewall(*blocks, **given)
+
+
+def test_flows_that_have_ended_are_forgotten():
+    firewall = Firewall(inbound=False, timeout=5)
+    for number in range(200):
+        passes(firewall, OUT, port=1 + number, at=3 * number)
+    assert len(firewall._flows) == 2
+
+
+@pytest.mark.parametrize(
     ("block", "dropped"),
     [
         (NO_NATIVE, {(ESP, OUT), (ESP, IN), (AH, OUT), (AH, IN)}),

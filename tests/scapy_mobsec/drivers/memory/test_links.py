@@ -1,6 +1,7 @@
 """Delay, jitter, loss, reordering, duplication and MTU."""
 
 from itertools import pairwise
+from math import inf, nan
 
 import pytest
 from hypothesis import given
@@ -28,6 +29,24 @@ def arrivals(element, count=200, seed=1):
         network.after(number * 1_000_000, segment.send, a_packet(payload=bytes((number,))))
     network.run_for(10)
     return [(at / 1e6, packet.payload[0]) for at, packet in server.arrived]
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        *((lambda value=value: Delay(value), "seconds") for value in (-1, nan, inf, "x", None)),
+        *((lambda value=value: Delay(0, value), "jitter") for value in (-1, nan)),
+        *((lambda value=value: Loss(value), "probability") for value in (-1, 2, 30, nan, "x")),
+        *((lambda value=value: Loss(0.5, value), "in_a_row") for value in (-1, "x")),
+        *((lambda value=value: Duplication(value), "probability") for value in (-1, 2, nan)),
+        (lambda: Reordering(2), "probability"),
+        *((lambda value=value: Reordering(0.5, value), "seconds") for value in (-1, nan)),
+        *((lambda value=value: Mtu(value), "octets") for value in (-1, 0, nan, "x")),
+    ],
+)
+def test_what_no_link_does(make, name):
+    with pytest.raises(ValueError, match=f"^{name} "):
+        make()
 
 
 @given(st.integers(0, 50))

@@ -15,6 +15,7 @@ from scapy_mobsec.drivers.memory import (
     port_forwarding,
     random_ports,
 )
+from scapy_mobsec.drivers.memory import nat as nat_module
 from scapy_mobsec.drivers.memory.links import too_big
 from scapy_mobsec.packet.ip import AH, ESP, ICMP, ICMPV6, TCP, UDP
 from scapy_mobsec.packet.path import Endpoint
@@ -89,6 +90,66 @@ def test_random_ports_come_from_the_seed_of_the_network():
 def test_no_port_twice():
     nat = Napt(EXTERNAL, [7, 7, 7, 8])
     assert [out(nat, inner=Endpoint(CLIENT.address, port)).port for port in (1, 2)] == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("ports", "room"),
+    [(Ports.SEQUENTIAL, 100), (Ports.PRESERVED, 101), (Ports.RANDOM, 200), ([7, 8], 2)],
+)
+def test_a_full_nat_drops_and_goes_on_when_a_mapping_ends(monkeypatch, ports, room):
+    monkeypatch.setattr(nat_module, "_FIRST_PORT", 65_436)
+    monkeypatch.setattr(nat_module, "_LOWEST_PORT", 65_336)
+    nat = Napt(EXTERNAL, ports, timeout=30)
+    inside = [Endpoint(bytes((10, 0, 1, number)), 4500) for number in range(room + 2)]
+    taken = [out(nat, inner=inner) for inner in inside]
+    assert len(set(taken[:room])) == room
+    assert (taken[room:], nat.exhausted) == ([None, None], 2)
+    if isinstance(ports, Ports):
+        assert out(nat, inner=inside[-1], protocol=TCP)
+        assert out(nat, inner=inside[-1], at=30)
+
+
+@pytest.mark.parametrize("filtering", Dependence)
+def test_what_has_ended_is_forgotten(filtering):
+    nat = Napt(EXTERNAL, mapping=BOTH, filtering=filtering, timeout=30)
+    for number in range(200):
+        out(nat, Endpoint(SERVER.address, 1 + number), at=20 * number)
+    assert len(nat._by_key) == len(nat._by_outer) == 2
+    nat = Napt(EXTERNAL, filtering=filtering, timeout=30)
+    for number in range(200):
+        outer = out(nat, Endpoint(SERVER.address, 1 + number), at=20 * number)
+    assert len(nat._by_outer[UDP, outer].admitted) <= 2
+
+
+def test_a_forwarded_port_stays_and_its_notices_pass():
+    nat = Napt(EXTERNAL, mapping=BOTH, timeout=1, forwards={(UDP, 4500): CLIENT})
+    outer = out(nat)
+    assert back(nat, outer, at=10) == CLIENT
+    notice = too_big(Packet(UDP, SERVER, CLIENT, bytes(2000)), 1400)
+    assert nat.forward(notice, OUT, 10 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("external", "given"),
+    [
+        ([], {}),
+        ("", {}),
+        (None, {}),
+        ("nowhere", {}),
+        (EXTERNAL, {"ports": []}),
+        (EXTERNAL, {"ports": [70_000]}),
+        (EXTERNAL, {"ports": "preserved"}),
+        (EXTERNAL, {"ports": None}),
+        (EXTERNAL, {"mapping": "x"}),
+        (EXTERNAL, {"filtering": None}),
+        (EXTERNAL, {"timeout": -1}),
+        (EXTERNAL, {"timeout": float("nan")}),
+        (EXTERNAL, {"forwards": {(UDP, 70_000): CLIENT}}),
+    ],
+)
+def test_what_no_nat_has(external, given):
+    with pytest.raises(ValueError, match=next(iter(given), "external|address")):
+        Napt(external, **given)
 
 
 def test_a_mapping_lives_as_long_as_the_inside_speaks():

@@ -1,6 +1,7 @@
 """Virtual time, and the way of a packet through segments and chains."""
 
 from itertools import repeat
+from math import inf, nan
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,33 @@ def test_what_is_due_is_not_woken_too_early(offset):
     network.at(due, lambda: times.append(network.now))
     network.run_for(offset + 1)
     assert times[0] >= due
+
+
+@pytest.mark.parametrize("seconds", [-1, nan, inf, "x", None])
+def test_time_does_not_go_back(seconds):
+    network = MemoryNetwork()
+    for pass_time in (network.run_for, lambda value: network.run_until(lambda: True, value)):
+        with pytest.raises(ValueError, match="seconds"):
+            pass_time(seconds)
+    with pytest.raises(ValueError, match="1 ns ago"):
+        network.after(-1, print)
+    assert network.elapsed_ns == 0
+
+
+def test_an_address_is_used_once_in_a_segment():
+    network, segment, client, _ = two_hosts()
+    with pytest.raises(ValueError, match=r"10\.0\.0\.2 is in use"):
+        segment.attach(CLIENT.address, print)
+    with pytest.raises(ValueError, match="in use"):
+        network.core.segment([], ["203.0.113.77", "203.0.113.2"])
+    network.core.segment([], ["203.0.113.77"])  # nothing was left of the first
+    for again in (network.core.attach, lambda *given: network.core.segment([], ["203.0.113.77"])):
+        with pytest.raises(ValueError, match="in use"):
+            again(bytes((203, 0, 113, 77)), print)
+    segment.detach(CLIENT.address)
+    segment.attach(CLIENT.address, client)
+    network.core.release("203.0.113.77", "203.0.113.78")
+    network.core.attach(bytes((203, 0, 113, 77)), print)
 
 
 def test_a_packet_finds_its_way_and_takes_its_time():

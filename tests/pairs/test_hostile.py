@@ -23,7 +23,12 @@ from terminals import (
     path_at_other,
 )
 
-from scapy_mobsec.terminal.events import BindingMoved, Registered, RegistrationReceived
+from scapy_mobsec.terminal.events import (
+    BindingMoved,
+    MoveCause,
+    Registered,
+    RegistrationReceived,
+)
 
 SOURCES = {OLD: OLD, NEW: TRANSLATED}
 """Where X may be, and how Y sees it there."""
@@ -84,8 +89,9 @@ class Attacked(RuleBasedStateMachine):
         for event in self.other_events():
             if isinstance(event, BindingMoved):
                 assert event.new.remote == source
-                assert event.attempt == attempt >= self.moved_by
-                self.moved_by = attempt
+                assert self.moved_by <= event.attempt <= attempt
+                assert event.attempt == attempt or event.cause is MoveCause.RESPONSE
+                self.moved_by = event.attempt
         self.collect()
 
     @precondition(lambda self: self.to_mobile)

@@ -62,6 +62,9 @@ class DropReason(Enum):
     HTTP_UNWANTED = "HTTP request for something else"
     HTTP_FOREIGN_TARGET = "HTTP request to reach another host"
     HTTP_REFUSED = "refused by an HTTP server or proxy"
+    MALFORMED_TLS = "not TLS 1.3 as it should be"
+    BAD_TLS_RECORD = "TLS record that its secret does not open"
+    NO_TLS_SECRET = "TLS without secrets to read it, or none that is read"
 
 
 class Drop(Exception):

@@ -1,7 +1,7 @@
 """Capture files and pipes: pcap and pcapng, in gzip too, told apart by what is in them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from typing import BinaryIO
@@ -27,9 +27,12 @@ __all__ = [
 ]
 
 
-def read_records(stream: Readable) -> Iterator[Record]:
+def read_records(
+    stream: Readable, on_tls_keys: Callable[[str], object] = lambda key_log: None
+) -> Iterator[Record]:
     """Read the records of a capture one by one; the stream need not be able to seek.
 
+    on_tls_keys: gets the TLS key logs that are in it, each before the packets behind it.
     Raises CaptureError, whatever the octets: not a capture, unsupported, corrupt;
     CaptureTruncated, after all whole records, if the capture ends inside one.
     """
@@ -39,7 +42,7 @@ def read_records(stream: Readable) -> Iterator[Record]:
     if magic in MAGICS:
         yield from read_pcap(source)
     elif magic == MAGIC:
-        yield from read_pcapng(source)
+        yield from read_pcapng(source, on_tls_keys)
     else:
         raise CaptureError("not a capture file (pcap or pcapng)")
 

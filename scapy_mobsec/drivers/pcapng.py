@@ -1,11 +1,11 @@
 """The pcapng reader (sections, interfaces, the three kinds of packet blocks), and a small writer.
 
-Format: draft-ietf-opsawg-pcapng. Comments, name resolution, statistics, decryption secrets and
-blocks that are not known are stepped over; comments are written.
+Format: draft-ietf-opsawg-pcapng. Comments, name resolution, statistics, secrets of others than TLS
+and blocks that are not known are stepped over; comments and TLS secrets are written.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ _INTERFACE_DESCRIPTION = 1
 _OLD_PACKET = 2
 _SIMPLE_PACKET = 3
 _ENHANCED_PACKET = 6
+_DECRYPTION_SECRETS = 10
 
 _FIXED_PART = {
     _SECTION_HEADER: 16,
@@ -28,6 +29,9 @@ _FIXED_PART = {
     _ENHANCED_PACKET: 20,
 }
 """The blocks that are read: octets of body before options and packet data."""
+
+_TLS_KEY_LOG = 0x544C534B
+"""Type of secrets: the lines of a key log."""
 
 _END_OF_OPTIONS, _COMMENT, _TIME_RESOLUTION, _TIME_OFFSET = 0, 1, 9, 14
 
@@ -62,8 +66,11 @@ class _Interface:
         return min(max(time, 0), _MAX_TIME_NS)
 
 
-def read_pcapng(source: Source) -> Iterator[Record]:
-    """Read the packets of a pcapng file, from its first octet on. Raises CaptureError."""
+def read_pcapng(source: Source, on_tls_keys: Callable[[str], object]) -> Iterator[Record]:
+    """Read the packets of a pcapng file, from its first octet on. Raises CaptureError.
+
+    on_tls_keys: gets each key log in it, before the packets behind that.
+    """
     source.require_header(28)
     section = _Section("<")
     while not source.at_end():
@@ -80,8 +87,11 @@ def read_pcapng(source: Source) -> Iterator[Record]:
                     raise ValueError(f"block length {length}")
                 record = section.read(kind, source.take(length - 12))
             else:
-                source.skip(length - 12)
                 record = None
+                if kind == _DECRYPTION_SECRETS:
+                    on_tls_keys(section.key_log(source.take(length - 12)))
+                else:
+                    source.skip(length - 12)
             if source.take(4) != start[4:]:
                 raise ValueError("the two lengths of the block differ")
         except ValueError as error:
@@ -129,6 +139,16 @@ class _Section:
             if major != 1:
                 raise CaptureError(f"unsupported pcapng version {major}.{minor}")
         return None
+
+    def key_log(self, body: bytes) -> str:
+        """Return the lines of a block of decryption secrets, "" if they are not of TLS."""
+        if len(body) < 8:
+            raise ValueError(f"{len(body)} octets of secrets")
+        kind, length = self.start.unpack_from(body)
+        if length > len(body) - 8:
+            raise ValueError(f"secrets length {length}")
+        text = body[8 : 8 + length].decode("latin-1")
+        return text if kind == _TLS_KEY_LOG else ""
 
     def _packet(
         self, body: bytes, interface: int, high: int, low: int, length: int, original: int
@@ -178,14 +198,21 @@ class _Section:
 
 
 class PcapngWriter:
-    """Writes one section with one interface: nanoseconds, little endian, comments on packets."""
+    """Writes one section with one interface: nanoseconds, little endian, comments on packets.
 
-    def __init__(self, stream: BinaryIO, link_type: int = 101) -> None:
+    tls_keys: a key log, for who reads it.
+    """
+
+    def __init__(self, stream: BinaryIO, link_type: int = 101, tls_keys: str = "") -> None:
         self._stream = stream
         section = struct.pack("<IHHQ", _BYTE_ORDER_MAGIC, *_VERSION, _UNKNOWN_LENGTH)
         self._block(_SECTION_HEADER, section)
         interface = struct.pack("<HHI", link_type, 0, MAX_RECORD)
         self._block(_INTERFACE_DESCRIPTION, interface, [(_TIME_RESOLUTION, bytes((_NANOSECONDS,)))])
+        if tls_keys:
+            secrets = tls_keys.encode("ascii")
+            head = struct.pack("<II", _TLS_KEY_LOG, len(secrets))
+            self._block(_DECRYPTION_SECRETS, head + _padded(secrets))
 
     def write(self, time_ns: int, data: bytes, comments: Iterable[str] = ()) -> None:
         """Add one frame, seen `time_ns` nanoseconds after the Unix epoch, with its comments.

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.esp.ah import spi_of
 from scapy_mobsec.esp.sa import Opened
@@ -60,6 +61,7 @@ _COUNTED_AS_MALFORMED = frozenset(
         DropReason.MALFORMED_UDP,
         DropReason.MALFORMED_TCP,
         DropReason.MALFORMED_HTTP,
+        DropReason.MALFORMED_TLS,
         DropReason.MALFORMED_CAPSULE,
         DropReason.CAPSULE_TOO_LONG,
         DropReason.BAD_FRAME_LENGTH,
@@ -127,7 +129,8 @@ class _Frame(NamedTuple):
 class Observer:
     """Follows the SAs of any number of links through captured frames."""
 
-    def __init__(self, keys: KeySource) -> None:
+    def __init__(self, keys: KeySource, tls_keys: KeyLog | None = None) -> None:
+        """tls_keys: what opens TLS; secrets may be added at any time, before what they open."""
         self._keys = keys
         self._summary = Summary()
         self._first_time: int | None = None
@@ -138,7 +141,9 @@ class Observer:
         self._drops: Counter[DropReason] = Counter()
         self._reassembler = Reassembler()
         self._tcp = TcpStreams()
-        self._streams = Streams(self._marks_esp, self._count)
+        self._streams = Streams(
+            self._marks_esp, self._count, KeyLog() if tls_keys is None else tls_keys
+        )
         self._flows: OrderedDict[OuterPair, None] = OrderedDict()
         self._recent: OrderedDict[int, int] = OrderedDict()
 

@@ -1,17 +1,20 @@
 """ESP and IKE in TCP: RFC 9329 frames, HTTP Upgrade, POST; told apart by content, as in captures.
 
-Streams to or from the ports of STREAM_PORTS are read. Their first octets tell what they are; TLS
-is counted and not opened, anything else is let go. Where the beginning is not there, or octets are
-missing, the next packet is found by an SPI that is known. What the handshake of HTTP said is not
-known then: such packets have no HTTP header in their description. Of http-post the next message is
-found. What its second connection carries is told as if it came by the first, as terminals do. A
-stream may go through a forward proxy: what asks for the tunnel, and the answer, come first then.
+Streams to or from the ports of STREAM_PORTS are read. Their first octets tell what they are. TLS is
+opened with the secrets of a key log, and what is in it told by its own first octets; TLS that
+cannot be read, or not on, is counted, anything else is let go. Where the beginning is not there, or
+octets are missing, the next packet is found by an SPI that is known. What the handshake of HTTP
+said is not known then: such packets have no HTTP header in their description. Of http-post the next
+message is found. What its second connection carries is told as if it came by the first, as
+terminals do. A stream may go through a forward proxy: what asks for the tunnel, and the answer,
+come first then.
 """
 
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from enum import Enum
+from hashlib import sha256
 from typing import NamedTuple
 
 from contrib_layers.numbers import NATT_PORT
@@ -20,23 +23,27 @@ from scapy_mobsec.encap.capsule import DATAGRAM, measure_capsule, unwrap_capsule
 from scapy_mobsec.encap.carrier import Carried, Cutter, Violation
 from scapy_mobsec.encap.connect import ConnectClient, ConnectServer
 from scapy_mobsec.encap.http_post import POST_PATH, HttpPostReader
+from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.encap.stream import StreamCarrier, detect, reading_carrier
 from scapy_mobsec.encap.tcp import measure_frame
+from scapy_mobsec.encap.tls import TlsReader
 from scapy_mobsec.esp.spi_table import FIRST_SPI
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.reassembly import Connection, End, Piece, Stamp
-from scapy_mobsec.registration.description import Description
+from scapy_mobsec.registration.description import Description, HttpHeader, TlsHeader
 
 STREAM_PORTS = frozenset({NATT_PORT, 443, 80, 8080})
 
 MAX_STREAMS = 1024
-"""Streams that are read at once; each direction holds one packet that is not yet whole at most."""
+"""Streams that are read at once; each direction holds one packet that is not yet whole at most,
+and in TLS the little that TlsReader holds."""
 MAX_BEGINNING = 4096
 """Octets by which a stream must have shown what it is."""
 MAX_SEARCHED = 128 << 10
 """Octets of a direction in which an SPI is looked for: two of the longest frames."""
 
 _TLS_BEGINNING = re.compile(rb"\x16\x03")
+_CLIENT_HELLO = b"\x01"
 _TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
 _CONNECT_UDP = re.compile(rb"GET (?:https?://[^/ ]*)?([^ ?#]*)/[^/ ]+/[0-9]+/ HTTP/1\.1")
 _POST = re.compile(rb"POST (?:https?://[^/ ]*)?" + POST_PATH.encode("ascii") + rb" ")
@@ -59,7 +66,7 @@ def is_wanted(segment: bytes) -> bool:
 
 
 class Kind(Enum):
-    """What a stream is."""
+    """What a stream is; what is read inside TLS is one of the others."""
 
     TCP = Encapsulation.TCP
     HTTP = Encapsulation.HTTP
@@ -133,6 +140,7 @@ class StreamReader:
         connection: Connection,
         knows_spi: Callable[[int], bool],
         on_drop: Callable[[Drop], None],
+        tls_keys: KeyLog,
     ) -> None:
         self.kind: Kind | None = None
         self._sides = {end: _Side() for end in connection.directions}
@@ -142,14 +150,20 @@ class StreamReader:
         self._base = ""
         self._knows_spi = knows_spi
         self._on_drop = on_drop
+        self._tls_keys = tls_keys
+        self._tls: TlsReader | None = None
+        self._tls_client: End | None = None
 
     def read(self, sender: End, piece: Piece) -> Iterator[InStream]:
         """Take a piece; yield what is whole with it. To be exhausted."""
         side = self._sides[sender]
         if not piece.follows:
             side.lose()
-        side.held += piece.octets
         side.stamp = piece.stamp
+        if self._tls:
+            self._open(self._tls, sender, piece.octets)
+        else:
+            side.held += piece.octets
         if self.kind is None:
             self._detect()
         for end, side in self._sides.items():
@@ -158,6 +172,19 @@ class StreamReader:
 
     def _other(self, end: End) -> End:
         return next((each for each in self._sides if each != end), end)
+
+    def _open(self, tls: TlsReader, sender: End, octets: bytes) -> None:
+        """Let TLS read what one end sent, and what of the other's has waited for it."""
+        try:
+            for end, side in self._sides.items():
+                if side.lost:
+                    raise Drop(DropReason.NO_TLS_SECRET, "behind a gap")
+                more = octets if end == sender else b""
+                side.held += tls.receive(more, from_client=end == self._tls_client)
+        except Drop as drop:
+            self.kind = Kind.TLS
+            if drop.reason is not DropReason.NO_TLS_SECRET:
+                self._on_drop(drop)
 
     # what it is
 
@@ -170,7 +197,8 @@ class StreamReader:
         """Take off what makes a tunnel through a forward proxy; tell whether there is more."""
         if side.lost or not side.held:
             return bool(side.held)
-        if self.kind is None and side.tunnel is None and _begins(side.held, _CONNECT):
+        beginning = self.kind is None and side.tunnel is None and self._tls is None
+        if beginning and _begins(side.held, _CONNECT):
             for each, other in self._sides.items():
                 other.tunnel = _tunnel_reader(is_client=each == end)
         if side.tunnel and not side.tunnel.ready:
@@ -184,8 +212,8 @@ class StreamReader:
     def _detect_in(self, end: End, side: _Side) -> None:
         """Tell the kind by the first octets of one end, or by the SPIs in them."""
         first = side.held
-        if (_TLS_RECORD if side.lost else _TLS_BEGINNING).match(first):
-            self.kind = Kind.TLS
+        if not self._tls and (_TLS_RECORD if side.lost else _TLS_BEGINNING).match(first):
+            self._begin_tls(end, side)
             return
         try:
             encapsulation = None if _begins(first, _ANSWER) else detect(first)
@@ -211,6 +239,14 @@ class StreamReader:
         self.kind = Kind(encapsulation)
         self.client = end
         side.lost = False
+
+    def _begin_tls(self, end: End, side: _Side) -> None:
+        if not self._tls_keys or side.lost or side.held[5:6] not in (b"", _CLIENT_HELLO):
+            self.kind = Kind.TLS
+            return
+        self._tls, self._tls_client = TlsReader(self._tls_keys), end
+        octets, side.held = side.held, b""
+        self._open(self._tls, end, octets)
 
     def _is_of_channel(self, first: bytes) -> bool:
         """Tell by the beginning whether a POST is of http-post, and not of something else."""
@@ -241,12 +277,20 @@ class StreamReader:
         if isinstance(decoder, HttpPostReader):
             self.channel = decoder.channel.id or self.channel
         self.is_first = self.is_first or (is_client and bool(carried))
-        outside = side.tunnel.seen if side.tunnel else None
-        headers = (outside, *side.headers) if outside else side.headers
+        headers = (*self._outside(side), *side.headers)
+        if self._tls and encapsulation is Encapsulation.TCP:
+            encapsulation = Encapsulation.TLS
         for one in carried:
             yield InStream(one, encapsulation, end, self._other(end), side.stamp, headers)
         if violation is not None:
             self._end(side, violation, in_handshake=not decoder.ready)
+
+    def _outside(self, side: _Side) -> Iterator[HttpHeader | TlsHeader]:
+        """Yield what describes the tunnel and TLS, as far as the capture shows it."""
+        if side.tunnel and side.tunnel.seen:
+            yield side.tunnel.seen
+        if self._tls and self._tls.certificate:
+            yield TlsHeader(sha256(self._tls.certificate).digest(), self._tls.server_name)
 
     def _end(self, side: _Side, violation: Violation, *, in_handshake: bool) -> None:
         """Tell of a fault. In a handshake it ends the stream; HTTP for something else is none."""
@@ -344,10 +388,16 @@ def _is_followed(data: bytes, start: int, kind: Kind, knows_spi: Callable[[int],
 
 
 class Streams:
-    """The readers of all connections, the latest MAX_STREAMS. tls: connections that are TLS."""
+    """The readers of all connections, the latest MAX_STREAMS. tls: those that could not be read."""
 
-    def __init__(self, knows_spi: Callable[[int], bool], on_drop: Callable[[Drop], None]) -> None:
+    def __init__(
+        self,
+        knows_spi: Callable[[int], bool],
+        on_drop: Callable[[Drop], None],
+        tls_keys: KeyLog,
+    ) -> None:
         self.tls = 0
+        self._tls_keys = tls_keys
         self._knows_spi = knows_spi
         self._on_drop = on_drop
         self._given_up: list[Connection] = []
@@ -362,7 +412,7 @@ class Streams:
         """Yield what a piece completes. To be exhausted; `give_up` after it."""
         reader = self._readers.get(connection)
         if reader is None:
-            reader = StreamReader(connection, self._knows_spi, self._on_drop)
+            reader = StreamReader(connection, self._knows_spi, self._on_drop, self._tls_keys)
             self._readers[connection] = reader
         self._readers.move_to_end(connection)
         for one in reader.read(sender, piece):

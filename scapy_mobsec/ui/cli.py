@@ -37,6 +37,12 @@ def cli() -> None:
     help="Wireshark esp_sa table; may repeat. Without -k: your own Wireshark tables.",
 )
 @click.option(
+    "--tls-keys",
+    metavar="FILE",
+    multiple=True,
+    help="TLS key log, as SSLKEYLOGFILE names it; may repeat. Those in pcapng are read unasked.",
+)
+@click.option(
     "-T",
     "--type",
     "output",
@@ -51,23 +57,26 @@ def decode(
     captures: tuple[str, ...],
     read: tuple[str, ...],
     keys: tuple[str, ...],
+    tls_keys: tuple[str, ...],
     output: str,
     count: int | None,
     quiet: bool,
 ) -> int:
     """Decode captures: SAs, registrations, translations and moves.
 
-    Decrypts ESP, native and in UDP, and tells what the network did to each registration. Captures
-    are pcap or pcapng, plain or gzip, in the order given; - is stdin, for captures and for keys.
+    Decrypts ESP, native, in UDP, TCP, TLS and HTTP, and tells what the network did to each
+    registration. Captures are pcap or pcapng, plain or gzip, in the order given; - is stdin, for
+    captures and for keys.
     """
     from scapy_mobsec.ui.decode import run_decode
 
     sources = [*read, *captures]
     if not sources:
         raise click.UsageError("no capture given")
-    if [*sources, *keys].count("-") > 1:
+    if [*sources, *keys, *tls_keys].count("-") > 1:
         raise click.UsageError("stdin (-) can be read only once")
-    return run_decode(sources, keys or None, as_json=output == "json", count=count, quiet=quiet)
+    as_json = output == "json"
+    return run_decode(sources, keys or None, tls_keys, as_json=as_json, count=count, quiet=quiet)
 
 
 @cli.command()
@@ -80,7 +89,8 @@ def decode(
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write what a link saw to FILE (.pcapng: with comments that tell the events), and its "
-    "keys beside it, with the ending .esp_sa.",
+    "keys beside it, with the ending .esp_sa; of TLS those of the records, with the ending .keylog "
+    "(.pcapng: inside).",
 )
 def demo(scenario: str, simulate: bool, names: bool, write: Path | None) -> None:
     """Show a scenario: the network, what passed a link, and how it ended.

@@ -4,9 +4,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import click
 from rich.console import Console
@@ -19,6 +19,7 @@ from scapy_mobsec.drivers.capture import (
     read_records,
 )
 from scapy_mobsec.drivers.keyfiles import KeyFileError, KeyTable, read_keys, wireshark_key_files
+from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.ui.report_json import report_as_json
 from scapy_mobsec.ui.views import print_report
@@ -39,6 +40,7 @@ class BadInput(click.ClickException):
 def run_decode(
     captures: Sequence[str],
     keys: Sequence[str] | None,
+    tls_keys: Sequence[str] = (),
     *,
     as_json: bool,
     count: int | None,
@@ -46,15 +48,18 @@ def run_decode(
 ) -> int:
     """Decode captures in the order given, as one observation. Returns the exit code.
 
+    tls_keys: key logs; more may be in the captures.
+
     Raises BadInput for captures and key files that cannot be used, after printing what was decoded
     before.
     """
     messages = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
-    observer = Observer(load_keys(keys, messages))
+    key_log = load_tls_keys(tls_keys)
+    observer = Observer(load_keys(keys, messages), key_log)
     interrupted = False
     try:
         for name in captures:
-            observe_capture(observer, name, messages, count)
+            observe_capture(observer, name, messages, count, key_log)
     except KeyboardInterrupt:
         interrupted = True
         _warn(f"interrupted after {observer.packets} packets")
@@ -73,11 +78,8 @@ def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
     table = KeyTable()
     for name in paths:
         try:
-            if name == "-":
-                rows = read_keys(sys.stdin, "<stdin>")
-            else:
-                with open(name, encoding="utf-8-sig") as stream:
-                    rows = read_keys(stream, name)
+            with _text(name) as stream:
+                rows = read_keys(stream, "<stdin>" if name == "-" else name)
         except KeyFileError as error:
             raise BadInput(str(error)) from error
         except UnicodeDecodeError as error:
@@ -94,16 +96,47 @@ def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
     return table
 
 
-def observe_capture(observer: Observer, name: str, messages: Console, count: int | None) -> None:
-    """Feed one capture, up to `count` packets in all.
+def load_tls_keys(names: Sequence[str]) -> KeyLog:
+    """Read TLS key logs. Raises BadInput."""
+    key_log = KeyLog()
+    for name in names:
+        try:
+            with _text(name) as stream:
+                key_log.read(stream)
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{name}: not a TLS key log: no UTF-8 text") from error
+        except ValueError as error:
+            raise BadInput(f"{name}: not a TLS key log: {error}") from error
+        except OSError as error:
+            raise BadInput(f"{name}: {error.strerror}") from error
+    return key_log
+
+
+def _text(name: str) -> AbstractContextManager[TextIO]:
+    if name == "-":
+        return nullcontext(sys.stdin)
+    return open(name, encoding="utf-8-sig")
+
+
+def observe_capture(
+    observer: Observer, name: str, messages: Console, count: int | None, tls_keys: KeyLog
+) -> None:
+    """Feed one capture, up to `count` packets in all; TLS secrets in it go to `tls_keys`.
 
     A truncated end is a warning: what was whole is decoded. Raises BadInput for other faults.
     """
+
+    def take(key_log: str) -> None:
+        try:
+            tls_keys.read(key_log.splitlines())
+        except ValueError as error:
+            _warn(f"warning: {name}: TLS secrets: {error}")
+
     if observer.packets == count:
         return
     try:
         with open_capture(name) as stream, _progress(stream, name, messages) as advance:
-            for record in read_records(stream):
+            for record in read_records(stream, take):
                 if observer.packets == count:
                     return
                 observer.feed(record.time_ns, record.data, record.link_type, record.original_length)

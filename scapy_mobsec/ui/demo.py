@@ -23,6 +23,8 @@ SIDES = "mobile terminal", "other terminal"
 DULL = ("ping", "pong", "data", "dummy", "keepalive", "ACK")
 """How lines of the ladder begin that say little where there are many of them."""
 SHOWN_OF_A_RUN = 2
+KEY_SUFFIXES = ".esp_sa", ".keylog"
+"""What is written beside a capture: the keys of ESP and AH, and the secrets of TLS."""
 
 
 class DemoError(ClickException):
@@ -44,11 +46,11 @@ def run_demo(name: str, console: Console, write: Path | None) -> None:
     scenario = SCENARIOS.get(name)
     if scenario is None:
         raise DemoError(f"no scenario {name!r}: mobsec demo --list names those there are")
-    if write is not None and (not write.name or write.suffix == ".esp_sa"):
+    if write is not None and (not write.name or write.suffix in KEY_SUFFIXES):
         raise DemoError(f"no name for a capture: {str(write)!r}")
-    keys = write.with_suffix(".esp_sa") if write else None
-    if write and keys and keys.exists() and not write.exists():
-        raise DemoError(f"{keys} is there already, and {write} is not: the keys may be others'")
+    for keys in [write.with_suffix(suffix) for suffix in KEY_SUFFIXES] if write else []:
+        if write and keys.exists() and not write.exists():
+            raise DemoError(f"{keys} is there already, and {write} is not: the keys may be others'")
     result = run(scenario)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
@@ -56,12 +58,15 @@ def run_demo(name: str, console: Console, write: Path | None) -> None:
         console.print(printable(text, console.encoding), markup=False, soft_wrap=True)
     console.print(events_table(result))
     console.print(outcome(result), markup=False, soft_wrap=True)
-    if write and keys:
+    if write:
         try:
-            write_capture(result, write, keys)
+            keys, tls_keys = write_capture(result, write)
         except OSError as error:
             raise DemoError(f"{error.filename or write}: {error.strerror}") from error
-        text = f"Wrote {write} and {keys}. Next: mobsec decode {write} -k {keys}"
+        files, options = f"{write} and {keys}", f"-k {keys}"
+        if tls_keys:
+            files, options = f"{write}, {keys} and {tls_keys}", f"{options} --tls-keys {tls_keys}"
+        text = f"Wrote {files}. Next: mobsec decode {write} {options}"
         console.print(text, markup=False, soft_wrap=True)
 
 
@@ -110,15 +115,19 @@ def outcome(result: ScenarioResult) -> str:
     return f"Outcome: {where}; {answered}"
 
 
-def write_capture(result: ScenarioResult, capture: Path, keys: Path) -> None:
+def write_capture(result: ScenarioResult, capture: Path) -> tuple[Path, Path | None]:
     """Write what a link saw, the mobile terminal's or the other's, and the keys to read it.
 
-    A name that ends in .pcapng gets comments that tell the events; else it is a classic capture.
+    A name that ends in .pcapng gets comments that tell the events, and TLS secrets; else it is a
+    classic capture. Returns the paths of the keys: those of ESP, and of TLS where it is beside.
     """
     packets = result.captures[result.shown]
+    keys, tls_keys = (capture.with_suffix(suffix) for suffix in KEY_SUFFIXES)
+    commenting = capture.suffix.lower() == ".pcapng"
     with capture.open("wb") as stream:
-        if capture.suffix.lower() == ".pcapng":
-            commented, told = PcapngWriter(stream), comments(result)
+        if commenting:
+            commented = PcapngWriter(stream, tls_keys=result.tls_keys)
+            told = comments(result)
             for number, (time_ns, packet) in enumerate(packets):
                 commented.write(time_ns, packet, told[number])
         else:
@@ -127,6 +136,10 @@ def write_capture(result: ScenarioResult, capture: Path, keys: Path) -> None:
                 writer.write(time_ns, packet)
     with keys.open("w", encoding="utf-8") as text:
         write_esp_sa(result.sas, text)
+    if commenting or not result.tls_keys:
+        return keys, None
+    tls_keys.write_text(result.tls_keys, encoding="ascii")
+    return keys, tls_keys
 
 
 def comments(result: ScenarioResult) -> dict[int, list[str]]:

@@ -10,20 +10,28 @@ from scapy_mobsec.drivers.keyfiles import read_keys, write_esp_sa
 from scapy_mobsec.drivers.memory import NO_UDP, Interceptor, Loss, Rewriting
 from scapy_mobsec.drivers.simulation import BEHIND_OTHER_NAT
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.encap.key_log import KeyLog, Secrets
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.events import Registered, RegistrationReceived
 
 RAW_IP = 101
 
-each_carrier = pytest.mark.parametrize("kind", [TCP, HTTP, HTTP_POST], ids=lambda kind: kind.value)
+IN_CLEAR = [TCP, HTTP, HTTP_POST]
+each_carrier = pytest.mark.parametrize("kind", [*IN_CLEAR, TLS], ids=lambda kind: kind.value)
+each_in_clear = pytest.mark.parametrize("kind", IN_CLEAR, ids=lambda kind: kind.value)
 
 
-def decoded(play, tap="mobile", skip=lambda frame: False):
+def items_of(*kinds):
+    return tuple(EncapsulationItem(kind.code, port=443 if kind is TLS else 4500) for kind in kinds)
+
+
+def decoded(play, tap="mobile", skip=lambda frame: False, tls_keys=None):
     keys = io.StringIO()
     write_esp_sa(SAS, keys)
     keys.seek(0)
-    observer = Observer(read_keys(keys, "keys"))
+    tls_keys = play.network.tls_keys if tls_keys is None else tls_keys
+    observer = Observer(read_keys(keys, "keys"), tls_keys)
     for number, (time_ns, packet) in enumerate(play.taps[tap].capture()):
         if not skip(number):
             observer.feed(time_ns, packet, RAW_IP)
@@ -42,8 +50,7 @@ def of_attempts(report):
 
 def handover(kind, *elements):
     """X registers behind one NAT, and moves behind another; pings before and after."""
-    items = (EncapsulationItem(kind.code, port=443 if kind is TLS else 4500),)
-    play = Play(nat(), items=items).move()
+    play = Play(nat(), items=items_of(kind)).move()
     play.ping(1)
     other_nat = nat(external="192.0.2.129")
     there = play.place_behind(other_nat, outside="192.0.2.129")
@@ -103,8 +110,7 @@ def test_what_a_proxy_does_to_http(tap):
 
 @each_carrier
 def test_from_udp_to_a_stream_the_encapsulation_changes(kind):
-    items = tuple(EncapsulationItem(each.code, port=4500) for each in (UDP, kind))
-    play = Play(nat(), items=items).move()
+    play = Play(nat(), items=items_of(UDP, kind)).move()
     play.ping(1)
     play.firewall.blocks = (NO_UDP,)
     play.wait(110)
@@ -119,9 +125,8 @@ def test_from_udp_to_a_stream_the_encapsulation_changes(kind):
 @each_carrier
 @pytest.mark.parametrize("seed", range(2))
 def test_losses_and_repetitions_change_nothing(kind, seed):
-    items = (EncapsulationItem(kind.code, port=4500),)
     loss = Loss(0.2, in_a_row=8)
-    play = Play(nat(), loss, items=items, seed=seed).move()
+    play = Play(nat(), loss, items=items_of(kind), seed=seed).move()
     play.ping(20)
     loss.probability = 0.0
     play.wait(20)
@@ -133,7 +138,7 @@ def test_losses_and_repetitions_change_nothing(kind, seed):
         assert {entry.observed for entry in of_attempts(report)} == set(told)
 
 
-@each_carrier
+@each_in_clear
 def test_a_capture_that_begins_in_mid_stream(kind):
     play = handover(kind)
     whole = decoded(play)
@@ -145,7 +150,7 @@ def test_a_capture_that_begins_in_mid_stream(kind):
     assert len(report.moves) == 1
 
 
-@each_carrier
+@each_in_clear
 def test_frames_that_were_not_captured(kind):
     play = handover(kind)
     whole = decoded(play).summary
@@ -156,11 +161,24 @@ def test_frames_that_were_not_captured(kind):
     assert len(report.moves) == 1
 
 
-def test_tls_is_counted_and_not_opened():
+@pytest.mark.parametrize("frame", [5, 20], ids=["in the handshake", "in the data"])
+def test_tls_is_not_read_behind_a_gap(frame):
     play = handover(TLS)
-    report = decoded(play)
-    assert (report.summary.tls, report.summary.esp) == (2, 0)
-    assert not report.drops
+    whole = decoded(play).summary
+    report = decoded(play, skip=lambda number: number == frame)
+    assert (report.summary.tls, whole.tls) == (1, 0)
+    assert 0 < report.summary.esp < whole.esp
+    assert report.summary.verified == report.summary.esp
+    assert set(report.drops) == {DropReason.TCP_GAP}
+
+
+def test_tls_without_secrets_is_counted_and_not_opened():
+    play, other = handover(TLS), KeyLog()
+    other.add(bytes(32), Secrets(*(bytes(32) for _ in range(4))))
+    for keys in (KeyLog(), other):
+        report = decoded(play, tls_keys=keys)
+        assert (report.summary.tls, report.summary.esp) == (2, 0)
+        assert not report.drops
 
 
 @each_carrier

@@ -10,6 +10,7 @@ from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drivers.keyfiles import read_keys, write_esp_sa
 from scapy_mobsec.drivers.scenarios import SCENARIOS
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.terminal.events import (
@@ -23,22 +24,19 @@ from scapy_mobsec.terminal.events import (
 )
 
 RAW_IP = 101
-IN_TLS = ("tls", "intercepted")
-"""Where the link ends up in TLS, into which the decoder does not look."""
-
 SHOWN_DROPS = DropReason.REPLAYED, DropReason.BAD_ICV, DropReason.HTTP_REFUSED
 """What a decoder with the keys drops, too."""
 
-READ = [name for name in SCENARIOS if name not in IN_TLS]
-
-each_scenario = pytest.mark.parametrize("name", READ)
+each_scenario = pytest.mark.parametrize("name", SCENARIOS)
 
 
 def decoded(result, tap):
     keys = io.StringIO()
     write_esp_sa(result.sas, keys)
     keys.seek(0)
-    observer = Observer(read_keys(keys, "keys"))
+    tls_keys = KeyLog()
+    tls_keys.read(result.tls_keys.splitlines())
+    observer = Observer(read_keys(keys, "keys"), tls_keys)
     for time_ns, packet in result.captures[tap]:
         observer.feed(time_ns, packet, RAW_IP)
     return observer.report()
@@ -176,16 +174,3 @@ def test_refused_requests(name):
     stale = [event for event in drops if event.reason is DropReason.STALE_ATTEMPT]
     requests = [event for event in stale if not event.detail.startswith("CONFIRM")]
     assert len(decoded(result, "other").refused) == len(requests)
-
-
-@pytest.mark.parametrize("name", IN_TLS)
-def test_beside_tls_nothing_is_told_that_was_not(name):
-    result = result_of(name)
-    report = decoded(result, "mobile")
-    assert paths_of_x(result)[: len(report.moves) + bool(report.sas)] == paths_decoded(
-        report, result.sas
-    )
-    attempts = {event.attempt for event in of(result.mobile_events, Registered)}
-    assert {entry.request.attempt.number for entry in report.registrations} <= attempts
-    assert not answered(report)
-    assert not report.drops

@@ -332,7 +332,9 @@ class Verdict:
 
     def explanation(self) -> str:
         """Say it with the network and the packets at Y."""
-        packets = chart(self.world.tap.packets, (TO_OTHER, TO_MOBILE))
+        packets = chart(
+            self.world.tap.packets, (TO_OTHER, TO_MOBILE), tls_keys=self.world.network.tls_keys
+        )
         return "\n".join([str(self), draw(self.world.network), *packets])
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from contrib_layers.numbers import AttemptFlag
+from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.esp.ah import AH_SUITES, AhParameters, OutboundAh
 from scapy_mobsec.esp.sa import OutboundSa, SaParameters
 from scapy_mobsec.esp.suites import SUITES
@@ -60,9 +61,10 @@ class Bench:
 
     keys: Keys = field(default_factory=lambda: Keys(gcm(TO_GATEWAY), gcm(TO_MOBILE)))
     time_ns: int = START
+    tls_keys: KeyLog = field(default_factory=KeyLog)
 
     def __post_init__(self):
-        self.observer = Observer(self.keys)
+        self.observer = Observer(self.keys, self.tls_keys)
         self.senders = {}
 
     def seal(self, spi, payload=None, next_header=4, sequence=None, octet=None):

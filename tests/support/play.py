@@ -143,7 +143,7 @@ class Play:
 
     def passed(self, tap, expected):
         """Compare a chart; of TCP it has what completes an ESP packet, without counting octets."""
-        lines = chart(self.taps[tap].packets, SAS, self.start)
+        lines = chart(self.taps[tap].packets, SAS, self.start, self.network.tls_keys)
         lines = [OCTETS.sub("", line) for line in lines if not TCP_ALONE.search(line)]
         assert lines == [line.strip() for line in expected.strip().splitlines()]
 

@@ -77,7 +77,7 @@ def _first_data(way, round_trip, *, from_client):
     play.wait(4 * round_trip)
     (arrived, packet), *_ = (play.other if from_client else play.mobile).inner
     assert packet == data
-    lines = chart(play.taps["other"].packets, SAS, play.start)
+    lines = chart(play.taps["other"].packets, SAS, play.start, play.network.tls_keys)
     messages = [line for line in lines if ("RREQ" in line or "RREP" in line) and line[0] != "-"]
     return arrived - play.start, len(data), len(messages)
 

@@ -2,6 +2,7 @@
 
 from scapy_mobsec.drivers.memory import MemoryNetwork, Packet
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
+from scapy_mobsec.drivers.memory.tls import TlsServer
 from scapy_mobsec.packet.ip import UDP
 from scapy_mobsec.packet.path import Endpoint
 
@@ -12,6 +13,11 @@ EXTERNAL = "192.0.2.1"
 
 def a_packet(source=CLIENT, destination=SERVER, payload=b"payload", protocol=UDP):
     return Packet(protocol, source, destination, payload)
+
+
+def in_tls(certificate):
+    """Return what puts a server into TLS."""
+    return lambda user, network: TlsServer(user, network, certificate)
 
 
 class Receiver:
@@ -64,9 +70,9 @@ class User:
 
 
 class Streams:
-    """Two TCP stacks; `accepted`: the users at the server, wrapped by `layer`."""
+    """Two TCP stacks; `accepted`: the users at the server, wrapped by `layer(user, network)`."""
 
-    def __init__(self, *chain, seed=1, layer=lambda user: user, ports=(443,)):
+    def __init__(self, *chain, seed=1, layer=lambda user, network: user, ports=(443,)):
         self.network = MemoryNetwork(seed)
         self.segment = self.network.core.segment(chain, ["10.0.0.2", EXTERNAL])
         self.accepted, self._layer, self._ports = [], layer, ports
@@ -81,8 +87,8 @@ class Streams:
     def accept(self, local, remote):
         if local.port not in self._ports:
             return None
-        self.accepted.append(User(self.network))
-        return self._layer(self.accepted[-1])
+        self.accepted.append(self.user())
+        return self._layer(self.accepted[-1], self.network)
 
     def connect(self, user, port=443, local=0):
         ends = Endpoint(CLIENT.address, local), Endpoint(SERVER.address, port)

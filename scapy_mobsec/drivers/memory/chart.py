@@ -12,12 +12,13 @@ from scapy_mobsec.drivers.memory.drawing import draw
 from scapy_mobsec.drivers.memory.network import EPOCH, SECOND, MemoryNetwork
 from scapy_mobsec.drivers.memory.packet import ACK, FIN, RST, SYN, Packet, TcpFields
 from scapy_mobsec.drivers.memory.tap import Tap
-from scapy_mobsec.drivers.memory.tls import Content as TlsContent
-from scapy_mobsec.drivers.memory.tls import Records, TlsError
 from scapy_mobsec.drops import Drop
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import StreamCarrier, Violation
+from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.encap.stream import reading_carrier
+from scapy_mobsec.encap.tls import Content as TlsContent
+from scapy_mobsec.encap.tls import TlsReader
 from scapy_mobsec.esp.ah import AhParameters, InboundAh
 from scapy_mobsec.esp.sa import InboundSa, Opened, SaParameters
 from scapy_mobsec.observer.registrations import registration_in
@@ -34,12 +35,14 @@ def chart(
     packets: Iterable[tuple[int, Packet]],
     sas: Sequence[SaParameters | AhParameters] = (),
     start_ns: int = EPOCH * SECOND,
+    tls_keys: KeyLog | None = None,
 ) -> list[str]:
     """Write lines like `25 ms  udp 192.0.2.1:31337 > 203.0.113.2:4500  RREQ #2`.
 
-    packets: as a Tap keeps them; start_ns: what the first column counts from.
+    packets: as a Tap keeps them; start_ns: what the first column counts from. tls_keys: without
+    them TLS is octets.
     """
-    reader = _Reader(sas)
+    reader = _Reader(sas, tls_keys or KeyLog())
     return [
         f"{(time_ns - start_ns) / 1e6:.0f} ms  {_protocol(packet)} "
         f"{packet.source} > {packet.destination}  {reader.read(packet)}"
@@ -57,7 +60,9 @@ def explained(
     except Exception as error:
         error.add_note(f"seed {network.seed}\n{draw(network)}")
         for tap in taps:
-            error.add_note("\n".join([tap.label(), *chart(tap.packets, sas)]))
+            error.add_note(
+                "\n".join([tap.label(), *chart(tap.packets, sas, tls_keys=network.tls_keys)])
+            )
         raise
 
 
@@ -70,7 +75,8 @@ def _protocol(packet: Packet) -> str:
 class _Reader:
     """What is known of the packets so far: SAs by SPI, streams by their ends."""
 
-    def __init__(self, sas: Sequence[SaParameters | AhParameters]) -> None:
+    def __init__(self, sas: Sequence[SaParameters | AhParameters], tls_keys: KeyLog) -> None:
+        self._tls_keys = tls_keys
         self._esp_sas = {
             sa.spi: InboundSa(sa, window=0) for sa in sas if isinstance(sa, SaParameters)
         }
@@ -99,7 +105,7 @@ class _Reader:
         known = self._streams.get(ends)
         begins = tcp.flags & (SYN | ACK) == SYN
         if begins and (known is None or known.first != tcp.sequence):  # not a SYN seen before
-            conversation = _Conversation()
+            conversation = _Conversation(self._tls_keys)
             self._streams[ends] = _Way(conversation, from_client=True)
             self._streams[ends[::-1]] = _Way(conversation, from_client=False)
         words = ["+".join(name for bit, name in _FLAGS.items() if tcp.flags & bit)]
@@ -174,12 +180,18 @@ def _data_text(opened: Opened) -> str:
 class _Conversation:
     """What both ways of a connection share: how ESP is carried, once the client has shown it.
 
-    `is_tunnelled`: the client has asked a forward proxy for a tunnel.
+    `is_tunnelled`: the client has asked a forward proxy for a tunnel. `tls`: None without TLS.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls_keys: KeyLog) -> None:
         self.is_tunnelled = False
+        self.tls: TlsReader | None = None
+        self._tls_keys = tls_keys
         self._from_client = reading_carrier(None, from_client=True)
+
+    def begin_tls(self) -> None:
+        """What is said from here on is TLS."""
+        self.tls = TlsReader(self._tls_keys)
 
     def carrier(self, from_client: bool) -> StreamCarrier:
         """Return who can read one way; that is known when the client has begun. Raises Drop."""
@@ -199,7 +211,6 @@ class _Way:
         self._expected: int | None = None
         self._early: dict[int, bytes] = {}
         self._head = b""
-        self._tls: Records | None = None
         self._readable = True
 
     def feed(self, tcp: TcpFields, payload: bytes) -> list[tuple[udp.Content, bytes]]:
@@ -232,7 +243,7 @@ class _Way:
         except Violation as violation:
             carried = list(violation.carried)
             self._readable = False
-        except (Drop, TlsError):
+        except Drop:
             carried = []
             self._readable = False
         return [(one.content, one.message) for one in carried]
@@ -240,7 +251,11 @@ class _Way:
     def _without_tunnel(self, data: bytes) -> bytes:
         """Take off the request or answer that makes a tunnel through a forward proxy."""
         conversation = self._conversation
-        if self._tls or self._carrier or not (self._from_client or conversation.is_tunnelled):
+        if (
+            conversation.tls
+            or self._carrier
+            or not (self._from_client or conversation.is_tunnelled)
+        ):
             return data
         data, self._head = self._head + data, b""
         beginning = b"CONNECT " if self._from_client else b"HTTP/1.1 200"
@@ -254,13 +269,13 @@ class _Way:
         return rest
 
     def _without_tls(self, data: bytes) -> bytes:
+        conversation = self._conversation
         if (
-            self._tls is None
-            and self._carrier is None
+            not conversation.tls
+            and not self._carrier
             and data[:1] == bytes((TlsContent.HANDSHAKE,))
         ):
-            self._tls = Records()
-        if self._tls is None:
+            conversation.begin_tls()
+        if conversation.tls is None:
             return data
-        records = self._tls.feed(data)
-        return b"".join(octets for kind, octets in records if kind is TlsContent.APPLICATION_DATA)
+        return conversation.tls.receive(data, from_client=self._from_client)

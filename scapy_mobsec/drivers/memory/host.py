@@ -44,7 +44,7 @@ class Host(Generic[T]):
         self._network = network
         self._segments: dict[bytes, Segment] = {}
         self._wakes_at: float | None = None
-        self._streams = TerminalStreams(self._deliver)
+        self._streams = TerminalStreams(network, self._deliver)
         self._tcp = TcpStack(network, self._output, self._streams.accept)
 
     def listen(self, port: int, certificate: bytes = b"") -> None:

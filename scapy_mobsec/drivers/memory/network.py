@@ -18,6 +18,7 @@ from random import Random
 from typing import Any
 
 from scapy_mobsec.drivers.memory.packet import Packet
+from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.kinds import number
 from scapy_mobsec.packet.path import address_text
 
@@ -204,11 +205,12 @@ class Segment:
 class MemoryNetwork:
     """The clock, everything that is under way, and the segment in the middle.
 
-    `seed` decides all that happens by chance.
+    `seed` decides all that happens by chance. `tls_keys`: the secrets of all TLS on it.
     """
 
     def __init__(self, seed: int = 1) -> None:
         self.seed = seed
+        self.tls_keys = KeyLog()
         self.elapsed_ns = 0
         self.events = 0
         self.core = Segment(self, name="internet")

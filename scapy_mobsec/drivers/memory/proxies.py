@@ -137,11 +137,13 @@ class ReverseProxy:
             return None
         relay = Relay(self._dial, _http(self._rewriting, remote))
         side = relay.client_side
-        return TlsServer(side, self._certificate) if self._certificate else side
+        if not self._certificate:
+            return side
+        return TlsServer(side, self._tcp.network, self._certificate)
 
     def _dial(self, user: StreamUser, client: Stream) -> Stream:
         local = Endpoint(self._endpoint.address)
-        tls = TlsClient(user) if self._backend_tls else None
+        tls = TlsClient(user, self._tcp.network) if self._backend_tls else None
         connection = self._tcp.connect(local, self._backend, tls or user)
         return tls or connection
 
@@ -345,12 +347,16 @@ class Interceptor(PlacedElement):
     def _accept(self, local: Endpoint, remote: Endpoint) -> StreamUser:
         relay = Relay(self._dial, _http(self._rewriting, remote))
         side = relay.client_side
-        return TlsServer(side, self._certificate) if self._certificate else side
+        if not self._certificate:
+            return side
+        return TlsServer(side, self.place.network, self._certificate)
 
     def _dial(self, user: StreamUser, client: Stream) -> Stream:
         _, outside = self._stacks()
         local = Endpoint(self._address) if self._address else client.remote
-        tls = TlsClient(user, client.server_name) if isinstance(client, TlsServer) else None
+        tls = None
+        if isinstance(client, TlsServer):
+            tls = TlsClient(user, self.place.network, client.server_name)
         connection = outside.connect(local, client.local, tls or user)
         return tls or connection
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from scapy_mobsec.drivers.memory.network import MemoryNetwork
 from scapy_mobsec.drivers.memory.proxies import ThroughProxy
 from scapy_mobsec.drivers.memory.streams import Stream, StreamUser
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
@@ -18,10 +19,10 @@ TLS_PORTS = frozenset({443})
 class TerminalStreams:
     """All streams of one terminal; `receive` is told what happens on them."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, network: MemoryNetwork, receive: Receive) -> None:
         self.open: dict[Path, Stream] = {}
         self.pending: dict[Path, Stream] = {}
-        self._receive = receive
+        self._network, self._receive = network, receive
         self._certificates: dict[int, bytes] = {}
 
     def listen(self, port: int, certificate: bytes = b"") -> None:
@@ -35,7 +36,7 @@ class TerminalStreams:
             return None
         encapsulation = Encapsulation.TLS if certificate else Encapsulation.TCP
         user = _User(self, self._receive, Path(encapsulation, local, remote))
-        return TlsServer(user, certificate) if certificate else user
+        return TlsServer(user, self._network, certificate) if certificate else user
 
     def connect(self, wanted: Open, tcp: TcpStack) -> None:
         """Begin a stream. Raises ValueError if the local endpoint is in use."""
@@ -45,7 +46,7 @@ class TerminalStreams:
         port = int(wanted.target.rpartition(":")[2]) if wanted.target else path.remote.port
         http = path.encapsulation in (Encapsulation.HTTP, Encapsulation.HTTP_POST)
         if path.encapsulation is Encapsulation.TLS or (http and port in TLS_PORTS):
-            user = TlsClient(user)
+            user = TlsClient(user, self._network)
         if wanted.target:
             user = terminal.tunnel = ThroughProxy(user, wanted.target)
         self.pending[path] = tcp.connect(path.local, path.remote, user)

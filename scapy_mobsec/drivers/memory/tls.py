@@ -1,75 +1,96 @@
-"""TLS as far as a network can tell: one round trip more, a server name, a certificate, records.
+"""TLS 1.3 (RFC 8446) as it is on the wire: hellos, sealed records, one round trip more.
 
-Nothing is encrypted: what is inside can be shown in a chart, and elements on the way keep to
-what real ones can see. The handshake has the messages of TLS 1.3 (RFC 8446 section 2) with contents
-of our own; a session that is resumed takes as long.
+Nothing is agreed on: the client draws the traffic secrets and writes them to the key log of the
+network, where the server finds them. So the key shares are octets by chance, Finished proves
+nothing, and there is no CertificateVerify. A session that is resumed takes as long.
 """
 
-from enum import IntEnum
 from hashlib import sha256
 
+from scapy_mobsec.drivers.memory.network import MemoryNetwork
 from scapy_mobsec.drivers.memory.streams import Layer, StreamUser
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.key_log import Secrets
+from scapy_mobsec.encap.tls import (
+    AES_128_GCM,
+    MAX_PLAINTEXT,
+    Content,
+    Extension,
+    Handshake,
+    Protection,
+    TlsReader,
+    message,
+    plain_record,
+    vector,
+)
 from scapy_mobsec.registration.description import Description, TlsHeader
 
-RECORD_HEADER = 5
-MAX_RECORD = 1 << 14
-_VERSION = b"\x03\x03"
+_LEGACY_VERSION, _TLS_1_3 = b"\x03\x03", b"\x03\x04"
+_X25519 = b"\x00\x1d"
+_SUITE = AES_128_GCM.code.to_bytes(2, "big")
+_NO_SESSION_ID = vector(1, b"")
+_NO_COMPRESSION = b"\0"
+_LENGTH = 32
+"""Octets of all that is drawn: randoms, key shares, secrets, what Finished says."""
 
 
-class Content(IntEnum):
-    """What a record carries (RFC 8446 section 5.1)."""
-
-    HANDSHAKE = 22
-    APPLICATION_DATA = 23
-
-
-class Handshake(IntEnum):
-    """The first octet of a handshake record here."""
-
-    CLIENT_HELLO = 1
-    SERVER_HELLO = 2
-    FINISHED = 20
-
-
-class TlsError(Exception):
-    """The octets are not TLS."""
+def client_hello(random: bytes, share: bytes, server_name: str) -> bytes:
+    """Make a ClientHello (section 4.1.2)."""
+    extensions = [
+        (Extension.SUPPORTED_VERSIONS, vector(1, _TLS_1_3)),
+        (Extension.SUPPORTED_GROUPS, vector(2, _X25519)),
+        (Extension.SIGNATURE_ALGORITHMS, vector(2, b"\x04\x03")),
+        (Extension.KEY_SHARE, vector(2, _X25519 + vector(2, share))),
+    ]
+    if server_name:
+        name = b"\0" + vector(2, server_name.encode("ascii"))
+        extensions.insert(0, (Extension.SERVER_NAME, vector(2, name)))
+    suites, methods = vector(2, _SUITE), vector(1, _NO_COMPRESSION)
+    body = (_LEGACY_VERSION, random, _NO_SESSION_ID, suites, methods)
+    return message(Handshake.CLIENT_HELLO, b"".join(body) + _extensions(extensions))
 
 
-class Records:
-    """Takes records out of a stream of octets."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[tuple[Content, bytes]]:
-        """Return the records that are whole by now. Raises TlsError."""
-        self._buffer += data
-        records = []
-        while self._buffer:
-            if self._buffer[0] not in Content.__members__.values():
-                raise TlsError(f"record of type {self._buffer[0]}")
-            end = RECORD_HEADER + int.from_bytes(self._buffer[3:RECORD_HEADER], "big")
-            if len(self._buffer) < max(RECORD_HEADER, end):
-                break
-            content = bytes(self._buffer[RECORD_HEADER:end])
-            records.append((Content(self._buffer[0]), content))
-            del self._buffer[:end]
-        return records
+def server_hello(random: bytes, share: bytes) -> bytes:
+    """Make a ServerHello (section 4.1.3)."""
+    body = (_LEGACY_VERSION, random, _NO_SESSION_ID, _SUITE, _NO_COMPRESSION)
+    extensions = [
+        (Extension.SUPPORTED_VERSIONS, _TLS_1_3),
+        (Extension.KEY_SHARE, _X25519 + vector(2, share)),
+    ]
+    return message(Handshake.SERVER_HELLO, b"".join(body) + _extensions(extensions))
 
 
-def record(content: Content, data: bytes) -> bytes:
-    """Make one record."""
-    return bytes((content,)) + _VERSION + len(data).to_bytes(2, "big") + data
+def _extensions(listed: list[tuple[Extension, bytes]]) -> bytes:
+    return vector(2, b"".join(kind.to_bytes(2, "big") + vector(2, data) for kind, data in listed))
+
+
+def _certificate(certificate: bytes) -> bytes:
+    """Make a Certificate message with one entry (section 4.4.2)."""
+    return message(
+        Handshake.CERTIFICATE, b"\0" + vector(3, vector(3, certificate) + vector(2, b""))
+    )
 
 
 class Tls(Layer):
-    """One side of a TLS connection."""
+    """One side of a TLS connection; what it says in the handshake it reads as the other does."""
 
-    def __init__(self, above: StreamUser) -> None:
+    _is_server: bool
+
+    def __init__(self, above: StreamUser, network: MemoryNetwork) -> None:
         super().__init__(above)
-        self.server_name = ""
-        self.certificate = b""
-        self._records = Records()
+        self._keys = network.tls_keys
+        self._random = network.new_random()
+        self._reader = TlsReader(self._keys)
+        self._sealing: Protection | None = None
+
+    @property
+    def server_name(self) -> str:
+        return self._reader.server_name
+
+    @property
+    def certificate(self) -> bytes:
+        """The server's, as this side saw or sent it."""
+        return self._reader.certificate
 
     @property
     def headers(self) -> Description:
@@ -77,67 +98,90 @@ class Tls(Layer):
         return (*self._lower.headers, tls)
 
     def encode(self, data: bytes) -> bytes:
+        sealing = self._sealing
+        if sealing is None:
+            raise RuntimeError("the handshake is not done")
         return b"".join(
-            record(Content.APPLICATION_DATA, data[start : start + MAX_RECORD])
-            for start in range(0, len(data), MAX_RECORD)
+            sealing.seal(Content.APPLICATION_DATA, data[start : start + MAX_PLAINTEXT])
+            for start in range(0, len(data), MAX_PLAINTEXT)
         )
 
     def received(self, data: bytes) -> None:
         try:
-            records = self._records.feed(data)
-            for content, octets in records:
-                if content is Content.HANDSHAKE and octets and not self.is_open:
-                    self.handshake(octets[0], octets[1:])
-                elif content is Content.APPLICATION_DATA and self.is_open:
-                    super().received(octets)
-                else:
-                    raise TlsError("record out of place")
-        except TlsError as error:
-            self.fail(f"not TLS: {error}")
+            carried = self._reader.receive(data, from_client=self._is_server)
+            self.go_on()
+        except Drop as drop:
+            self.fail(f"not TLS: {drop.detail}")
+            return
+        if carried:
+            super().received(carried)
 
-    def handshake(self, message: int, octets: bytes) -> None:
-        """Take a handshake message. Raises TlsError."""
+    def go_on(self) -> None:
+        """Say what is due now in the handshake. Raises Drop."""
         raise NotImplementedError
 
-    def _say(self, message: Handshake, octets: bytes = b"") -> None:
-        self._lower.write(record(Content.HANDSHAKE, bytes((message,)) + octets))
+    def _finished(self) -> bytes:
+        return message(Handshake.FINISHED, self._random.randbytes(_LENGTH))
+
+    def _secrets(self) -> Secrets:
+        """Those of this connection. Raises Drop if its client is not of this network."""
+        secrets = self._keys.secrets_of(self._reader.client_random)
+        if secrets is None:
+            raise Drop(DropReason.NO_TLS_SECRET, "no secrets")
+        return secrets
 
 
 class TlsClient(Tls):
     """Sends a hello, gets a certificate, and may go on."""
 
-    def __init__(self, above: StreamUser, server_name: str = "") -> None:
-        super().__init__(above)
-        self.server_name = server_name
+    _is_server = False
+
+    def __init__(self, above: StreamUser, network: MemoryNetwork, server_name: str = "") -> None:
+        super().__init__(above, network)
+        self._asked = server_name
 
     def open(self) -> None:
-        self._say(Handshake.CLIENT_HELLO, self.server_name.encode("ascii"))
+        random, share, *secrets = (self._random.randbytes(_LENGTH) for _ in range(6))
+        self._keys.add(random, Secrets(*secrets))
+        hello = plain_record(Content.HANDSHAKE, client_hello(random, share, self._asked))
+        self._reader.receive(hello, from_client=True)
+        self._lower.write(hello)
 
-    def handshake(self, message: int, octets: bytes) -> None:
-        if message != Handshake.SERVER_HELLO:
-            raise TlsError(f"handshake message {message}")
-        self.certificate = octets
-        self._say(Handshake.FINISHED)
+    def go_on(self) -> None:
+        if self.is_open or not self._reader.has_finished(client=False):
+            return
+        secrets = self._secrets()
+        handshake = Protection(AES_128_GCM, secrets.client_handshake)
+        self._lower.write(handshake.seal(Content.HANDSHAKE, self._finished()))
+        self._sealing = Protection(AES_128_GCM, secrets.client_traffic)
         super().open()
 
 
 class TlsServer(Tls):
     """Answers a hello with its certificate, and goes on when the client does."""
 
-    def __init__(self, above: StreamUser, certificate: bytes) -> None:
-        super().__init__(above)
-        self.certificate = certificate
-        self._greeted = False
+    _is_server = True
+
+    def __init__(self, above: StreamUser, network: MemoryNetwork, certificate: bytes) -> None:
+        super().__init__(above, network)
+        self._own = certificate
 
     def open(self) -> None:
         """Wait for the client."""
 
-    def handshake(self, message: int, octets: bytes) -> None:
-        if message == Handshake.CLIENT_HELLO and not self._greeted:
-            self._greeted = True
-            self.server_name = octets.decode("ascii", "replace")
-            self._say(Handshake.SERVER_HELLO, self.certificate)
-        elif message == Handshake.FINISHED and self._greeted:
+    def go_on(self) -> None:
+        if self._sealing is None and self._reader.client_random:
+            self._greet(self._secrets())
+        if not self.is_open and self._reader.has_finished(client=True):
             super().open()
-        else:
-            raise TlsError(f"handshake message {message}")
+
+    def _greet(self, secrets: Secrets) -> None:
+        hello = server_hello(*(self._random.randbytes(_LENGTH) for _ in range(2)))
+        extensions = message(Handshake.ENCRYPTED_EXTENSIONS, vector(2, b""))
+        sealed = extensions + _certificate(self._own) + self._finished()
+        handshake = Protection(AES_128_GCM, secrets.server_handshake)
+        flight = plain_record(Content.HANDSHAKE, hello)
+        flight += handshake.seal(Content.HANDSHAKE, sealed)
+        self._reader.receive(flight, from_client=False)
+        self._lower.write(flight)
+        self._sealing = Protection(AES_128_GCM, secrets.server_traffic)

@@ -6,6 +6,7 @@ from typing import Any
 
 from contrib_layers.numbers import NATT_PORT
 from scapy_mobsec.drivers.memory import Dependence, Element, Napt, random_ports
+from scapy_mobsec.drivers.memory.certificate import certificate_of
 from scapy_mobsec.drivers.simulation import (
     BEHIND_NAT,
     OTHER_TERMINAL,
@@ -21,8 +22,6 @@ from scapy_mobsec.registration.description import EncapsulationItem
 NATIVE, UDP, TCP, TLS, HTTP, HTTP_POST = Encapsulation
 PORTS = {NATIVE: 0, UDP: NATT_PORT, TCP: NATT_PORT, TLS: 443, HTTP: 80, HTTP_POST: 80}
 """What Y takes, and where."""
-
-CERTIFICATE = b"certificate of Y"
 
 
 def on(
@@ -50,7 +49,7 @@ def on(
             other={"supported": items(*PORTS), "addresses": others},
         )
         topology.other.listen(PORTS[TCP])
-        topology.other.listen(PORTS[TLS], CERTIFICATE)
+        topology.other.listen(PORTS[TLS], certificate_of("Y"))
         topology.other.listen(PORTS[HTTP])
         return topology
 

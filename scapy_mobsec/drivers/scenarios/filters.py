@@ -12,6 +12,7 @@ from scapy_mobsec.drivers.memory import (
     Rewriting,
     Upgrade,
 )
+from scapy_mobsec.drivers.memory.certificate import certificate_of
 from scapy_mobsec.drivers.scenarios.actions import block, go
 from scapy_mobsec.drivers.scenarios.building import (
     HTTP,
@@ -43,7 +44,7 @@ def _proxied(rewriting: Rewriting) -> Place:
 
 
 def _intercepted() -> Place:
-    interceptor = Interceptor((443,), certificate=b"of somebody else")
+    interceptor = Interceptor((443,), certificate=certificate_of("somebody else"))
     return through(Firewall(ONLY_TCP_443), interceptor)
 
 

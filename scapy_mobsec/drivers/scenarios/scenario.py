@@ -49,9 +49,9 @@ class ScenarioResult:
 
     `captures`: IP packets by tap, "mobile" (as X sends and receives them) and "other" (as Y does).
     `inner_mobile`, `inner_other`: inner packets that arrived at X, and behind Y. `sas`: for a key
-    table, to Y and to X in turn. `picture`: the network, with who was where. `shown`: the tap that
-    a person is shown; `ladder`: a line for each packet there. `notes`: what was done to the network
-    meanwhile. `path`: where X is registered in the
+    table, to Y and to X in turn. `tls_keys`: a key log, "" without TLS. `picture`: the network,
+    with who was where. `shown`: the tap that a person is shown; `ladder`: a line for each packet
+    there. `notes`: what was done to the network meanwhile. `path`: where X is registered in the
     end, None if it is not. `pings`: how many X sent.
     """
 
@@ -61,6 +61,7 @@ class ScenarioResult:
     inner_other: list[tuple[int, bytes]]
     captures: Mapping[str, list[tuple[int, bytes]]]
     sas: tuple[SaParameters | AhParameters, ...]
+    tls_keys: str
     picture: str
     shown: str
     ladder: list[str]
@@ -88,6 +89,7 @@ def run(scenario: Scenario, seed: int = 1) -> ScenarioResult:
         ping = echo_request(HOME, pings.peer, number)
         network.after(round(number * pings.every * SECOND), partial(mobile.send, ping))
     network.run_for(scenario.duration)
+    shown = topology.taps[scenario.shown]
     registered = mobile.terminal.state in (MobileState.REGISTERED, MobileState.REFRESHING)
     return ScenarioResult(
         mobile_events=mobile.log,
@@ -96,9 +98,10 @@ def run(scenario: Scenario, seed: int = 1) -> ScenarioResult:
         inner_other=topology.other.inner,
         captures={name: tap.capture() for name, tap in topology.taps.items()},
         sas=topology.sas,
+        tls_keys=network.tls_keys.text(),
         picture=f"{draw(network)}\nbehind Y: a host, {address_text(INNER_HOST)}",
         shown=scenario.shown,
-        ladder=chart(topology.taps[scenario.shown].packets, topology.sas, start),
+        ladder=chart(shown.packets, topology.sas, start, network.tls_keys),
         notes=topology.notes,
         path=mobile.terminal.path if registered else None,
         pings=count,

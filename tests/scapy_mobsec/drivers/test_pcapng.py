@@ -47,8 +47,13 @@ def simple(data=b"abc", order="<", original=None):
     return block(3, struct.pack(order + "I", original) + data, order)
 
 
-def read(*blocks):
-    return list(read_pcapng(Source(io.BytesIO(b"".join(blocks)))))
+def read(*blocks, on_tls_keys=lambda key_log: None):
+    return list(read_pcapng(Source(io.BytesIO(b"".join(blocks))), on_tls_keys))
+
+
+def secrets(octets, order="<", kind=0x544C534B, length=None):
+    length = len(octets) if length is None else length
+    return block(10, struct.pack(order + "II", kind, length) + octets, order)
 
 
 @ORDERS
@@ -118,13 +123,30 @@ def test_time_offset(order, offset, time_ns):
     assert only.time_ns == time_ns
 
 
+@ORDERS
+def test_tls_secrets_are_handed_on(order):
+    found = []
+    one, two = secrets(b"a line\n", order), secrets(b"another", order)
+    first, second = enhanced(order=order), enhanced(order=order)
+    blocks = section(order), interface(order), one, first, two, second
+    assert len(read(*blocks, on_tls_keys=found.append)) == 2
+    assert found == ["a line\n", "another"]
+
+
+def test_tls_secrets_are_written():
+    stream, found = io.BytesIO(), []
+    PcapngWriter(stream, tls_keys="a line\n").write(1000, b"abc")
+    (record,) = read(stream.getvalue(), on_tls_keys=found.append)
+    assert (record.data, found) == (b"abc", ["a line\n"])
+
+
 def test_other_blocks_and_options_are_stepped_over():
     comment = option(1, b"a comment") + option(0, b"") + option(9, b"\0")
     records = read(
         section(),
         block(4, bytes(20)),
         interface(options=option(2, b"eth0") + option(1, b"c") + comment),
-        block(10, b"TLSK" + bytes(400_000)),
+        secrets(bytes(400_000), kind=0x57474B4C),
         block(0xBAD, b"custom"),
         enhanced(options=comment, time=1),
         block(5, bytes(12)),
@@ -138,6 +160,8 @@ def test_other_blocks_and_options_are_stepped_over():
         ([section()[:8] + bytes(20)], "offset 0: no byte-order magic"),
         ([section(), interface(), enhanced(number=1)], "interface 1 is not described"),
         ([section(), simple()], "interface 0 is not described"),
+        ([section(), secrets(b"abcd", length=5)], "secrets length 5"),
+        ([section(), block(10, b"TLSK")], "4 octets of secrets"),
         ([section(), interface(), section(), enhanced()], "interface 0 is not described"),
         ([section(), interface(), enhanced(length=5)], "length 5"),
         ([section(), interface(), old()[:20] + b"\xff" * 4 + old()[24:]], "length 4294967295"),
@@ -195,7 +219,7 @@ def test_header_cut_off():
 )
 def test_truncated_after_whole_records(cut, missing):
     octets = section() + interface() + enhanced() * 2
-    records = read_pcapng(Source(io.BytesIO(octets[:-cut])))
+    records = read_pcapng(Source(io.BytesIO(octets[:-cut])), lambda key_log: None)
     assert next(records).data == b"abc"
     with pytest.raises(CaptureTruncated, match=rf"missing: {missing} or more"):
         next(records)

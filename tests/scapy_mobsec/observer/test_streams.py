@@ -1,22 +1,27 @@
 """ESP in TCP streams of a capture: what they are told by, where the place was lost, bounds."""
 
+from hashlib import sha256
+
 import pytest
 from frames import GATEWAY, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys
 from http_samples import ID, NAMED, OK, POST, UPGRADE, post_answer, posted
 from hypothesis import given
 from hypothesis import strategies as st
+from tls_samples import DATA, HANDSHAKE, answer
+from tls_samples import Connection as TlsConnection
 
 from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.encap.capsule import wrap_capsule
 from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
+from scapy_mobsec.encap.tls import plain_record
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.observer import streams
 from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED, Kind, find_unit, is_wanted
 from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.reassembly import Piece, Stamp
-from scapy_mobsec.registration.description import HttpHeader
+from scapy_mobsec.registration.description import HttpHeader, TlsHeader
 
 SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\n"
@@ -431,3 +436,88 @@ def test_nothing_makes_it_fall(parts):
         (stream.down if back else stream.up)(chosen)
         stream.miss(back, number == 40)
     assert stream.summary.packets > 0
+
+
+class InTls(Stream):
+    """A stream in TLS, behind its handshake; `up` and `down` say what is inside."""
+
+    def __init__(self, *before, **options):
+        self.tls = TlsConnection(**options)
+        super().__init__(Bench(tls_keys=self.tls.keys))
+        if before:
+            Stream.up(self, before[0])
+            Stream.down(self, before[1])
+        for from_client, octets in self.tls.handshake():
+            self._send(0 if from_client else 1, [octets])
+
+    def up(self, *octets):
+        return self._send(0, [self.tls.client.seal(DATA, part) for part in octets])
+
+    def down(self, *octets):
+        return self._send(1, [self.tls.server.seal(DATA, part) for part in octets])
+
+    def headers(self, octets):
+        """Return what stands between TCP and ESP, as the reader says with the client's octets."""
+        reader = next(iter(self.bench.observer._streams._readers.values()))
+        end = next(iter(reader._sides))
+        piece = Piece(self.tls.client.seal(DATA, octets), Stamp(1, 1), follows=True)
+        (found,) = reader.read(end, piece)
+        return found.encapsulation, found.headers
+
+
+TLS_HEADER = TlsHeader(sha256(b"DER").digest(), "vpn.example")
+
+
+@pytest.mark.parametrize("cut", [lambda octets: [octets], octet_by_octet], ids=["whole", "cut"])
+def test_frames_in_tls(cut):
+    stream = InTls()
+    stream.up(*cut(STREAM_PREFIX + stream.frame())).down(*cut(stream.frame(TO_MOBILE)))
+    assert (stream.summary.verified, stream.summary.tls, stream.report.drops) == (2, 0, {})
+    assert {sa.outer.encapsulation for sa in stream.report.sas} == {Encapsulation.TLS}
+    assert stream.headers(stream.frame()) == (Encapsulation.TLS, (TLS_HEADER,))
+
+
+def test_http_in_tls_and_tls_in_a_tunnel():
+    stream = InTls(CONNECT, TUNNEL).up(UPGRADE).down(SWITCHING)
+    asked = HttpHeader("CONNECT", "203.0.113.2:80", "")
+    get = HttpHeader("GET", "y.example", "/.well-known/masque/udp/y/4500/")
+    assert stream.headers(stream.capsule()) == (Encapsulation.HTTP, (asked, TLS_HEADER, get))
+
+
+def test_something_else_in_tls_is_let_go():
+    stream = InTls().up(b"GET / HTTP/1.1\r\nHost: y\r\n\r\n").down(OK)
+    assert (stream.summary.tls, stream.report.drops) == (0, {})
+
+
+def test_tls_with_other_secrets_is_counted():
+    stream = InTls(known=False)
+    stream.up(STREAM_PREFIX, stream.frame())
+    assert (stream.summary.tls, stream.summary.esp, stream.report.drops) == (1, 0, {})
+
+
+def test_a_server_alone_is_counted():
+    stream = Stream(Bench(tls_keys=TlsConnection().keys))
+    assert stream.down(plain_record(HANDSHAKE, answer())).summary.tls == 1
+    assert stream.report.drops == {}
+
+
+def test_a_record_that_is_not_sealed_so_ends_it():
+    stream = InTls().up(STREAM_PREFIX)
+    Stream.up(stream, plain_record(DATA, bytes(40)))
+    stream.up(stream.frame())
+    assert stream.report.drops == {DropReason.BAD_TLS_RECORD: 1}
+    assert (stream.summary.tls, stream.summary.malformed, stream.summary.esp) == (1, 0, 0)
+
+
+def test_what_is_no_tls_behind_its_beginning():
+    stream = InTls()
+    Stream.up(stream, b"no record")
+    assert stream.report.drops == {DropReason.MALFORMED_TLS: 1}
+    assert (stream.summary.tls, stream.summary.malformed) == (1, 1)
+
+
+def test_behind_a_gap_tls_is_not_read():
+    stream = InTls().up(STREAM_PREFIX).miss(0, 100)
+    stream.up(stream.frame())
+    assert stream.report.drops == {DropReason.TCP_GAP: 1}
+    assert (stream.summary.tls, stream.summary.esp) == (1, 0)

@@ -17,8 +17,10 @@ from stories import result_of
 
 from scapy_mobsec.drivers.keyfiles import write_esp_sa
 from scapy_mobsec.drivers.pcap import CaptureWriter
+from scapy_mobsec.drivers.pcapng import PcapngWriter
 from scapy_mobsec.ui import decode as decode_module
 from scapy_mobsec.ui.cli import main
+from scapy_mobsec.ui.demo import write_capture
 
 PCAPS = Path(__file__).parents[3] / "pcaps"
 GCM, CBC = PCAPS / "strongswan-natt", PCAPS / "strongswan-natt-aes128-sha256"
@@ -245,8 +247,8 @@ def test_unusable_key_files_are_one_line(run, tmp_path, content):
 def test_ctrl_c_prints_what_is_known(monkeypatch, capsys):
     records = decode_module.read_records
 
-    def interrupted(stream):
-        for number, record in enumerate(records(stream)):
+    def interrupted(*arguments):
+        for number, record in enumerate(records(*arguments)):
             if number == 10:
                 raise KeyboardInterrupt
             yield record
@@ -327,3 +329,47 @@ def test_closed_standard_streams_are_no_traceback(closed, code):
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
     assert done.returncode == code
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def in_tls(tmp_path):
+    """Return the arguments for a capture with TLS, without its secrets, and the file of them."""
+    keys, key_log = write_capture(result_of("tls"), tmp_path / "x.pcap")
+    return (tmp_path / "x.pcap", "-k", keys), key_log
+
+
+def test_tls_is_read_with_a_key_log(as_json, in_tls):
+    arguments, key_log = in_tls
+    without, told = as_json(*arguments), as_json(*arguments, "--tls-keys", key_log)
+    assert (without["summary"]["tls"], told["summary"]["tls"]) == (1, 0)
+    assert told["summary"]["verified"] == told["summary"]["esp"] > without["summary"]["esp"]
+    assert "tls" in {path["encapsulation"] for sa in told["sas"] for path in sa["paths"]}
+    assert without == as_json(*arguments, "--tls-keys", os.devnull)
+
+
+def test_tls_is_read_with_the_secrets_in_a_capture(as_json, in_tls, tmp_path):
+    (_, *keys), key_log = in_tls
+    write_capture(result_of("tls"), tmp_path / "x.pcapng")
+    told = as_json(tmp_path / "x.pcapng", *keys)
+    assert told == as_json(tmp_path / "x.pcap", *keys, "--tls-keys", key_log)
+
+
+def test_secrets_in_a_capture_that_are_wrong_are_a_warning(run, tmp_path):
+    capture = tmp_path / "x.pcapng"
+    with capture.open("wb") as stream:
+        PcapngWriter(stream, tls_keys="nonsense\n")
+    done = run(capture, "-k", GCM.with_suffix(".esp_sa"))
+    assert done.code == 0
+    assert "warning: " in done.err
+    assert "TLS secrets: line 1: not a label" in done.err
+
+
+@pytest.mark.parametrize("content", [None, b"nonsense\n", b"\xff\xfe\xfd", b"\0"])
+def test_a_key_log_that_is_none(run, tmp_path, content):
+    key_log = tmp_path / "x.keylog"
+    if content is not None:
+        key_log.write_bytes(content)
+    done = run(*keyed(GCM), "--tls-keys", key_log)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"mobsec: {key_log}: ")
+    assert done.err.count("\n") == 1

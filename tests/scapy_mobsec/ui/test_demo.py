@@ -86,7 +86,7 @@ def test_comments_tell_every_event_at_a_packet_of_its_time():
 def test_both_kinds_of_captures_have_the_same_packets(tmp_path, name):
     result = run(SCENARIOS[name])
     for capture in (tmp_path / "x.pcap", tmp_path / "x.pcapng"):
-        write_capture(result, capture, tmp_path / "x.esp_sa")
+        write_capture(result, capture)
         with capture.open("rb") as stream:
             records = [(record.time_ns, record.data) for record in read_records(stream)]
         assert records == result.captures[result.shown]
@@ -95,7 +95,7 @@ def test_both_kinds_of_captures_have_the_same_packets(tmp_path, name):
         assert line in text
 
 
-@pytest.mark.parametrize("name", ["", "x.esp_sa"])
+@pytest.mark.parametrize("name", ["", "x.esp_sa", "x.keylog"])
 def test_a_name_that_is_none_for_a_capture(name):
     with pytest.raises(DemoError, match="no name for a capture"):
         shown(write=Path(name))
@@ -144,3 +144,14 @@ def test_comments_have_the_time_of_the_capture():
     told = comments(run(SCENARIOS["race"]))
     assert told[0][0].startswith("mobile terminal, -25.000 ms: moved: ")
     assert told[0][1] == "other terminal, +0.000 ms: RREQ of attempt 1 accepted, by udp"
+
+
+def test_secrets_of_tls_are_written_beside_a_capture_or_into_it(tmp_path):
+    text = shown("tls", write=tmp_path / "x.pcap")
+    key_log = (tmp_path / "x.keylog").read_text()
+    assert f"--tls-keys {tmp_path / 'x.keylog'}" in text
+    assert key_log.startswith("CLIENT_HANDSHAKE_TRAFFIC_SECRET ")
+    assert "--tls-keys" not in shown("tls", write=tmp_path / "z.pcapng")
+    assert key_log.encode() in (tmp_path / "z.pcapng").read_bytes()
+    shown("open", write=tmp_path / "w.pcap")
+    assert {path.name for path in tmp_path.glob("*.keylog")} == {"x.keylog"}

@@ -14,7 +14,7 @@ from terminals import (
     TO_OTHER,
     a_request,
 )
-from wires import CLIENT, SERVER, Streams, User, a_packet
+from wires import CLIENT, SERVER, Streams, User, a_packet, in_tls
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drivers.memory import (
@@ -34,7 +34,7 @@ from scapy_mobsec.drivers.memory.chart import message_text
 from scapy_mobsec.drivers.memory.links import too_big
 from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
 from scapy_mobsec.drivers.memory.proxies import ThroughProxy
-from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
+from scapy_mobsec.drivers.memory.tls import TlsClient
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.http_post import Channels
 from scapy_mobsec.encap.stream import client_carrier, server_carrier
@@ -144,11 +144,11 @@ def on_a_stream(
 ):
     """Carry an RREQ and data on a stream, each way; return the chart's words of octets."""
     tap = Tap()
-    layer = (lambda user: TlsServer(user, b"certificate")) if tls else (lambda user: user)
-    play = Streams(*before, tap, *after, Delay(0.025), layer=layer, seed=seed)
+    options = {"layer": in_tls(b"certificate")} if tls else {}
+    play = Streams(*before, tap, *after, Delay(0.025), seed=seed, **options)
     user = User(play.network)
     remote = Endpoint(SERVER.address, 443)
-    stream = TlsClient(user) if tls else user
+    stream = TlsClient(user, play.network) if tls else user
     if proxy:
         stream, remote = ThroughProxy(stream, str(remote)), Endpoint.of("198.51.100.80", 8080)
         ForwardProxy(play.network, play.network.core, remote)
@@ -169,7 +169,7 @@ def on_a_stream(
             writer.write(octets[start : start + cut])
             play.network.run_for(0.01)
     play.network.run_for(patience)
-    lines = chart(tap.packets, SAS)
+    lines = chart(tap.packets, SAS, tls_keys=play.network.tls_keys)
     return [line.split("octets, ")[1] for line in lines if "octets, " in line]
 
 
@@ -187,6 +187,17 @@ def on_a_stream(
 def test_streams(encapsulation, options):
     found = ", ".join(on_a_stream(encapsulation, **options))
     assert found == ", ".join(["RREQ #1", "ping 1"] * 2)
+
+
+def test_tls_without_its_secrets_is_octets():
+    tap = Tap()
+    play = Streams(tap, layer=in_tls(b"certificate"))
+    stream = TlsClient(play.user(), play.network)
+    play.connect(stream)
+    stream.write(b"IKETCP")
+    play.network.run_for(1)
+    assert play.accepted[0].data == b"IKETCP"
+    assert not any("IKE" in line or "," in line for line in chart(tap.packets, SAS))
 
 
 def test_posts():

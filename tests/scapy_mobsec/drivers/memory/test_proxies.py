@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 from http_samples import OK, POST, UPGRADE, heads
 from puppet import Puppet
-from wires import CLIENT, EXTERNAL, SERVER, Streams
+from wires import CLIENT, EXTERNAL, SERVER, Streams, in_tls
 
 from scapy_mobsec.drivers.memory import (
     Delay,
@@ -19,7 +19,7 @@ from scapy_mobsec.drivers.memory import (
     Rewriting,
     Upgrade,
 )
-from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
+from scapy_mobsec.drivers.memory.tls import TlsClient
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import HttpHeader, Ipv4Header, TcpHeader, TlsHeader
 from scapy_mobsec.terminal.base import Closed, Established, Open, Refused, Transmit
@@ -28,12 +28,9 @@ PROXY = Endpoint.of("198.51.100.80", 8080)
 CERTIFICATE, OTHER_CERTIFICATE = b"the server's", b"the interceptor's"
 
 
-def with_tls(user):
-    return TlsServer(user, CERTIFICATE)
-
-
 def reverse(**options):
-    play = Streams(Delay(0.01), ports=(80,), layer=options.pop("layer", lambda user: user))
+    layer = in_tls(CERTIFICATE) if options.get("backend_tls") else (lambda user, network: user)
+    play = Streams(Delay(0.01), ports=(80,), layer=layer)
     backend = options.pop("backend", Endpoint(SERVER.address, 80))
     ReverseProxy(play.network, play.network.core, PROXY, backend, **options)
     return play
@@ -61,10 +58,9 @@ def test_a_reverse_proxy_rewrites_and_relays():
 
 @pytest.mark.parametrize("backend_tls", [False, True])
 def test_a_reverse_proxy_ends_tls(backend_tls):
-    layer = with_tls if backend_tls else (lambda user: user)
-    play = reverse(certificate=OTHER_CERTIFICATE, backend_tls=backend_tls, layer=layer)
+    play = reverse(certificate=OTHER_CERTIFICATE, backend_tls=backend_tls)
     user = play.user()
-    stream = TlsClient(user)
+    stream = TlsClient(user, play.network)
     dial(play, stream)
     stream.write(b"inside")
     play.network.run_for(1)
@@ -114,9 +110,9 @@ def test_an_intercepting_proxy(address):
 @pytest.mark.parametrize("rewriting", [None, Rewriting(via="p")])
 def test_a_tls_interceptor_shows_its_own_certificate(rewriting):
     interceptor = Interceptor((443,), certificate=OTHER_CERTIFICATE, rewriting=rewriting)
-    play = Streams(Delay(0.01), Loss(0.2), interceptor, Delay(0.02), layer=with_tls)
+    play = Streams(Delay(0.01), Loss(0.2), interceptor, Delay(0.02), layer=in_tls(CERTIFICATE))
     user = play.user()
-    stream = TlsClient(user, "y.example")
+    stream = TlsClient(user, play.network, "y.example")
     play.connect(stream)
     stream.write(POST + b"abcd")
     play.network.run_for(20)

@@ -8,7 +8,7 @@ from scapy_mobsec.drivers.memory.streams import Layer
 
 
 def test_a_layer_in_between():
-    play = Streams(Delay(0.025), layer=Layer)
+    play = Streams(Delay(0.025), layer=lambda user, network: Layer(user))
     user = play.user()
     layer = Layer(user)
     layer.close()  # nothing to close yet

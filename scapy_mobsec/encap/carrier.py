@@ -69,6 +69,7 @@ class StreamCarrier(ABC):
     ready: ESP may be written now.
     channel: that it belongs to, with another connection (http-post).
     waits: the peer waits for `release`.
+    busy: what is wrapped now has to wait for the peer.
     headers: what the carrier adds to the description of an RREQ: as written (client), as seen
     (server). answer_headers: the same of an RREP: as seen (client), as written (server).
     """
@@ -81,6 +82,10 @@ class StreamCarrier(ABC):
     answer_headers: Description = ()
 
     _failure: Drop | None = None
+
+    @property
+    def busy(self) -> bool:
+        return False
 
     def start(self) -> bytes:
         """Return what this side writes first, b"" if nothing."""

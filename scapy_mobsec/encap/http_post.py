@@ -102,18 +102,19 @@ class HttpPostClient(_Bodies):
 
     def start(self) -> bytes:
         """Return the first request of a second connection."""
-        return self.take_output()
+        return self.settle()
 
     def wrap(self, content: udp.Content, message: bytes = b"") -> bytes:
-        """Return a request, or let the frame wait for the answer to the one before.
-
-        Raises Drop(MESSAGE_TOO_LONG, QUEUE_FULL).
-        """
+        """Let the frame wait for `settle`. Raises Drop(MESSAGE_TOO_LONG, QUEUE_FULL)."""
         self.channel.hold(wrap_frame(content, message))
-        return self.take_output()
+        return b""
 
-    def take_output(self) -> bytes:
-        """Return the next request."""
+    @property
+    def busy(self) -> bool:
+        return self._asked
+
+    def settle(self) -> bytes:
+        """Return the next request, unless the one before is not answered."""
         if self._asked or self._failure or not (self._waiting or self.channel.held):
             return b""
         self._asked = True

@@ -266,6 +266,10 @@ class Terminal(ABC, Generic[L]):
         first.partner, second.partner, second.second = second, first, True
         second.authentic = True
 
+    def _write_held(self, stream: Stream) -> None:
+        """Write what was held until what came is handled."""
+        self._write(stream.carrier.settle(), stream)
+
     def _write(self, octets: bytes, stream: Stream) -> None:
         if octets:
             self._transmits.append(Transmit(octets, stream.opened_path))
@@ -288,7 +292,7 @@ class Terminal(ABC, Generic[L]):
         self._write(stream.carrier.take_output(), stream)
         for each in carried:
             self._receive_unit(each, stream.path, now)
-        self._write(stream.carrier.settle(), stream)
+        self._write_held(stream)
         if violation:
             self._close(path, str(violation), now)
             raise violation
@@ -422,7 +426,7 @@ class Terminal(ABC, Generic[L]):
             stream = self._streams[path.ends]
             self._write(stream.carrier.wrap(udp.Content.ESP, packet), stream)
             if stream.partner:
-                self._write(stream.partner.carrier.settle(), stream.partner)
+                self._write_held(stream.partner)
             return
         self._transmits.append(Transmit(packet, path))
 

@@ -124,7 +124,7 @@ class MobileTerminal(PathKeeper):
             self._begin(Purpose.DEREGISTER, self.path, now)
 
     def timer(self) -> float | None:
-        care, waiting = self._care_due(), self._waiting.due
+        care, waiting = self._care_due(), self._waiting_due()
         times = (self._exchanges.deadline, self._pause_ends, care, waiting)
         return min((time for time in times if time is not None), default=None)
 

@@ -3,7 +3,7 @@
 When an attempt begins, and what an answer means, is in `mobile`.
 
 - Data goes on the current path at once, without waiting for an RREP; while that is a stream that is
-  not open, it waits as plaintext, and not for long.
+  not open, it waits as plaintext, and not for long. So it does while a POST is not answered.
 - A stream is opened when the first RREQ on it is due, again at the times of a retransmission where
   it could not be, and closed when nobody wants it, even before it is open. An attempt goes on with
   one that is open.
@@ -25,7 +25,7 @@ from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description, TlsHeader
 from scapy_mobsec.registration.serial import is_newer_attempt
-from scapy_mobsec.terminal.base import Close, Established, Input, Open, Terminal, Transmit
+from scapy_mobsec.terminal.base import Close, Established, Input, Open, Output, Terminal, Transmit
 from scapy_mobsec.terminal.config import MobileConfiguration
 from scapy_mobsec.terminal.counters import (
     RESERVED_ATTEMPTS,
@@ -165,7 +165,7 @@ class Requester(Terminal[Link]):
     def send(self, packet: bytes, now: float) -> None:
         try:
             path = self._link.path
-            if path and not self._is_open(path):
+            if path and not self._takes_data(path):
                 self._waiting.add(packet, now)
                 return
             self._send_data(self._link, packet)
@@ -177,11 +177,23 @@ class Requester(Terminal[Link]):
             self._dropped(drop, None)
 
     def _send_waiting(self, now: float) -> None:
-        if self._link.path and self._is_open(self._link.path):
+        if self._link.path and self._takes_data(self._link.path):
             for packet in self._waiting.take():
                 self.send(packet, now)
 
+    def _takes_data(self, path: Path) -> bool:
+        """Tell whether what is sealed for a path now leaves now (rule 7)."""
+        stream = self._streams.get(path.ends)
+        return self._is_open(path) and not (stream and stream.carrier.busy)
+
+    def _waiting_due(self) -> float | None:
+        """When something has waited too long for a stream to open."""
+        path = self._link.path
+        return None if path and self._is_open(path) else self._waiting.due
+
     def _drop_waiting(self, now: float) -> None:
+        if self._waiting_due() is None:
+            return
         for packet in self._waiting.expired(now):
             self._dropped(Drop(DropReason.WAITED_TOO_LONG, f"{len(packet)} octets"), None)
 
@@ -285,6 +297,14 @@ class Requester(Terminal[Link]):
         return self._describe(path, self._link.outbound_spi(path), arrived=False)
 
     # streams
+
+    def transmits(self, now: float) -> list[Output]:
+        for stream in self._streams.values():
+            self._write(stream.carrier.settle(), stream)
+        return super().transmits(now)
+
+    def _write_held(self, stream: Stream) -> None:
+        """What is held leaves with all that can be sent at the same time, in `transmits`."""
 
     def receive(self, data: Input, path: Path, now: float) -> None:
         if not isinstance(data, bytes):

@@ -2,7 +2,8 @@
 
 Packets for a stream are sealed at the moment of writing, so a path change before that loses none:
 what waits goes by whatever path is the current one then. A sealed packet is never sealed again.
-What has waited 100 ms is dropped: a burst of old packets is no use to whom they are for.
+What has waited 100 ms for a stream to open is dropped: a burst of old packets is no use to whom
+they are for.
 """
 
 from collections import deque

@@ -399,3 +399,13 @@ def test_a_stream_that_is_cut_starts_an_attempt():
     play.wait(2)
     assert play.ping(1) == 10
     assert play.mobile.terminal.attempt == 2
+
+
+def test_a_move_while_a_post_is_not_answered_loses_no_data():
+    play = Play(allow=(HTTP_POST,), round_trip=0.04).move().wait(1)
+    play.other.on_inner = lambda packet: None
+    for _ in range(10):
+        play.ping_once().wait(0.002)
+    play.roam().wait(1)
+    assert len(play.other.inner) == 10
+    assert not play.mobile.terminal.drops

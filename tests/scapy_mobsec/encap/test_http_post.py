@@ -35,8 +35,10 @@ def server(known=None):
 def test_frames_wait_for_the_answer_to_the_request_before(size):
     one, other = client(), server()
     assert (one.start(), one.ready, one.channel.id) == (b"", True, b"")
-    first = one.wrap(*MESSAGES[0])
-    assert [one.wrap(*each) for each in MESSAGES[1:]] == [b""] * 5
+    assert (one.wrap(*MESSAGES[0]), one.busy) == (b"", False)
+    first = one.settle()
+    assert one.busy
+    assert [one.wrap(*each) or one.settle() for each in MESSAGES[1:]] == [b""] * 5
     carried, reason = feed(other, pieces(first, size))
     assert (contents(carried), reason) == (MESSAGES[:1], None)
     assert other.headers == one.headers == (HttpHeader("POST", "y.example", "/mobsec"),)
@@ -44,14 +46,15 @@ def test_frames_wait_for_the_answer_to_the_request_before(size):
         assert other.wrap(*each) == b""
     carried, reason = feed(one, pieces(other.settle(), size))
     assert (contents(carried), reason) == (MESSAGES, None)
+    assert not one.busy
     assert one.channel.id == other.channel.id == ID
     assert one.answer_headers == other.answer_headers == (HttpHeader("", "", "200"),)
-    carried, _ = feed(other, pieces(one.take_output(), size))
+    carried, _ = feed(other, pieces(one.settle(), size))
     assert contents(carried) == MESSAGES[1:]
     empty = other.settle()
     assert empty.endswith(b"Content-Length: 0\r\n\r\n")
     assert feed(one, [empty]) == ([], None)
-    assert one.take_output() == other.settle() == b""
+    assert one.settle() == other.settle() == b""
 
 
 def test_a_second_connection_waits_for_frames():
@@ -64,10 +67,10 @@ def test_a_second_connection_waits_for_frames():
     carried = one.receive(other.settle())
     assert (contents(carried), other.waits) == (ONE, False)
     assert other.release() == b""
-    assert other.receive(one.take_output()) == []
+    assert other.receive(one.settle()) == []
     assert other.settle() == b""
     assert one.receive(other.release()) == []
-    assert one.take_output().startswith(b"POST ")
+    assert one.settle().startswith(b"POST ")
 
 
 @pytest.mark.parametrize(
@@ -136,11 +139,12 @@ def test_a_connection_keeps_its_channel():
 def test_what_ends_it_for_the_client(data, reason, status):
     one = client()
     one.wrap(Content.ESP, ESP)
+    one.settle()
     assert feed(one, pieces(data, 1000))[1] is reason
     with pytest.raises(Drop, match=status):
         one.receive(b"")
     one.channel.hold(BODY)
-    assert one.take_output() == b""
+    assert one.settle() == b""
 
 
 def test_an_answer_to_no_request():
@@ -155,7 +159,7 @@ def test_another_channel_than_before():
 
 def test_what_waits_is_bounded():
     one = client()
-    for _ in range(1 + MAX_HELD // len(BODY)):
+    for _ in range(MAX_HELD // len(BODY)):
         one.wrap(Content.ESP, ESP)
     with pytest.raises(Drop) as caught:
         one.wrap(Content.ESP, ESP)
@@ -205,6 +209,7 @@ def test_what_ends_it_for_who_only_sees_it(data, from_client, reason):
 def test_only_drops_whatever_is_changed(data):
     one = client()
     one.wrap(Content.ESP, ESP)
+    one.settle()
     readers = HttpPostReader(from_client=True), HttpPostReader(from_client=False)
     of_both = posted(BODY), post_answer(BODY)
     for carrier, octets in zip((server(), one, *readers), of_both * 2, strict=True):

@@ -49,7 +49,7 @@ def test_who_only_sees_a_stream_reads_both_ways(encapsulation, size):
     down.append(server.take_output())
     client.receive(down[0])
     for message in MESSAGES:
-        up.append(client.wrap(*message) or client.take_output())
+        up.append(client.wrap(*message) or client.settle())
         server.receive(up[-1])
         down.append(server.wrap(*message) or server.settle())
         client.receive(down[-1])
@@ -104,7 +104,7 @@ def test_a_server_that_does_not_know_yet():
 def test_what_came_before_a_violation_is_not_lost():
     message = (Content.ESP, b"\x01" * 8)
     client = client_carrier(Encapsulation.TCP, GATEWAY)
-    data = client.start() + client.wrap(*message) + bytes(2)
+    data = client.start() + client.wrap(*message) + client.settle() + bytes(2)
     carried, reason = feed(server_carrier(is_own=is_own), [data])
     assert (contents(carried), reason) == ([message], DropReason.BAD_FRAME_LENGTH)
 
@@ -132,7 +132,8 @@ def test_no_stream(encapsulation):
 
 def test_posts_need_channels():
     client = client_carrier(Encapsulation.HTTP_POST, GATEWAY, host="gw.example", path="/p")
-    request = client.wrap(Content.ESP, b"\x01" * 8)
+    client.wrap(Content.ESP, b"\x01" * 8)
+    request = client.settle()
     assert client.headers == (HttpHeader("POST", "gw.example:8080", "/p"),)
     assert feed(server_carrier(is_own=is_own), [request]) == ([], DropReason.UNKNOWN_CARRIER)
     channels = Channels(lambda: bytes(16), lambda channel_id: None)

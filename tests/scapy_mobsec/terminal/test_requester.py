@@ -430,6 +430,44 @@ def test_the_second_connection_of_a_channel_asks_at_once(poster):
     assert not poster.mobile._streams
 
 
+def test_data_waits_unsealed_for_the_answer_to_a_post_then_all_goes_in_one(poster):
+    path, _ = posting(poster)
+    mobile, number = poster.mobile, poster.mobile._link.outbound
+    mobile.send(PING, poster.now)
+    mobile.send(PING, poster.now)
+    assert poster.from_mobile().data.startswith(b"POST ")
+    sealed = number.next_sequence
+    for _ in range(3):
+        mobile.send(PING, poster.now)
+    poster.now += 0.4  # longer than for a stream that is not open
+    mobile.handle_timer(poster.now)
+    assert number.next_sequence == sealed
+    assert mobile.transmits(poster.now) == []
+    mobile.receive(ANSWERED, path, poster.now)
+    (posted,) = mobile.transmits(poster.now)
+    assert number.next_sequence == sealed + 3
+    assert len(posted.data) > 3 * len(PING)
+    mobile.send(PING, poster.now)
+    mobile.move([], poster.now)
+    assert mobile.drops == {DropReason.NO_PATH: 1}
+
+
+def test_what_waits_for_the_answer_to_a_post_goes_another_way_after_a_move(poster):
+    posting(poster)
+    poster.mobile.send(PING, poster.now)
+    poster.mobile.transmits(poster.now)
+    for _ in range(MAX_WAITING + 1):
+        poster.mobile.send(PING, poster.now)
+    assert poster.mobile.drops == {DropReason.QUEUE_FULL: 1}
+    poster.mobile.move([NEW], poster.now)
+    *_, opening = poster.mobile.transmits(poster.now)
+    path = real(opening.path, 50_009)
+    poster.mobile.receive(Established(opening.path, ()), path, poster.now + 0.09)
+    (posted,) = poster.mobile.transmits(poster.now)
+    assert len(posted.data) > MAX_WAITING * len(PING)
+    assert poster.mobile.drops == {DropReason.QUEUE_FULL: 1}
+
+
 def test_a_channel_without_its_second_connection_is_closed(poster):
     path, wanted = posting(poster)
     poster.mobile.receive(Closed("refused"), wanted, poster.now)

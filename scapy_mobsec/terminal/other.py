@@ -244,7 +244,7 @@ class OtherTerminal(AcceptingTerminal):
             self._describe(source, link.outbound_spi(source), arrived=False),
             flags,
             frozenset((*link.paths.encapsulations(), path.encapsulation)),
-            state.report(),
+            state.report(asked=request.report is not None),
             challenge.octets if challenge else None,
         )
         if challenge:

@@ -109,10 +109,12 @@ class PathState:
         if data:
             self.traffic.sent_data += 1
 
-    def report(self) -> Report | None:
-        """Return the counters as REPORT has them, None if no data passed."""
+    def report(self, *, asked: bool = False) -> Report | None:
+        """Return the counters as REPORT has them; None if no data passed, unless it is `asked` for:
+        that none passed is what an end wants to know whose data is lost.
+        """
         traffic = self.traffic
-        if not (traffic.received_data or traffic.sent_data):
+        if not (asked or traffic.received_data or traffic.sent_data):
             return None
         largest = min(traffic.largest_data, 0xFFFF)
         return Report(traffic.received_data & _MASK, traffic.sent_data & _MASK, largest)

@@ -40,13 +40,11 @@ class PathCounters:
     def shows_loss(self, identification: int, theirs: Report | None) -> bool:
         """Tell from REPORT of an RREP, and an earlier pair, whether data is lost.
 
-        Packets are counted from that pair on until they are enough to be judged. The first RREP has
-        no REPORT where no data has passed yet.
+        Packets are counted from that pair on until they are enough to be judged.
         """
         sent = self._asked.pop(identification, None)
-        if sent is None or (theirs is None and self._last):
+        if sent is None or theirs is None:
             return False
-        theirs = theirs or Report(0, 0, 0)
         pair = sent, self.received, theirs
         sent_before, received_before, before = self._last = self._last or pair
         out = _difference(sent, sent_before), _difference(theirs.received, before.received)

@@ -83,23 +83,31 @@ def test_a_firewall_that_drops_native_is_found_by_the_probe(block, start):
     assert play.told(TraversalDropped) == []
 
 
-class ShortNativeIn(Element):
-    """Loses native packets to X that are shorter than registration messages: data, here."""
+class ShortNative(Element):
+    """Loses native packets one way that are shorter than registration messages: data, here."""
+
+    def __init__(self, direction):
+        self.direction = direction
 
     def forward(self, packet, direction, time_ns):
         is_data = packet.protocol == ESP and len(packet.payload) < 120
-        return [] if is_data and direction is Direction.IN else [(0, packet)]
+        return [] if is_data and direction is self.direction else [(0, packet)]
 
 
-def test_x_misses_the_data_that_y_alone_sends():
-    play = Play(ShortNativeIn()).move()
+@pytest.mark.parametrize("direction", Direction)
+def test_data_that_one_end_alone_sends_is_missed(direction):
+    play = Play(ShortNative(direction)).move()
+    play.other.on_inner = lambda packet: None
+    from_x = direction is Direction.OUT
+    sender, receiver = (play.mobile, play.other) if from_x else (play.other, play.mobile)
+    ends = (HOME, INNER_HOST) if from_x else (INNER_HOST, HOME)
     for number in range(1200):
-        play.other.send(build_ip(INNER_HOST, HOME, 253, number.to_bytes(2, "big")))
+        sender.send(build_ip(*ends, 253, number.to_bytes(2, "big")))
         play.wait(0.05)
     events = play.told(TraversalDropped, FellBack)
     assert [type(event) for event in events] == 3 * [TraversalDropped, FellBack]  # 10 s, 20 s later
-    assert {event.reason for event in play.told(FellBack)} == {FallBackReason.DATA_LOST}
-    assert len(play.mobile.inner) > 1200 - 3 * 25
+    assert {event.reason for event in events[1::2]} == {FallBackReason.DATA_LOST}
+    assert len(receiver.inner) > 1200 - 3 * 25
     assert play.encapsulation is UDP
 
 

@@ -32,7 +32,7 @@ from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import (
     EncapsulationItem,
 )
-from scapy_mobsec.registration.messages import build_request, parse_reply
+from scapy_mobsec.registration.messages import Report, build_request, parse_reply
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import OtherState
@@ -551,6 +551,12 @@ def test_counters_of_the_path_are_reported(valid):
     (reply,) = replies(valid, valid.request(**with_attempt(5)))
     assert (reply.report.received, reply.report.sent) == (2, 1)
     assert reply.report.largest_received == len(valid.as_mobile.seal_data(PING))
+
+
+def test_who_reports_is_told_that_nothing_came(valid):
+    later(valid, 1)
+    (reply,) = replies(valid, valid.request(**with_attempt(5), report=Report(0, 12, 0)))
+    assert reply.report == Report(0, 0, 0)
 
 
 def configured(**changes):

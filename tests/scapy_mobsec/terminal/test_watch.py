@@ -71,7 +71,7 @@ def test_few_packets_are_counted_until_they_are_enough():
     verdicts = []
     for number in range(12):
         counters.report(number)
-        verdicts.append(counters.shows_loss(number, Report(0, number, 0) if number else None))
+        verdicts.append(counters.shows_loss(number, Report(0, number, 0)))
     assert verdicts == 10 * [False] + [True, False]
 
 

@@ -2,7 +2,12 @@ import pytest
 
 from scapy_mobsec.ike.keys import IkeSaKeys
 
-GCM = dict(initiator_spi=bytes(8), responder_spi=b"r" * 8, encryption="aes-gcm-16", integrity=None)
+GCM = {
+    "initiator_spi": bytes(8),
+    "responder_spi": b"r" * 8,
+    "encryption": "aes-gcm-16",
+    "integrity": None,
+}
 
 
 def test_no_key_octets_show():
@@ -23,5 +28,5 @@ def test_no_key_octets_show():
     ],
 )
 def test_what_no_ike_sa_has_is_refused(change):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="octets|length"):
         IkeSaKeys(**{**GCM, "prf": None, "sk_ei": b"e" * 36, "sk_er": b"f" * 36, **change})

@@ -28,5 +28,5 @@ def test_no_key_octets_show():
     ],
 )
 def test_what_no_ike_sa_has_is_refused(change):
-    with pytest.raises(ValueError, match="octets|length"):
+    with pytest.raises(ValueError, match=r"octets|length"):
         IkeSaKeys(**{**GCM, "prf": None, "sk_ei": b"e" * 36, "sk_er": b"f" * 36, **change})

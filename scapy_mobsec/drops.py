@@ -21,6 +21,7 @@ class DropReason(Enum):
     UNREADABLE = "decrypted, without an integrity key, to nonsense"
     SA_LIMIT = "more SAs than are followed at once"
     MALFORMED_IKE = "not a well-formed IKE message"
+    IKE_FRAGMENT_LIMIT = "IKE message of too many fragments"
     CUT_BY_CAPTURE = "cut short by the capture's snap length"
     BAD_ICV = "integrity check failed"
     REPLAYED = "sequence number already seen"

@@ -368,6 +368,8 @@ def describe_all(translations: Iterable[Translation]) -> list[str]:
 
 
 def _endpoint(address: str, port: str) -> str:
+    if not address and not port:
+        return "?"
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 

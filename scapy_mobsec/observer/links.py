@@ -28,6 +28,8 @@ class Evidence(Enum):
 
     REGISTRATION = "registration"
     DATA = "data"
+    MOBIKE = "mobike"
+    """UPDATE_SA_ADDRESSES of IKEv2 (RFC 4555)."""
 
 
 @dataclass(slots=True)
@@ -154,6 +156,26 @@ class Links:
             return move
         sa.outer = outer
         return None
+
+    def signal(
+        self, link: int | None, old: Outer, new: Outer, time_ns: int, frame: int
+    ) -> Move | None:
+        """Take note of UPDATE_SA_ADDRESSES; return the move that it told of.
+
+        `link`: the number of the link of its SAs, None where none of them was seen.
+        """
+        known = self._links[link - 1] if link else self._by_pair.get(old.pair)
+        if known is None:
+            known = ObservedLink(len(self._links) + 1, old)
+            self._links.append(known)
+        if new.pair == known.outer.pair:
+            if known.last_move:
+                known.last_move.signalled = True
+            return known.last_move
+        old = _in_direction_of(known.outer, new)
+        move = Move(known.number, time_ns, frame, old, new, Evidence.MOBIKE, True, [])
+        self._record(known, move)
+        return move
 
     def _link_of(self, sa: ObservedSa, outer: Outer, inner: Inner | None) -> ObservedLink:
         if sa.link is not None:

@@ -8,7 +8,7 @@ a key opens, and never from a replayed one.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,12 +18,17 @@ from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.esp.ah import spi_of
 from scapy_mobsec.esp.sa import Opened
+from scapy_mobsec.ike.keys import IkeSaKeys
 from scapy_mobsec.observer.associations import (
     COUNTS,
     Associations,
     KeySource,
     ObservedSa,
 )
+from scapy_mobsec.observer.ike import IkeTracker, Update
+from scapy_mobsec.observer.ike_messages import SeenMessage
+from scapy_mobsec.observer.ike_sa import ObservedIkeSa
+from scapy_mobsec.observer.learnt_keys import LearntKeys
 from scapy_mobsec.observer.links import Links, Move
 from scapy_mobsec.observer.outer import (
     ESP_HEADER_LENGTH,
@@ -113,6 +118,7 @@ class Report:
     registrations: list[Registration]
     refused: list[Registration]
     moves: list[Move]
+    ike: list[ObservedIkeSa]
     drops: dict[DropReason, int]
     not_kept: int
     replies_without_request: int
@@ -129,13 +135,26 @@ class _Frame(NamedTuple):
 class Observer:
     """Follows the SAs of any number of links through captured frames."""
 
-    def __init__(self, keys: KeySource, tls_keys: KeyLog | None = None) -> None:
-        """tls_keys: what opens TLS; secrets may be added at any time, before what they open."""
-        self._keys = keys
+    def __init__(
+        self,
+        keys: KeySource,
+        ike_keys: Iterable[IkeSaKeys] = (),
+        *,
+        tls_keys: KeyLog | None = None,
+        on_ike: Callable[[SeenMessage, bytes], None] | None = None,
+    ) -> None:
+        """tls_keys: what opens TLS; secrets may be added at any time, before what they open.
+
+        on_ike gets each IKEv2 message that can be read, as if never encrypted.
+        """
+        self._keys = LearntKeys(keys)
+        self._ike = IkeTracker(
+            ike_keys, learn=self._keys.learn, on_update=self._move_all, on_clear=on_ike
+        )
         self._summary = Summary()
         self._first_time: int | None = None
-        self._sas = Associations(keys)
-        self._ah_sas = Associations(keys, ah=True)
+        self._sas = Associations(self._keys)
+        self._ah_sas = Associations(self._keys, ah=True)
         self._links = Links()
         self._registrations = Registrations()
         self._drops: Counter[DropReason] = Counter()
@@ -189,7 +208,7 @@ class Observer:
         summary.tls = self._streams.tls
         summary.registrations = len(accepted) + self._registrations.not_kept
         summary.moves = len(self._links.moves) + self._links.moves_not_kept
-        not_kept = self._registrations.not_kept + self._links.moves_not_kept
+        not_kept = self._registrations.not_kept + self._links.moves_not_kept + self._ike.not_kept
         return Report(
             summary,
             self._first_time or 0,
@@ -197,6 +216,7 @@ class Observer:
             accepted,
             refused,
             self._links.moves,
+            self._ike.sas,
             dict(self._drops + self._tcp.drops),
             not_kept,
             self._registrations.replies_without_request,
@@ -255,6 +275,7 @@ class Observer:
     def _observe_carried(self, carried: Carried, frame: _Frame, duplicate: bool) -> None:
         if carried.content is Content.IKE:
             self._summary.ike += 1
+            self._ike.observe(carried.octets, carried.outer, frame.number, frame.time_ns)
         elif carried.content is Content.KEEPALIVE:
             self._summary.keepalives += 1
         else:
@@ -318,6 +339,18 @@ class Observer:
             self._registrations.note(message, sighting, move)
         if malformed is not None:
             raise malformed
+
+    def _move_all(self, update: Update) -> Move | None:
+        """Take the SAs of an IKE SA where UPDATE_SA_ADDRESSES says; ESP without UDP stays so."""
+        old, new, link = update.old, update.new, None
+        for spi in update.sa.esp_spis:
+            sa = self._sas.sa_of(spi, new)
+            if sa is None or sa.link is None or sa.outer is None:
+                continue
+            link = sa.link
+            if sa.outer.encapsulation is Encapsulation.NATIVE and not update.seen.translations:
+                old, new = update.old.native(), update.new.native()
+        return self._links.signal(link, old, new, update.seen.time_ns, update.seen.frame)
 
     def _is_duplicate(self, frame: _Frame) -> bool:
         """Note the frame. Returns whether the same octets were seen within a second."""

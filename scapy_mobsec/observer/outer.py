@@ -67,6 +67,10 @@ class Outer(NamedTuple):
             self.ah,
         )
 
+    def native(self) -> "Outer":
+        """The path of ESP without encapsulation between the same two addresses."""
+        return Outer(Encapsulation.NATIVE, self.source, 0, self.destination, 0)
+
     def description(self, spi: int, headers: Description = ()) -> Description:
         """The header descriptors that a terminal would report for this packet.
 

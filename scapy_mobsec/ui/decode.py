@@ -55,7 +55,7 @@ def run_decode(
     """
     messages = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
     key_log = load_tls_keys(tls_keys)
-    observer = Observer(load_keys(keys, messages), key_log)
+    observer = Observer(load_keys(keys, messages), tls_keys=key_log)
     interrupted = False
     try:
         for name in captures:

@@ -31,7 +31,7 @@ def decoded(play, tap="mobile", skip=lambda frame: False, tls_keys=None):
     write_esp_sa(SAS, keys)
     keys.seek(0)
     tls_keys = play.network.tls_keys if tls_keys is None else tls_keys
-    observer = Observer(read_keys(keys, "keys"), tls_keys)
+    observer = Observer(read_keys(keys, "keys"), tls_keys=tls_keys)
     for number, (time_ns, packet) in enumerate(play.taps[tap].capture()):
         if not skip(number):
             observer.feed(time_ns, packet, RAW_IP)

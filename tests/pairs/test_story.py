@@ -36,7 +36,7 @@ def decoded(result, tap):
     keys.seek(0)
     tls_keys = KeyLog()
     tls_keys.read(result.tls_keys.splitlines())
-    observer = Observer(read_keys(keys, "keys"), tls_keys)
+    observer = Observer(read_keys(keys, "keys"), tls_keys=tls_keys)
     for time_ns, packet in result.captures[tap]:
         observer.feed(time_ns, packet, RAW_IP)
     return observer.report()

@@ -64,7 +64,7 @@ class Bench:
     tls_keys: KeyLog = field(default_factory=KeyLog)
 
     def __post_init__(self):
-        self.observer = Observer(self.keys, self.tls_keys)
+        self.observer = Observer(self.keys, tls_keys=self.tls_keys)
         self.senders = {}
 
     def seal(self, spi, payload=None, next_header=4, sequence=None, octet=None):

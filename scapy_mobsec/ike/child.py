@@ -66,9 +66,9 @@ def _esp(seed: KeySeed, offered: Proposal, chosen: Proposal) -> tuple[SaParamete
 
 
 def _ah(seed: KeySeed, offered: Proposal, chosen: Proposal) -> tuple[AhParameters, AhParameters]:
-    name = integrity_of(chosen)
+    name = integrity_of(chosen) or "none"
     if name not in AH_SUITES:
-        raise Underivable(f"{name} is not verified")
+        raise Underivable(f"AH with {name} is not verified")
     suite, esn = AH_SUITES[name], _uses_esn(chosen)
     there, back = _keymat(seed, suite.key_length)
     return (

@@ -92,7 +92,8 @@ def detect(
     made_up = Endpoint(observed.address, 0), Endpoint(bytes(len(observed.address)), 0)
     if any(fits(endpoint) for endpoint in made_up):
         return NatDetection(of_source, Verdict.FORCED, observed, None, hashes)
-    addresses = dict.fromkeys((observed.address, *known))
+    family = (each for each in known if len(each) == len(observed.address))
+    addresses = dict.fromkeys((observed.address, *family))
     candidates = product(list(addresses)[:MAX_KNOWN], (observed.port, NATT_PORT, IKE_PORT))
     sent = next((each for each in (Endpoint(*pair) for pair in candidates) if fits(each)), None)
     return NatDetection(of_source, Verdict.TRANSLATED, observed, sent, hashes)

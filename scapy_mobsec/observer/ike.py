@@ -175,9 +175,9 @@ class IkeTracker:
         exchange, is_new = sa.pair(seen)
         if is_new:
             self._keep(sa, exchange, seen)
-        # Only the first exchange is in clear; elsewhere, what is in clear is nobody's word.
-        expected = seen.header.exchange == Exchange.IKE_SA_INIT
-        if seen.reading is Reading.ENCRYPTED or (seen.reading is Reading.CLEAR) is not expected:
+        if seen.reading is Reading.CLEAR and seen.header.exchange == Exchange.IKE_SA_INIT:
+            sa.note_init(seen)
+        if seen.reading in (Reading.CLEAR, Reading.ENCRYPTED):
             return
         for parameters in sa.note(seen, exchange):
             self._learn(parameters)

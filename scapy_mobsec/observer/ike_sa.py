@@ -156,16 +156,18 @@ class ObservedIkeSa:
         return [*told, *(each.data for each in self.identities.values())]
 
     @property
-    def esp_spis(self) -> list[int]:
-        """The SPIs of its ESP SAs, both directions, those of the newest CHILD_SA last."""
-        esp = (child for child in self.all_children() if child.protocol == Protocol.ESP)
-        pairs = ((child.initiator_spi, child.responder_spi) for child in esp)
-        return [int.from_bytes(spi, "big") for pair in pairs for spi in pair]
+    def child_spis(self) -> list[tuple[int, int]]:
+        """Protocol and SPI of all its ESP and AH SAs, those of the newest CHILD_SA last."""
+        return [
+            (child.protocol, int.from_bytes(spi, "big"))
+            for child in self.all_children()
+            for spi in (child.initiator_spi, child.responder_spi)
+        ]
 
     # what messages tell
 
     def note(self, seen: SeenMessage, exchange: IkeExchange) -> list[IpsecSa]:
-        """Take what a message in clear or opened tells. Returns the keys that follow from it."""
+        """Take what an opened message tells. Returns the keys that follow from it."""
         sender = seen.header.from_initiator
         for identity in _all(seen, Identity):
             self.identities[identity.of_initiator] = identity
@@ -174,9 +176,7 @@ class ObservedIkeSa:
         self._note_addresses(seen, sender)
         self._note_deletes(seen, sender)
         kind = seen.header.exchange
-        if kind == Exchange.IKE_SA_INIT:
-            self._note_init(seen, sender)
-        elif kind == Exchange.IKE_AUTH:
+        if kind == Exchange.IKE_AUTH:
             if _first(seen, SecurityAssociation) and not seen.header.is_response:
                 self.offered = seen
             elif self.offered and seen.header.is_response:
@@ -185,8 +185,9 @@ class ObservedIkeSa:
             return self._note_created(exchange.request, exchange.response)
         return []
 
-    def _note_init(self, seen: SeenMessage, sender: bool) -> None:
-        """Nobody vouches for these messages: what was agreed first stays."""
+    def note_init(self, seen: SeenMessage) -> None:
+        """Take what IKE_SA_INIT tells. Nobody vouches for it: what was agreed first stays."""
+        sender = seen.header.from_initiator
         nonce, sa = _first(seen, Nonce), _first(seen, SecurityAssociation)
         if nonce is None or sa is None or self.chosen is not None:
             return

@@ -19,6 +19,7 @@ from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.esp.ah import spi_of
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.ike.keys import IkeSaKeys
+from scapy_mobsec.ike.numbers import Protocol
 from scapy_mobsec.observer.associations import (
     COUNTS,
     Associations,
@@ -341,15 +342,16 @@ class Observer:
             raise malformed
 
     def _move_all(self, update: Update) -> Move | None:
-        """Take the SAs of an IKE SA where UPDATE_SA_ADDRESSES says; ESP without UDP stays so."""
+        """Take the SAs of an IKE SA where UPDATE_SA_ADDRESSES says; without UDP if they were."""
         old, new, link = update.old, update.new, None
-        for spi in update.sa.esp_spis:
-            sa = self._sas.sa_of(spi, new)
+        for protocol, spi in update.sa.child_spis:
+            sas = self._ah_sas if protocol == Protocol.AH else self._sas
+            sa = sas.sa_of(spi, new)
             if sa is None or sa.link is None or sa.outer is None:
                 continue
             link = sa.link
             if sa.outer.encapsulation is Encapsulation.NATIVE and not update.seen.translations:
-                old, new = update.old.native(), update.new.native()
+                old, new = (each.native(ah=sa.outer.ah) for each in (update.old, update.new))
         return self._links.signal(link, old, new, update.seen.time_ns, update.seen.frame)
 
     def _is_duplicate(self, frame: _Frame) -> bool:

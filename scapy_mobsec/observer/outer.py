@@ -67,9 +67,9 @@ class Outer(NamedTuple):
             self.ah,
         )
 
-    def native(self) -> "Outer":
-        """The path of ESP without encapsulation between the same two addresses."""
-        return Outer(Encapsulation.NATIVE, self.source, 0, self.destination, 0)
+    def native(self, *, ah: bool) -> "Outer":
+        """The path of ESP or AH without encapsulation between the same two addresses."""
+        return Outer(Encapsulation.NATIVE, self.source, 0, self.destination, 0, ah)
 
     def description(self, spi: int, headers: Description = ()) -> Description:
         """The header descriptors that a terminal would report for this packet.

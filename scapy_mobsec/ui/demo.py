@@ -17,7 +17,8 @@ from scapy_mobsec.drivers.keyfiles import write_esp_sa
 from scapy_mobsec.drivers.scenarios import SCENARIOS, ScenarioResult, run
 from scapy_mobsec.terminal.events import Event
 from scapy_mobsec.ui.event_text import event_text
-from scapy_mobsec.ui.views import PIPED_WIDTH, add_row, table_of
+from scapy_mobsec.ui.tables import add_row, table_of
+from scapy_mobsec.ui.views import PIPED_WIDTH
 
 SIDES = "mobile terminal", "other terminal"
 DULL = ("ping", "pong", "data", "dummy", "keepalive", "ACK")

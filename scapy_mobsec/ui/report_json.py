@@ -22,6 +22,7 @@ from scapy_mobsec.registration.description import (
     Ipv6Header,
 )
 from scapy_mobsec.translation import as_json
+from scapy_mobsec.ui.ike_json import ike_sa_as_json
 
 Json = dict[str, Any]
 
@@ -34,6 +35,7 @@ def report_as_json(report: Report) -> Json:
         "registrations": [_registration(entry) for entry in report.registrations],
         "refused": [_registration(entry) for entry in report.refused],
         "moves": [_move(move) for move in report.moves],
+        "ike": [ike_sa_as_json(sa) for sa in report.ike],
         "drops": {reason.name.lower(): count for reason, count in report.drops.items()},
         "not_kept": report.not_kept,
         "replies_without_request": report.replies_without_request,

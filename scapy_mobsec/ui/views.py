@@ -1,7 +1,6 @@
 """Reports as tables for people. Views only render; nothing is decided here."""
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -9,17 +8,15 @@ from rich.text import Text
 
 from contrib_layers.numbers import AttemptFlag, HeaderType, ReplyCode
 from scapy_mobsec.observer.associations import ObservedSa
-from scapy_mobsec.observer.links import Move
+from scapy_mobsec.observer.links import Evidence, Move
 from scapy_mobsec.observer.observer import Report, Summary
 from scapy_mobsec.observer.registrations import Registration, Sighting
 from scapy_mobsec.registration.description import Description, HeaderDescriptor
 from scapy_mobsec.translation import Translation, describe_all, show_header
-
-T = TypeVar("T")
+from scapy_mobsec.ui.ike_views import ike_tables
+from scapy_mobsec.ui.tables import add_row, at_text, shown, table_of
 
 PIPED_WIDTH = 132
-MAX_ROWS = 500
-"""Entries of one table; people do not read more, and JSON has many more."""
 
 
 def print_report(report: Report, console: Console, *, summary_only: bool = False) -> None:
@@ -34,6 +31,7 @@ def print_report(report: Report, console: Console, *, summary_only: bool = False
         _registrations("Registrations", report.registrations, start),
         _registrations("Refused registrations", report.refused, start),
         _moves(report.moves, start),
+        *ike_tables(report.ike, start),
         _sas(report.sas, start),
         _drops(report),
     )
@@ -70,31 +68,6 @@ def _words(name: str, value: int) -> str:
     return words[:-1] if value == 1 and words.endswith("s") else words
 
 
-def _at(time_ns: int, start_ns: int) -> str:
-    return f"+{(time_ns - start_ns) / 1e9:.6f} s"
-
-
-def table_of(title: str, *columns: str) -> Table:
-    """An empty table that folds long cells and never cuts them."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def shown(table: Table, entries: Sequence[T]) -> Sequence[T]:
-    """The entries that have room in a table; its caption tells of the others."""
-    if len(entries) > MAX_ROWS:
-        table.caption = f"and {len(entries) - MAX_ROWS} more: -T json shows up to 20,000"
-        table.caption_justify = "left"
-    return entries[:MAX_ROWS]
-
-
-def add_row(table: Table, *cells: Text | str) -> None:
-    """Add a row as it is: brackets, as of IPv6 endpoints, are no markup."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
-
-
 def _registrations(title: str, entries: list[Registration], start: int) -> Table | None:
     if not entries:
         return None
@@ -112,7 +85,7 @@ def _registrations(title: str, entries: list[Registration], start: int) -> Table
 
 def _registration_rows(entry: Registration, start: int) -> Iterable[tuple[str, Text | str]]:
     asked, reply = entry.asked, entry.reply
-    at = f"{_at(asked.time_ns, start)}, frame {asked.frame}, SPI 0x{asked.spi:08x}"
+    at = f"{at_text(asked.time_ns, start)}, frame {asked.frame}, SPI 0x{asked.spi:08x}"
     yield "RREQ", f"{at}{_mark(asked)}"
     yield "sent", description_line(entry.request.sent or ())
     if entry.observed is not None:
@@ -128,7 +101,7 @@ def _registration_rows(entry: Registration, start: int) -> Iterable[tuple[str, T
     if reply is None or entry.answered is None or entry.round_trip_ns is None:
         yield "RREP", Text("not in this capture", style="yellow")
         return
-    at = f"{_at(entry.answered.time_ns, start)}, frame {entry.answered.frame}"
+    at = f"{at_text(entry.answered.time_ns, start)}, frame {entry.answered.frame}"
     took = f"round trip {entry.round_trip_ns / 1e6:.3f} ms"
     yield "RREP", f"{code_text(reply.code)}, {at}, {took}{_mark(entry.answered)}"
     if entry.reply_translations:
@@ -171,13 +144,14 @@ def _moves(moves: list[Move], start: int) -> Table | None:
     table = table_of("Moves", "Time", "Endpoints", "How")
     for move in shown(table, moves):
         peer = "both ends moved" if move.peer is None else f"peer {move.peer}"
-        told = "by registration" if move.signalled else "no registration seen"
+        by = "by MOBIKE" if move.evidence is Evidence.MOBIKE else "by registration"
+        told = by if move.signalled else "no registration seen"
         if move.refused:
-            told = "by registration, REFUSED"
+            told = f"{by}, REFUSED"
         old, new = move.old.carrier, move.new.carrier
         add_row(
             table,
-            _at(move.time_ns, start),
+            at_text(move.time_ns, start),
             f"{old} {move.left} -> {new} {move.reached}\n{peer}",
             f"{told}\nframe {move.frame}, link {move.link}\n"
             + " ".join(f"0x{spi:08x}" for spi in move.spis),
@@ -197,7 +171,7 @@ def _sas(sas: list[ObservedSa], start: int) -> Table | None:
             sa.suite or Text("no key", style="yellow"),
             _sa_counts(sa),
             "\n".join(
-                f"{span.outer}, {span.packets} from {_at(span.first_time, start)}"
+                f"{span.outer}, {span.packets} from {at_text(span.first_time, start)}"
                 for span in sa.spans
             ),
         )

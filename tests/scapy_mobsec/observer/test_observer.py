@@ -2,6 +2,7 @@ import pytest
 from frames import GATEWAY, NEW, OLD, RAW_IP, START, TO_GATEWAY, TO_MOBILE, Bench, Keys, ah, gcm
 from hypothesis import given
 from hypothesis import strategies as st
+from ike import clear
 
 import scapy_mobsec.observer.observer as observer_module
 from scapy_mobsec.drops import DropReason
@@ -13,7 +14,7 @@ def test_the_kinds_of_esp_add_up(bench):
     good = bench.up()
     wrong = bench.up(octet=9)
     unknown = bench.udp(bench.seal(0x5005))
-    summary = bench.see(good, wrong, unknown, bench.udp(b"\xff"), bench.udp(bytes(32)))
+    summary = bench.see(good, wrong, unknown, bench.udp(b"\xff"), bench.udp(bytes(4) + clear(37)))
     assert (summary.packets, summary.esp, summary.ike, summary.keepalives) == (5, 3, 1, 1)
     assert (summary.verified, summary.icv_failed, summary.no_key) == (1, 1, 1)
     assert summary.esp == sum((summary.verified, summary.icv_failed, summary.no_key))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tls_samples import DATA, HANDSHAKE, answer
 from tls_samples import Connection as TlsConnection
+from ike import clear
 
 from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
 from scapy_mobsec.drops import DropReason
@@ -29,7 +30,7 @@ SWITCHING = (
 )
 CONNECT = b"CONNECT 203.0.113.2:80 HTTP/1.1\r\nHost: 203.0.113.2:80\r\n\r\n"
 TUNNEL = b"HTTP/1.1 200 Connected\r\n\r\n"
-IKE = bytes(range(28))
+IKE = clear(37)
 
 
 class Stream:

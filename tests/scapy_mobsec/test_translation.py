@@ -442,3 +442,14 @@ def test_usual_headers_are_compared_as_all_others(values):
     """Which of their fields differ is a question that is answered only once."""
     sent, observed = (ip_udp_esp(*each) for each in values)
     assert changes(sent, observed) == _changes(sent, observed)
+
+
+def test_an_endpoint_of_which_nothing_is_known_is_a_question_mark():
+    nature = NatureCode.ADDRESS_AND_PORT
+    lines = describe_all(
+        [
+            Translation(0, FieldCode.SOURCE_ADDRESS, nature, "", "192.0.2.1", HeaderType.IPV4),
+            Translation(1, FieldCode.SOURCE_PORT, nature, "", "4500", HeaderType.UDP),
+        ]
+    )
+    assert lines == ["source address and port ? -> 192.0.2.1:4500"]

@@ -60,11 +60,12 @@ class Bench:
     """An observer, and both ends' senders."""
 
     keys: Keys = field(default_factory=lambda: Keys(gcm(TO_GATEWAY), gcm(TO_MOBILE)))
+    ike_keys: list = field(default_factory=list)
     time_ns: int = START
     tls_keys: KeyLog = field(default_factory=KeyLog)
 
     def __post_init__(self):
-        self.observer = Observer(self.keys, tls_keys=self.tls_keys)
+        self.observer = Observer(self.keys, self.ike_keys, tls_keys=self.tls_keys)
         self.senders = {}
 
     def seal(self, spi, payload=None, next_header=4, sequence=None, octet=None):

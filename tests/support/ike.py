@@ -251,3 +251,15 @@ def reply(sa_keys, exchange, *items, **fields):
 def identity(text, kind=3, initiator=True):
     which = PayloadType.IDI if initiator else PayloadType.IDR
     return which, bytes((kind, 0, 0, 0)) + (text if isinstance(text, bytes) else text.encode())
+
+
+def agreed(transforms=AES_GCM_16):
+    """IKE_SA_INIT and IKE_AUTH with a CHILD_SA, and the SAs that follow, to the gateway first."""
+    talk = Talk(keys())
+    messages = [
+        init_request(),
+        init_response(),
+        sealed(keys(), Exchange.IKE_AUTH, sa(transforms, spi=b"\0\0\1\1"), mid=1),
+        reply(keys(), Exchange.IKE_AUTH, sa(transforms, spi=b"\0\0\2\2"), mid=1),
+    ]
+    return messages, talk.see(*messages).learnt

@@ -18,7 +18,7 @@ from frames import (
 
 import scapy_mobsec.observer.links as links_module
 from scapy_mobsec.observer.associations import ObservedSa
-from scapy_mobsec.observer.links import Links
+from scapy_mobsec.observer.links import Evidence, Links
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
@@ -201,3 +201,34 @@ def test_broadcasts_of_two_clients_make_no_link():
     inner = build_ip(bytes(4), b"\xff" * 4, 17, bytes(8))
     bench.see(bench.up(OLD, payload=inner), bench.udp(bench.seal(0x3003, inner), NEW))
     assert bench.report.moves == []
+
+
+def path(mobile, gateway=GATEWAY):
+    return Outer(Encapsulation.UDP, *mobile, *gateway)
+
+
+def test_mobike_moves_the_link_of_its_sas_and_data_only_joins(bench):
+    bench.see(bench.up(), bench.down())
+    links = bench.observer._links
+    move = links.signal(1, path(OLD), path(NEW), 0, 3)
+    assert (move.evidence, move.signalled, move.spis) == (Evidence.MOBIKE, True, [])
+    bench.see(bench.up(NEW), bench.down(NEW))
+    assert bench.report.moves == [move]
+    assert move.spis == [TO_GATEWAY, TO_MOBILE]
+
+
+def test_mobike_after_data_signals_the_move_that_data_made(bench):
+    bench.see(bench.up(), bench.up(NEW))
+    (move,) = bench.report.moves
+    assert bench.observer._links.signal(1, path(OLD), path(NEW), 0, 3) is move
+    assert (move.evidence, move.signalled) == (Evidence.DATA, True)
+
+
+def test_mobike_of_sas_that_were_not_seen_begins_a_link():
+    links = Links()
+    first = links.signal(None, path(OLD), path(NEW), 0, 1)
+    again = links.signal(None, path(NEW), path(OLD), 0, 2)
+    assert (first.link, again.link, len(links)) == (1, 1, 1)
+    assert (again.left, again.reached) == (NEW, OLD)
+    assert links.signal(None, path(OLD), path(OLD), 0, 3) is again
+    assert Links().signal(None, path(OLD), path(OLD), 0, 1) is None

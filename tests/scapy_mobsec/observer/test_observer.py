@@ -1,20 +1,38 @@
+import ike
 import pytest
-from frames import GATEWAY, NEW, OLD, RAW_IP, START, TO_GATEWAY, TO_MOBILE, Bench, Keys, ah, gcm
+from frames import (
+    GATEWAY,
+    HOME,
+    INNER_HOST,
+    NEW,
+    OLD,
+    RAW_IP,
+    START,
+    TO_GATEWAY,
+    TO_MOBILE,
+    Bench,
+    Keys,
+    ah,
+    gcm,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from ike import clear
 
 import scapy_mobsec.observer.observer as observer_module
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.observer.observer import Observer
-from scapy_mobsec.packet.ip import build_ip
+from scapy_mobsec.packet.ip import build_ip, build_udp
+from scapy_mobsec.packet.path import Encapsulation
 
 
 def test_the_kinds_of_esp_add_up(bench):
     good = bench.up()
     wrong = bench.up(octet=9)
     unknown = bench.udp(bench.seal(0x5005))
-    summary = bench.see(good, wrong, unknown, bench.udp(b"\xff"), bench.udp(bytes(4) + clear(37)))
+    summary = bench.see(
+        good, wrong, unknown, bench.udp(b"\xff"), bench.udp(bytes(4) + ike.clear(37))
+    )
     assert (summary.packets, summary.esp, summary.ike, summary.keepalives) == (5, 3, 1, 1)
     assert (summary.verified, summary.icv_failed, summary.no_key) == (1, 1, 1)
     assert summary.esp == sum((summary.verified, summary.icv_failed, summary.no_key))
@@ -209,3 +227,46 @@ def test_the_same_frames_again_from_another_file_are_duplicates(bench):
 def test_an_empty_payload_is_verified(bench, next_header):
     summary = bench.see(bench.up(payload=b"", next_header=next_header))
     assert (summary.verified, summary.malformed) == (1, 0)
+
+
+def ike_frames(*messages):
+    """Frames of IKE messages, each with who sent it from where."""
+    for octets, source in messages:
+        ends = (source, GATEWAY) if octets[19] & 0x08 else (GATEWAY, source)
+        datagram = build_udp(*(e.address for e in ends), *(e.port for e in ends), bytes(4) + octets)
+        yield build_ip(*(each.address for each in ends), 17, datagram)
+
+
+@pytest.mark.parametrize(
+    "transforms", [ike.AES_GCM_16, ike.AES_CBC_SHA256, (*ike.AES_GCM_16, (5, 1, None))]
+)
+def test_esp_is_opened_by_the_keys_of_ike(transforms):
+    messages, learnt = ike.agreed(transforms)
+    bench = Bench(Keys(), [ike.keys()])
+    sender = OutboundSa(learnt[0], random_bytes=bytes)
+    esp = bench.udp(sender.seal(build_ip(HOME, INNER_HOST, 1, b"ping"), 4))
+    before = bench.see(esp)
+    assert (before.verified, before.no_key) == (0, 1)
+    summary = bench.see(*ike_frames(*((each, OLD) for each in messages)), esp)
+    assert (summary.verified, summary.ike, bench.report.ike[0].verified) == (1, 4, 2)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_mobike_moves_the_link_of_its_sas(native):
+    messages, learnt = ike.agreed()
+    bench = Bench(Keys(), [ike.keys()])
+    carry = bench.native if native else bench.udp
+    sender = OutboundSa(learnt[0], random_bytes=bytes)
+    inner = build_ip(HOME, INNER_HOST, 1, b"ping")
+    bench.see(*ike_frames(*((each, OLD) for each in messages)), carry(sender.seal(inner, 4)))
+    update = ike.sealed(ike.keys(), 37, ike.notify(16400), mid=2)
+    bench.see(*ike_frames((update, NEW)), carry(sender.seal(inner, 4), NEW))
+    (move,) = bench.report.moves
+    assert (move.signalled, move.frame, move.spis) == (True, 6, [0x202])
+    assert move.new.encapsulation is (Encapsulation.NATIVE if native else Encapsulation.UDP)
+
+
+def test_ike_that_cannot_be_is_a_drop(bench):
+    bench.see(bench.udp(bytes(32)))
+    assert bench.report.drops == {DropReason.MALFORMED_IKE: 1}
+    assert bench.report.summary.malformed == 1

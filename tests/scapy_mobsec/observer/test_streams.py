@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 
+import ike
 import pytest
 from frames import GATEWAY, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys
 from http_samples import ID, NAMED, OK, POST, UPGRADE, post_answer, posted
@@ -9,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tls_samples import DATA, HANDSHAKE, answer
 from tls_samples import Connection as TlsConnection
-from ike import clear
 
 from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.capsule import wrap_capsule
 from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
 from scapy_mobsec.encap.tls import plain_record
 from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.observer import streams
 from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED, Kind, find_unit, is_wanted
 from scapy_mobsec.packet.ip import TCP
@@ -30,7 +32,11 @@ SWITCHING = (
 )
 CONNECT = b"CONNECT 203.0.113.2:80 HTTP/1.1\r\nHost: 203.0.113.2:80\r\n\r\n"
 TUNNEL = b"HTTP/1.1 200 Connected\r\n\r\n"
-IKE = clear(37)
+IKE = ike.clear(37)
+
+
+def capsule_of(content, message):
+    return wrap_capsule(udp.wrap(content, message))
 
 
 class Stream:
@@ -246,6 +252,26 @@ def test_another_path_before_the_target():
     request = UPGRADE.replace(b"/.well-known/masque/udp", b"http://y.example/vpn")
     stream = Stream().up(request)
     assert stream.up(stream.capsule()).summary.verified == 1
+
+
+@pytest.mark.parametrize("wrap", [wrap_frame, capsule_of])
+def test_ike_in_a_stream_gives_the_keys_of_esp(wrap):
+    messages, learnt = ike.agreed()
+    stream = Stream(Bench(Keys(), [ike.keys()]))
+    if wrap is wrap_frame:
+        stream.up(STREAM_PREFIX)
+    else:
+        stream.up(UPGRADE).down(SWITCHING)
+    for octets in messages:
+        send = stream.up if octets[19] & 0x08 else stream.down
+        send(wrap(Content.IKE, octets))
+    esp = OutboundSa(learnt[0], random_bytes=bytes).seal(b"", 59)
+    stream.up(wrap(Content.ESP, esp))
+    assert (stream.summary.ike, stream.summary.verified) == (4, 1)
+    (sa,) = stream.report.ike
+    assert sa.outer.encapsulation is (
+        Encapsulation.TCP if wrap is wrap_frame else Encapsulation.HTTP
+    )
 
 
 def test_ike_and_keepalives():

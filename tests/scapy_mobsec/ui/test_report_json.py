@@ -1,6 +1,7 @@
 import json
 
 from frames import GATEWAY, NEW, OLD, TO_GATEWAY, Bench, Keys, gcm, reply, request, signalling
+from ike import init_request
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.packet.path import Endpoint
@@ -108,3 +109,10 @@ def test_encapsulation_names():
         *("native", "udp", "tcp", "tls", "http", "http-post"),
         "code-6",
     ]
+
+
+def test_ike_is_in_the_report():
+    bench = Bench()
+    bench.see(bench.udp(bytes(4) + init_request()))
+    (entry,) = shown(bench)["ike"]
+    assert entry["exchanges"][0]["exchange"] == "ike_sa_init"

@@ -1,12 +1,14 @@
 import io
 
 import pytest
-from frames import NEW, OLD, TO_GATEWAY, Bench, reply, request, signalling
+from frames import GATEWAY, NEW, OLD, TO_GATEWAY, Bench, reply, request, signalling
+from ike import init_request
 from rich.console import Console
 
-import scapy_mobsec.ui.views as views_module
+import scapy_mobsec.ui.tables as tables_module
 from scapy_mobsec.observer.observer import Summary
-from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.observer.outer import Outer
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import (
     AhHeader,
     HttpHeader,
@@ -121,7 +123,7 @@ def test_brackets_are_no_markup():
 
 
 def test_tables_end_and_say_so(monkeypatch):
-    monkeypatch.setattr(views_module, "MAX_ROWS", 2)
+    monkeypatch.setattr(tables_module, "MAX_ROWS", 2)
     bench = Bench()
     bench.see(*(bench.up(Endpoint(NEW.address, port)) for port in range(1, 10)))
     text = printed(bench)
@@ -149,3 +151,14 @@ def test_nothing_is_claimed_of_a_request_that_does_not_describe_itself():
     bench = Bench()
     bench.see(bench.up(payload=signalling(request(sent=None))))
     assert "not known: the RREQ has no SENT" in printed(bench)
+
+
+def test_ike_is_shown_beside_the_moves_that_it_told():
+    bench = Bench()
+    links = bench.observer._links
+    outers = [Outer(Encapsulation.UDP, *place, *GATEWAY) for place in (OLD, NEW)]
+    links.signal(None, *outers, bench.time_ns, 1).refused = True
+    bench.see(bench.udp(bytes(4) + init_request()))
+    text = printed(bench)
+    for words in ("by MOBIKE, REFUSED", "IKE_SA_INIT #0", "1 IKE"):
+        assert words in text

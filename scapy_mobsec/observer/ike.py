@@ -67,7 +67,7 @@ class IkeTracker:
             spis = each.initiator_spi, each.responder_spi
             if spis not in self._keys or each.sk_d is not None:
                 self._keys[spis] = each
-        self._expected = {spi for spi, _ in self._keys}
+        self._expected = {(spi, UNKNOWN_SPI) for spi, _ in self._keys}
         self._learn, self._on_update, self._on_clear = learn, on_update, on_clear
         self._sas: dict[tuple[bytes, bytes], ObservedIkeSa] = {}
         self._kept = 0
@@ -130,8 +130,9 @@ class IkeTracker:
         return self._begin(spis, ObservedIkeSa(*spis, header.version, outer, nonces=nonces))
 
     def _begin(self, place: tuple[bytes, bytes], sa: ObservedIkeSa) -> ObservedIkeSa:
-        """File an SA. For those with keys there is always room."""
-        if len(self._sas) >= MAX_IKE_SAS and sa.initiator_spi not in self._expected:
+        """File an SA. For those with keys there is always room. Raises Drop(SA_LIMIT)."""
+        expected = place in self._keys or place in self._expected
+        if len(self._sas) >= MAX_IKE_SAS and not expected:
             raise Drop(DropReason.SA_LIMIT, f"more than {MAX_IKE_SAS} IKE SAs")
         sa.keys = self._keys.get((sa.initiator_spi, sa.responder_spi))
         self._sas[place] = sa

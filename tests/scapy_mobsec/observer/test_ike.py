@@ -253,6 +253,8 @@ def test_sas_are_bounded_but_those_with_keys_have_room(monkeypatch):
     talk.init().auth()
     assert len(talk.tracker.sas) == 3
     assert len(talk.learnt) == 2
+    guessed = clear(37, spis=(SPI_I, b"guessed!"))
+    assert dropped(talk, guessed) is DropReason.SA_LIMIT
 
 
 def test_exchanges_and_what_is_remembered_are_bounded(monkeypatch):

@@ -115,6 +115,7 @@ class IkeTracker:
         """
         spis = header.initiator_spi, header.responder_spi
         place = header.initiator_spi, UNKNOWN_SPI
+        outer = _of_initiator(header, outer)
         first = self._sas.get(place)
         if first is None:
             return self._begin(place, ObservedIkeSa(*spis, header.version, outer))
@@ -180,6 +181,8 @@ class IkeTracker:
             sa.note_init(seen)
         if seen.reading in (Reading.CLEAR, Reading.ENCRYPTED):
             return
+        if seen.header.exchange == Exchange.IKE_AUTH:
+            sa.outer = _of_initiator(seen.header, seen.outer)
         for parameters in sa.note(seen, exchange):
             self._learn(parameters)
         if sa.replaced_by is not None:
@@ -210,9 +213,14 @@ class IkeTracker:
             self._begin(place, new)
 
     def _move(self, sa: ObservedIkeSa, outer: Outer, seen: SeenMessage) -> None:
-        new = outer if seen.header.from_initiator else outer.reversed()
+        new = _of_initiator(seen.header, outer)
         old, sa.outer = sa.outer, new
         sa.last_move = self._on_update(Update(sa, old, new, seen))
+
+
+def _of_initiator(header: Header, outer: Outer) -> Outer:
+    """The path in the direction of the original initiator; in IKEv1 nothing tells who that is."""
+    return outer.reversed() if header.major == 2 and not header.from_initiator else outer
 
 
 def _is_update(seen: SeenMessage) -> bool:

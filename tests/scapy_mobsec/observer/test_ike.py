@@ -148,6 +148,13 @@ def test_update_sa_addresses_moves_the_sa():
     assert talk.sa.outer == outer(ELSEWHERE)
 
 
+def test_the_sa_goes_from_port_500_to_4500_with_ike_auth():
+    at_500 = outer(Endpoint(MOBILE.address, 500), Endpoint(GATEWAY.address, 500))
+    talk = Talk(keys()).see(init_response(), path=at_500.reversed())
+    assert talk.sa.outer == at_500
+    assert talk.auth().sa.outer == outer(MOBILE, GATEWAY)
+
+
 def test_a_repeated_update_from_elsewhere_moves_it_again():
     talk = Talk(keys()).init()
     message = sealed(keys(), INFORMATIONAL, UPDATE, mid=2)

@@ -37,6 +37,7 @@ def ike_sa_as_json(sa: ObservedIkeSa) -> Json:
         "problem": sa.problem or None,
         "verified": sa.verified,
         "icv_failed": sa.icv_failed,
+        "lacking_fragments": len(sa.fragments),
         "identities": {_end(end): identity_text(each) for end, each in sa.identities.items()},
         "mobike": sa.uses_mobike,
         "additional_addresses": {

@@ -62,6 +62,7 @@ def _title(sa: ObservedIkeSa) -> str:
         "MOBIKE" if sa.uses_mobike else "",
         f"{sa.verified} verified" if sa.verified else "",
         f"{sa.icv_failed} ICV FAILED" if sa.icv_failed else "",
+        f"fragments missing of {len(sa.fragments)}" if len(sa.fragments) else "",
         f"keys do not serve: {sa.problem}" if sa.problem else "",
         "deleted" if sa.deleted else "",
     ]

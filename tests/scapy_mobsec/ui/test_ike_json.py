@@ -9,6 +9,7 @@ from ike import (
     Talk,
     clear,
     delete,
+    fragments,
     init_request,
     keys,
     nat_hashes,
@@ -75,6 +76,12 @@ def test_an_exchange():
         },
     ]
     assert [each["field"] for each in request["translations"]] == ["source_address", "source_port"]
+
+
+def test_fragments_that_are_missing_are_told():
+    first, *_ = fragments(keys(), 37, nonce(bytes(100)))
+    assert shown(Talk(keys()).see(first))["lacking_fragments"] == 1
+    assert shown(Talk(keys()).init())["lacking_fragments"] == 0
 
 
 def test_no_key_nor_nonce_is_in_it():

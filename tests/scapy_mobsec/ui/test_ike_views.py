@@ -96,6 +96,7 @@ def test_fragments_and_repeats_are_told():
     parts = fragments(keys(), 37, nonce(bytes(100)))
     text = printed(Talk(keys()).see(*parts, *parts))
     assert "of 3 fragments" in text
+    assert "fragments missing of 1" in printed(Talk(keys()).see(parts[0]))
     assert "repeated 1x" in text
 
 

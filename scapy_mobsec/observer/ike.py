@@ -32,8 +32,9 @@ from scapy_mobsec.observer.outer import Outer
 
 MAX_IKE_SAS = 4096
 MAX_EXCHANGES = 20_000
-MAX_KEPT_OCTETS = 64 << 20
-MAX_RECENT = 64
+MAX_OCTETS = 64 << 20
+"""Octets of all messages, from which on the content of those that no key opens is not kept."""
+MAX_RECENT = 16
 
 
 class Update(NamedTuple):
@@ -71,7 +72,7 @@ class IkeTracker:
         self._learn, self._on_update, self._on_clear = learn, on_update, on_clear
         self._sas: dict[tuple[bytes, bytes], ObservedIkeSa] = {}
         self._kept = 0
-        self._kept_octets = 0
+        self._octets = 0
 
     @property
     def sas(self) -> list[ObservedIkeSa]:
@@ -165,22 +166,27 @@ class IkeTracker:
             self._on_clear(seen, octets)
 
     def _take(self, sa: ObservedIkeSa, seen: SeenMessage) -> None:
-        """Draw what follows from a whole message."""
+        """Put a whole message into its exchange, and draw what follows from it."""
         seen.detections = detections_in(
             seen.header, seen.contents, seen.outer, sa.known_addresses()
         )
         seen.translations = translations_in(seen.detections, seen.contents, seen.outer)
         _tell_made_up(sa, seen)
-        if seen.header.major == 1:
-            self._keep(sa, IkeExchange(seen), seen)
-            return
-        exchange, is_new = sa.pair(seen)
+        is_v2 = seen.header.major == 2
+        exchange, is_new = sa.pair(seen) if is_v2 else (IkeExchange(seen), True)
         if is_new:
-            self._keep(sa, exchange, seen)
-        if seen.reading is Reading.CLEAR and seen.header.exchange == Exchange.IKE_SA_INIT:
-            sa.note_init(seen)
-        if seen.reading in (Reading.CLEAR, Reading.ENCRYPTED):
+            self._keep(sa, exchange)
+        self._octets += seen.header.length
+        if seen.reading in (Reading.VERIFIED, Reading.UNVERIFIED):
+            self._follow(sa, seen, exchange)
             return
+        if is_v2 and seen.reading is Reading.CLEAR:
+            sa.note_init(seen)
+        if self._octets > MAX_OCTETS:
+            seen.contents = ()
+
+    def _follow(self, sa: ObservedIkeSa, seen: SeenMessage, exchange: IkeExchange) -> None:
+        """Draw what follows from a message that was opened."""
         if seen.header.exchange == Exchange.IKE_AUTH:
             sa.outer = _of_initiator(seen.header, seen.outer)
         for parameters in sa.note(seen, exchange):
@@ -192,10 +198,9 @@ class IkeTracker:
         elif seen.error and exchange.request and _is_update(exchange.request) and sa.last_move:
             sa.last_move.refused = True
 
-    def _keep(self, sa: ObservedIkeSa, exchange: IkeExchange, seen: SeenMessage) -> None:
+    def _keep(self, sa: ObservedIkeSa, exchange: IkeExchange) -> None:
         """Keep an exchange to show, if there is room."""
-        self._kept_octets += seen.header.length
-        if self._kept >= MAX_EXCHANGES or self._kept_octets > MAX_KEPT_OCTETS:
+        if self._kept >= MAX_EXCHANGES:
             self.not_kept += 1
             return
         self._kept += 1

@@ -25,7 +25,7 @@ from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.outer import Outer
 
 MAX_CHILDREN = 4096
-MAX_OPEN_EXCHANGES = 64
+MAX_OPEN_EXCHANGES = 16
 MAX_ADDRESSES = 64
 
 UNKNOWN_SPI = bytes(SPI_LENGTH)
@@ -187,9 +187,11 @@ class ObservedIkeSa:
 
     def note_init(self, seen: SeenMessage) -> None:
         """Take what IKE_SA_INIT tells. Nobody vouches for it: what was agreed first stays."""
+        if seen.header.exchange != Exchange.IKE_SA_INIT or self.chosen is not None:
+            return
         sender = seen.header.from_initiator
         nonce, sa = _first(seen, Nonce), _first(seen, SecurityAssociation)
-        if nonce is None or sa is None or self.chosen is not None:
+        if nonce is None or sa is None:
             return
         if not seen.header.is_response:
             self.nonces[sender] = nonce.data

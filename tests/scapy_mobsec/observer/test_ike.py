@@ -272,9 +272,11 @@ def test_exchanges_and_what_is_remembered_are_bounded(monkeypatch):
         talk.exchange(INFORMATIONAL, [], [], mid=mid)
     assert (len(talk.sa.exchanges), talk.tracker.not_kept) == (3, 6)
     assert len(talk.sa.recent) == 4
-    monkeypatch.setattr(ike_module, "MAX_KEPT_OCTETS", 100)
-    talk = Talk(keys()).see(sealed(keys(), 37, (200, bytes(200))))
-    assert talk.sa.exchanges == []
+    monkeypatch.setattr(ike_module, "MAX_OCTETS", 200)
+    talk = Talk(keys()).init().auth()
+    contents = [bool(seen.contents) for each in talk.sa.exchanges for seen in each.messages]
+    assert contents == [True, False, True, True]
+    assert len(talk.learnt) == 2
 
 
 def test_ikev1_is_named():

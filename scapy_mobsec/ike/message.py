@@ -125,8 +125,6 @@ def split_payloads(
     while next_type != PayloadType.NONE:
         if len(payloads) == MAX_PAYLOADS:
             raise _malformed(f"more than {MAX_PAYLOADS} payloads")
-        if len(octets) - at < GENERIC_LENGTH:
-            raise _malformed(f"no room for payload {next_type}")
         length = int.from_bytes(octets[at + 2 : at + 4], "big")
         if not GENERIC_LENGTH <= length <= len(octets) - at:
             raise _malformed(f"payload {next_type} of length {length}")

@@ -253,13 +253,13 @@ def identity(text, kind=3, initiator=True):
     return which, bytes((kind, 0, 0, 0)) + (text if isinstance(text, bytes) else text.encode())
 
 
-def agreed(transforms=AES_GCM_16):
+def agreed(transforms=AES_GCM_16, protocol=Protocol.ESP):
     """IKE_SA_INIT and IKE_AUTH with a CHILD_SA, and the SAs that follow, to the gateway first."""
     talk = Talk(keys())
     messages = [
         init_request(),
         init_response(),
-        sealed(keys(), Exchange.IKE_AUTH, sa(transforms, spi=b"\0\0\1\1"), mid=1),
-        reply(keys(), Exchange.IKE_AUTH, sa(transforms, spi=b"\0\0\2\2"), mid=1),
+        sealed(keys(), Exchange.IKE_AUTH, sa(transforms, protocol, b"\0\0\1\1"), mid=1),
+        reply(keys(), Exchange.IKE_AUTH, sa(transforms, protocol, b"\0\0\2\2"), mid=1),
     ]
     return messages, talk.see(*messages).learnt

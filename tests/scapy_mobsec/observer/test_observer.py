@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 import scapy_mobsec.observer.observer as observer_module
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.esp.ah import OutboundAh
 from scapy_mobsec.esp.sa import OutboundSa
+from scapy_mobsec.ike.numbers import Protocol
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.packet.ip import build_ip, build_udp
 from scapy_mobsec.packet.path import Encapsulation
@@ -264,6 +266,19 @@ def test_mobike_moves_the_link_of_its_sas(native):
     (move,) = bench.report.moves
     assert (move.signalled, move.frame, move.spis) == (True, 6, [0x202])
     assert move.new.encapsulation is (Encapsulation.NATIVE if native else Encapsulation.UDP)
+
+
+def test_ah_is_opened_by_the_keys_of_ike_and_moves_by_mobike():
+    messages, learnt = ike.agreed([(3, 12, None)], Protocol.AH)
+    bench = Bench(Keys(), [ike.keys()])
+    sender = OutboundAh(learnt[0])
+    packets = [sender.seal(b"", 59, place.address, GATEWAY.address) for place in (OLD, NEW)]
+    bench.see(*ike_frames(*((each, OLD) for each in messages)), packets[0])
+    update = ike.sealed(ike.keys(), 37, ike.notify(16400), mid=2)
+    summary = bench.see(*ike_frames((update, NEW)), packets[1])
+    assert (summary.ah, summary.verified) == (2, 2)
+    (move,) = bench.report.moves
+    assert (move.frame, move.spis, move.new.carrier) == (6, [0x202], "ah")
 
 
 def test_ike_that_cannot_be_is_a_drop(bench):

@@ -31,7 +31,7 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.ike.message import parse_message
 from scapy_mobsec.ike.nat_detection import Verdict
 from scapy_mobsec.ike.numbers import Exchange, NotifyType, PayloadType, Protocol
-from scapy_mobsec.ike.payloads import Opaque
+from scapy_mobsec.ike.payloads import Opaque, VendorId
 from scapy_mobsec.observer.ike_messages import Reading
 from scapy_mobsec.observer.links import Links
 from scapy_mobsec.packet.path import Endpoint
@@ -211,8 +211,9 @@ def test_a_made_up_endpoint_is_taken_back_from_the_translations():
     assert first.detections[0].verdict is Verdict.TRANSLATED
     assert first.translations
     hashes = nat_hashes(random, MOBILE)
+    talk.see(reply(keys(), INFORMATIONAL, mid=1))
     talk.see(reply(keys(), INFORMATIONAL, *hashes, mid=2), path=outer(after, MOBILE))
-    for seen in (first, talk.sa.exchanges[1].response):
+    for seen in (first, talk.sa.exchanges[2].response):
         verdicts = [each.verdict for each in seen.detections]
         assert verdicts == [Verdict.FORCED, Verdict.NOT_TRANSLATED]
         assert seen.translations == ()
@@ -248,6 +249,7 @@ def test_a_second_responder_is_an_sa_of_its_own():
     assert [each.responder_spi for each in talk.tracker.sas] == [SPI_R, other]
     talk.see(sealed(keys(), 37, spis=(SPI_I, other)))
     assert talk.tracker.sas[1].verified == 1
+    assert len(talk.tracker.sas[1].exchanges) == 2
     talk.auth()
     assert len(talk.tracker.sas) == 2
 
@@ -283,6 +285,7 @@ def test_ikev1_is_named():
     main_mode = clear(2, (13, b"vendor"), version=0x10, initiator=False)
     talk = Talk(keys()).see(main_mode)
     assert readings(talk) == [Reading.CLEAR]
+    assert talk.sa.exchanges[0].request.contents == (VendorId(b"vendor"),)
     hidden = main_mode[:19] + b"\x01" + main_mode[20:]
     talk.see(hidden)
     assert readings(talk) == [Reading.CLEAR, Reading.ENCRYPTED]

@@ -247,7 +247,7 @@ def test_a_second_responder_is_an_sa_of_its_own():
     talk = Talk(keys(responder_spi=other)).init()
     talk.see(init_response(spis=(SPI_I, other)))
     assert [each.responder_spi for each in talk.tracker.sas] == [SPI_R, other]
-    talk.see(sealed(keys(), 37, spis=(SPI_I, other)))
+    talk.see(sealed(keys(), 37, spis=(SPI_I, other), mid=1))
     assert talk.tracker.sas[1].verified == 1
     assert len(talk.tracker.sas[1].exchanges) == 2
     talk.auth()

@@ -148,10 +148,11 @@ class IkeTracker:
         if message.encrypted is None:
             self._clear(seen, message.octets)
             return True
-        if not sa.ready() or sa.opener is None:
+        opener = sa.ready()
+        if opener is None:
             seen.reading = Reading.ENCRYPTED
             return True
-        opened = sa.fragments.add(seen.header, sa.opener.open(message))
+        opened = sa.fragments.add(seen.header, opener.open(message))
         if opened is None:
             return False
         seen.reading = Reading.VERIFIED if opened.verified else Reading.UNVERIFIED
@@ -172,15 +173,16 @@ class IkeTracker:
         )
         seen.translations = translations_in(seen.detections, seen.contents, seen.outer)
         _tell_made_up(sa, seen)
-        is_v2 = seen.header.major == 2
-        exchange, is_new = sa.pair(seen) if is_v2 else (IkeExchange(seen), True)
+        exchange, is_new = IkeExchange(seen), True
+        if seen.header.major == 2:
+            exchange, is_new = sa.pair(seen)
         if is_new:
             self._keep(sa, exchange)
         self._octets += seen.header.length
         if seen.reading in (Reading.VERIFIED, Reading.UNVERIFIED):
             self._follow(sa, seen, exchange)
             return
-        if is_v2 and seen.reading is Reading.CLEAR:
+        if seen.reading is Reading.CLEAR:
             sa.note_init(seen)
         if self._octets > MAX_OCTETS:
             seen.contents = ()

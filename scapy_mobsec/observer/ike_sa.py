@@ -119,8 +119,8 @@ class ObservedIkeSa:
         except UnsupportedAlgorithm:
             return None, None
 
-    def ready(self) -> bool:
-        """Whether the keys are there to open messages; `problem` says why keys do not serve."""
+    def ready(self) -> Opener | None:
+        """Return what opens messages, None without; `problem` says why keys do not serve."""
         if self.opener is None and self.keys is not None:
             try:
                 told = integrity_of(self.chosen) if self.chosen else None
@@ -128,7 +128,7 @@ class ObservedIkeSa:
                 self.problem = ""
             except UnsupportedAlgorithm as error:
                 self.problem = str(error)
-        return self.opener is not None
+        return self.opener
 
     # exchanges
 

@@ -222,7 +222,8 @@ def test_a_made_up_endpoint_is_taken_back_from_the_translations():
 def test_a_re_keyed_ike_sa_is_followed_if_its_keys_are_given():
     new = keys(initiator_spi=NEW_SPIS[0], responder_spi=NEW_SPIS[1], sk_ei=b"E" * 36)
     mobike = notify(NotifyType.MOBIKE_SUPPORTED)
-    talk = Talk(keys(), new).init().auth(more=[mobike], answer=[mobike])
+    address = notify(NotifyType.ADDITIONAL_IP4_ADDRESS, ELSEWHERE.address)
+    talk = Talk(keys(), new).init().auth(more=[mobike, address], answer=[mobike])
     asked = sa(IKE_GCM, Protocol.IKE, NEW_SPIS[0]), nonce(b"I" * 32)
     answered = sa(IKE_GCM, Protocol.IKE, NEW_SPIS[1]), nonce(b"R" * 32)
     talk.exchange(Exchange.CREATE_CHILD_SA, asked, answered)
@@ -233,6 +234,8 @@ def test_a_re_keyed_ike_sa_is_followed_if_its_keys_are_given():
     old, successor = talk.tracker.sas
     assert successor.initiator_spi == NEW_SPIS[0]
     assert (successor.uses_mobike, successor.inherited) == (True, old.children)
+    assert successor.identities == old.identities != {}
+    assert successor.addresses == old.addresses != {}
     assert "prf" not in successor.children[0].reason
     assert len(talk.learnt) == 4
 

@@ -106,7 +106,8 @@ def test_without_ike_sa_init_only_later_child_sas_follow():
     talk.exchange(Exchange.CREATE_CHILD_SA, asked, answered)
     assert [each.spi for each in talk.learnt] == [0x404, 0x303]
     untold = Talk(keys(prf=None)).exchange(Exchange.CREATE_CHILD_SA, asked, answered)
-    assert "prf" in untold.sa.children[0].reason
+    assert "IKE_SA_INIT" in untold.sa.children[0].reason
+    assert talk.sa.algorithms == ("aes-gcm-16", None)
 
 
 def test_with_eap_the_answer_comes_exchanges_later():
@@ -157,6 +158,21 @@ def test_a_cookie_is_no_answer_to_keep():
     assert talk.sa.responder_spi == SPI_R
     assert len(talk.sa.exchanges) == 3
     assert talk.learnt == derived((b"\0\0\1\1", b"\0\0\2\2"), (NONCE_I, NONCE_R))
+
+
+def test_answers_without_what_they_need_make_nothing():
+    nothing = clear(Exchange.IKE_SA_INIT, nonce(NONCE_R), response=True, initiator=False)
+    talk = Talk(keys()).see(init_request(), nothing)
+    assert talk.sa.chosen is None
+    refused = notify(NotifyType.NO_PROPOSAL_CHOSEN)
+    talk.exchange(Exchange.CREATE_CHILD_SA, [sa(AES_GCM_16, spi=NEW[0]), AGAIN[0]], [refused])
+    assert talk.sa.children == []
+
+
+def test_an_offer_is_answered_once():
+    talk = Talk(keys()).init().auth()
+    talk.see(reply(keys(), Exchange.IKE_AUTH, sa(AES_GCM_16, spi=b"\0\0\2\2"), mid=2))
+    assert len(talk.sa.children) == 1
 
 
 def test_a_delete_names_the_spi_that_its_sender_receives_with():

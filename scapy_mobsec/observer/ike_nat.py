@@ -22,13 +22,12 @@ _NO_SPI = 0
 
 
 def detections_in(
-    header: Header, contents: Sequence[IkeContent], outer: Outer, known: Iterable[bytes]
+    header: Header, contents: Sequence[IkeContent], outer: Outer, known: Sequence[bytes]
 ) -> tuple[NatDetection, ...]:
     """Judge the hashes of a message, of its source first.
 
     `known`: packed addresses that its two ends told to have.
     """
-    known = list(known)
     of_source = _data(contents, NotifyType.NAT_DETECTION_SOURCE_IP)
     of_destination = _data(contents, NotifyType.NAT_DETECTION_DESTINATION_IP)
     hashes = [each.data for each in contents if isinstance(each, NatHash)]

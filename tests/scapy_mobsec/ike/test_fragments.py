@@ -58,6 +58,7 @@ def test_a_larger_total_begins_anew_and_a_smaller_one_is_ignored():
     waiting.add(header(), part(1, 2, b"old"))
     assert waiting.add(header(), part(2, 3, b"2")) is None
     assert waiting.add(header(), part(2, 2, b"old")) is None
+    assert waiting.add(header(), part(1, 2, b"old")) is None
     assert waiting.add(header(), part(1, 3, b"1")) is None
     assert waiting.add(header(), part(3, 3, b"3")).plaintext == b"123"
 

@@ -75,11 +75,12 @@ def test_keys_of_a_wrong_length_are_refused_without_showing_them(change):
         Opener(keys("aes-cbc", "hmac-sha1-96", **change), None)
 
 
-def test_a_fragment_tells_its_number():
+@pytest.mark.parametrize("fragment", [(1, 1), (1, 3), (2, 3), (3, 3)])
+def test_a_fragment_tells_its_number(fragment):
     suite = suite_named("aes-gcm-16", None)
-    octets = sealed_octets(keys(), suite, Exchange.IKE_AUTH, 40, b"part", (2, 3))
+    octets = sealed_octets(keys(), suite, Exchange.IKE_AUTH, 40, b"part", fragment)
     opened = Opener(keys(), None).open(parse_message(octets))
-    assert (opened.plaintext, opened.number, opened.total) == (b"part", 2, 3)
+    assert (opened.plaintext, opened.number, opened.total) == (b"part", *fragment)
 
 
 @pytest.mark.parametrize("fragment", [(0, 2), (3, 2), (0, 0)])

@@ -1,5 +1,6 @@
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,12 @@ from scapy_mobsec.ike.numbers import Exchange, PayloadType
 from scapy_mobsec.ike.protection import Opener
 
 ITEMS = nonce(NONCE_I), notify(16396)
-PARTS = [name.partition("-hmac") for name in SUITES]
-PAIRS = [(head, (mark + tail)[1:] or None) for head, mark, tail in PARTS if "cmac" not in head]
-PAIRS = [pair for pair in PAIRS if pair[0] != "null-aes-gmac"]
+COMBINED = [name for name in SUITES if name.startswith(("aes-gcm", "aes-ccm", "chacha20"))]
+CIPHERS = "aes-cbc", "aes-ctr", "3des-cbc"
+INTEGRITIES = [name.removeprefix("aes-cbc-") for name in SUITES if name.startswith("aes-cbc-")]
+VERIFYING = [name for name in INTEGRITIES if SUITES[f"aes-cbc-{name}"].integrity_key_length]
+BOTH = [(cipher, other) for cipher, other in product(CIPHERS, VERIFYING)]
+PAIRS = [(name, None) for name in COMBINED] + [each for each in BOTH if "-".join(each) in SUITES]
 
 
 @pytest.mark.parametrize(("encryption", "integrity"), PAIRS)

@@ -3,8 +3,9 @@
 A row has 8 columns, 10 in newer Wiresharks, all in double quotes: protocol, source and
 destination address, SPI, encryption and its key, authentication and its key, sequence number
 length, upper half of the extended sequence number. Keys are `0x...` or plain text. Wireshark has no
-table for AH, whose ICV it does not check: here a row without encryption is for AH. No error or
-warning shows what a row holds: it may be a key in the wrong column.
+table for AH, whose ICV it does not check: here a row without encryption, but with an integrity key,
+is for ESP and for AH. No error or warning shows what a row holds: it may be a key in the wrong
+column.
 """
 
 import os
@@ -16,17 +17,22 @@ from typing import TextIO, TypeVar
 
 from scapy_mobsec.drivers.sa_patterns import AddressPattern, SpiPattern
 from scapy_mobsec.drivers.uat import MAX_SIZE, UatError, quote, read_rows
-from scapy_mobsec.esp.ah import AH_SUITES, AhParameters, AhSuite
+from scapy_mobsec.drivers.wireshark_names import (
+    AUTHENTICATIONS,
+    ENCRYPTIONS,
+    fold,
+    names_of,
+    suite_named,
+    unknown_to_wireshark,
+)
+from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
+from scapy_mobsec.esp.integrity import Integrity
 from scapy_mobsec.esp.sa import SaParameters
-from scapy_mobsec.esp.suites import SUITES, Suite
+from scapy_mobsec.esp.suites import Suite
 
 T = TypeVar("T")
 
 MAX_ROWS = 65_536
-
-
-def _folded(name: str) -> str:
-    return "".join(name.split()).lower()
 
 
 _FAMILIES = {"ipv4": 4, "ipv6": 6, "any": None}
@@ -45,65 +51,6 @@ _COLUMNS = (
 _OLD_COLUMNS = 8
 _SEQUENCE_LENGTHS = {"32-bit": False, "64-bit": True}
 
-_NULL = "NULL"
-_AES_CBC = "AES-CBC [RFC3602]"
-_AES_GCM_16 = "AES-GCM with 16 octet ICV [RFC4106]"
-_SHA1_96 = "HMAC-SHA-1-96 [RFC2404]"
-_SHA256_128 = "HMAC-SHA-256-128 [RFC4868]"
-_ANY_96 = "ANY 96 bit authentication [no checking]"
-_ANY_128 = "ANY 128 bit authentication [no checking]"
-
-_SUITES = {
-    (_AES_GCM_16, _NULL): "aes-gcm-16",
-    (_AES_CBC, _SHA256_128): "aes-cbc-hmac-sha2-256-128",
-    (_AES_CBC, _SHA1_96): "aes-cbc-hmac-sha1-96",
-}
-"""What is opened and verified: Wireshark's two names, our suite."""
-
-_AH_SUITES = {
-    (_NULL, _SHA256_128): "hmac-sha2-256-128",
-    (_NULL, _SHA1_96): "hmac-sha1-96",
-}
-
-_UNKEYED_SUITES = {
-    (_AES_CBC, _ANY_128): "aes-cbc-hmac-sha2-256-128",
-    (_AES_CBC, _ANY_96): "aes-cbc-hmac-sha1-96",
-}
-"""Without authentication key: the name only tells the length of the ICV."""
-
-_ENCRYPTIONS = {_folded(name): name for name in (
-    _NULL,
-    _AES_CBC,
-    _AES_GCM_16,
-    "TripleDES-CBC [RFC2451]",
-    "AES-CTR [RFC3686]",
-    "DES-CBC [RFC2405]",
-    "CAST5-CBC [RFC2144]",
-    "BLOWFISH-CBC [RFC2451]",
-    "TWOFISH-CBC",
-    "AES-GCM [RFC4106]",
-    "AES-GCM with 8 octet ICV [RFC4106]",
-    "AES-GCM with 12 octet ICV [RFC4106]",
-    "AES-GCM with IIV and 16 octet ICV [RFC4106 & RFC8750]",
-    "ChaCha20 with Poly1305 [RFC7634]",
-    "ChaCha20 with Poly1305 and IIV [RFC7634 & RFC8750]",
-)}  # fmt: skip
-_AUTHENTICATIONS = {_folded(name): name for name in (
-    _NULL,
-    _SHA1_96,
-    _SHA256_128,
-    _ANY_96,
-    _ANY_128,
-    "HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]",
-    "HMAC-SHA-384-192 [RFC4868]",
-    "HMAC-SHA-512-256 [RFC4868]",
-    "HMAC-MD5-96 [RFC2403]",
-    "MAC-RIPEMD-160-96 [RFC2857]",
-    "ANY 64 bit authentication [no checking]",
-    "ANY 192 bit authentication [no checking]",
-    "ANY 256 bit authentication [no checking]",
-)}  # fmt: skip
-
 
 class KeyFileError(Exception):
     """A key file cannot be used; the text is `file:line: reason`."""
@@ -118,10 +65,12 @@ class KeyRow:
     source: AddressPattern
     destination: AddressPattern
     spi: SpiPattern
-    suite: Suite | AhSuite
+    suite: Suite | Integrity
     encryption_key: bytes = field(repr=False)
     integrity_key: bytes | None = field(repr=False)
     esn: bool = False
+    esn_high: int = 0
+    """Upper half of the extended number that the first packet has, if known."""
     origin: str = field(default="", compare=False)
     """`file:line`."""
 
@@ -136,9 +85,10 @@ class KeyRow:
 
     def parameters(self, spi: int) -> SaParameters | AhParameters:
         """Make the SA for an SPI that matches."""
-        if isinstance(self.suite, AhSuite):
-            return AhParameters(spi, self.suite, self.integrity_key or b"", self.esn)
-        return SaParameters(spi, self.suite, self.encryption_key, self.integrity_key, self.esn)
+        esn = self.esn, self.esn_high
+        if isinstance(self.suite, Integrity):
+            return AhParameters(spi, self.suite, self.integrity_key or b"", *esn)
+        return SaParameters(spi, self.suite, self.encryption_key, self.integrity_key, *esn)
 
 
 class KeyTable:
@@ -196,7 +146,7 @@ class KeyTable:
         self._rows[row] = None
         if row.spi.exact:
             self._exact.setdefault(row.spi.value, []).append(row)
-            if not isinstance(row.suite, AhSuite):
+            if not isinstance(row.suite, Integrity):
                 self._esp_spis.add(row.spi.value)
         else:
             self._wildcard.append(row)
@@ -213,22 +163,25 @@ def read_keys(stream: TextIO, name: str) -> KeyTable:
         for count, (line, fields) in enumerate(read_rows(stream.read(MAX_SIZE + 1)), 1):
             origin = f"{name}:{line}"
             try:
-                row = _row(fields, origin)
+                found = _rows(fields, origin)
             except ValueError as error:
                 raise UatError(line, str(error)) from None
             if count > MAX_ROWS:
                 raise UatError(line, f"more than {MAX_ROWS} rows")
-            if isinstance(row, KeyRow):
-                rows.append(row)
+            if isinstance(found, str):
+                warnings.append(f"{origin}: {found}")
             else:
-                warnings.append(f"{origin}: {row}")
+                rows += found
     except UatError as error:
         raise KeyFileError(f"{name}:{error.line}: {error}") from None
     return KeyTable(rows, warnings)
 
 
-def _row(fields: list[bytes], origin: str) -> KeyRow | str:
-    """Make a row of its columns, or say why it is skipped. Raises ValueError naming the column."""
+def _rows(fields: list[bytes], origin: str) -> list[KeyRow] | str:
+    """Make what the columns say, or say why it is skipped. Raises ValueError naming the column.
+
+    It is two rows, of ESP and of AH, where the columns fit both.
+    """
     if not _OLD_COLUMNS <= len(fields) <= len(_COLUMNS):
         raise ValueError(f"{len(fields)} columns, not {_OLD_COLUMNS} or {len(_COLUMNS)}")
     columns = dict(zip(_COLUMNS, fields, strict=False))
@@ -236,31 +189,39 @@ def _row(fields: list[bytes], origin: str) -> KeyRow | str:
     source = _address(columns, "source address", family)
     destination = _address(columns, "destination address", family)
     spi = _parse(columns, "SPI", SpiPattern.of, "neither an SPI nor 8 digits with wildcards nor *")
-    names = (
-        _choice(columns, "encryption", _ENCRYPTIONS),
-        _choice(columns, "authentication", _AUTHENTICATIONS),
-    )
+    encryption = _choice(columns, "encryption", ENCRYPTIONS)
+    authentication = _choice(columns, "authentication", AUTHENTICATIONS)
     encryption_key = _key(columns, "encryption key")
-    integrity_key: bytes | None = _key(columns, "authentication key")
-    esn = False
-    if len(fields) > _OLD_COLUMNS:
-        esn = _choice(columns, _COLUMNS[8], _SEQUENCE_LENGTHS)
-    if len(fields) == len(_COLUMNS) and _parse(columns, _COLUMNS[9], _hexadecimal, "not a number"):
-        return f"skipped, an {_COLUMNS[9]} is not supported"
-    suite: Suite | AhSuite
-    if names in _AH_SUITES and integrity_key:
-        suite = AH_SUITES[_AH_SUITES[names]]
-    elif names in _SUITES or names in _UNKEYED_SUITES:
-        suite = SUITES[_SUITES.get(names) or _UNKEYED_SUITES[names]]
-        if names in _UNKEYED_SUITES or not suite.integrity_key_length or not integrity_key:
-            integrity_key = None
-    else:
-        return f"skipped, {names[0]} with {names[1]} is not decrypted"
-    row = KeyRow(
-        family, source, destination, spi, suite, encryption_key, integrity_key, esn, origin
-    )
-    row.parameters(spi.value or 1)  # the one place that knows which keys fit
-    return row
+    integrity_key = _key(columns, "authentication key") or None
+    esn, esn_high = _sequence_numbers(columns)
+    esp = suite_named(encryption.ours, authentication.ours)
+    if esp is None:
+        return f"skipped, {encryption.written} with {authentication.written} is not decrypted"
+    if not esp.integrity_key_length:
+        integrity_key = None
+    if not max(esp.key_lengths):
+        encryption_key = b""
+    suites: list[Suite | Integrity] = [esp]
+    if encryption.ours == "null" and integrity_key:
+        suites.append(AH_SUITES[authentication.ours or ""])
+    keys = encryption_key, integrity_key
+    rows = [
+        KeyRow(family, source, destination, spi, suite, *keys, esn, esn_high, origin)
+        for suite in suites
+    ]
+    for row in rows:
+        row.parameters(spi.value or 1)  # the one place that knows which keys fit
+    return rows
+
+
+def _sequence_numbers(columns: Mapping[str, bytes]) -> tuple[bool, int]:
+    """Whether they are extended, and their upper half."""
+    length, upper_half = _COLUMNS[_OLD_COLUMNS:]
+    esn = length in columns and _choice(columns, length, _SEQUENCE_LENGTHS)
+    high = 0
+    if upper_half in columns:
+        high = _parse(columns, upper_half, _hexadecimal, "not a number of 32 bits")
+    return esn, high if esn else 0
 
 
 def _parse(columns: Mapping[str, bytes], name: str, parse: Callable[[str], T], complaint: str) -> T:
@@ -272,7 +233,7 @@ def _parse(columns: Mapping[str, bytes], name: str, parse: Callable[[str], T], c
 
 def _choice(columns: Mapping[str, bytes], name: str, choices: Mapping[str, T]) -> T:
     """Look up one of Wireshark's names, whatever its case and blanks."""
-    folded = _folded(columns[name].decode("latin-1"))
+    folded = fold(columns[name].decode("latin-1"))
     if folded not in choices:
         raise ValueError(f"{name}: not a name that Wireshark knows")
     return choices[folded]
@@ -297,7 +258,10 @@ def _key(columns: Mapping[str, bytes], name: str) -> bytes:
 
 
 def _hexadecimal(text: str) -> int:
-    return int(text or "0", 16)
+    number = int(text or "0", 16)
+    if not 0 <= number < 2**32:
+        raise ValueError("too large")
+    return number
 
 
 def wireshark_key_files() -> list[Path]:
@@ -315,34 +279,41 @@ def wireshark_key_files() -> list[Path]:
     return [folder / "esp_sa"] if folder and (folder / "esp_sa").is_file() else []
 
 
-def write_esp_sa(sas: Iterable[SaParameters | AhParameters], stream: TextIO) -> None:
+def write_esp_sa(sas: Iterable[SaParameters | AhParameters], stream: TextIO) -> list[str]:
     """Write two rows for each SA, IPv4 and IPv6, for any addresses, as Wireshark reads them.
 
-    Rows of SAs with ESN have two columns more, which older Wiresharks discard with a warning.
-    Raises ValueError for a suite that Wireshark has no name for.
+    Rows of SAs with ESN have two columns more, which older Wiresharks discard with a warning. A row
+    that Wireshark cannot read has a comment above it, which is in the list returned, too.
+    Raises ValueError for a suite that has no name.
     """
+    warnings: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for sa in sas:
-        encryption, authentication = _names(sa)
-        encryption_key = "" if isinstance(sa, AhParameters) else f"0x{sa.encryption_key.hex()}"
-        columns = [
-            f"0x{sa.spi:08x}",
-            encryption,
-            encryption_key,
-            authentication,
-            f"0x{sa.integrity_key.hex()}" if sa.integrity_key else "",
-        ]
-        if sa.esn:
-            columns += ["64-bit", "0"]
+        names = names_of(sa)
+        warning = unknown_to_wireshark(names)
+        if warning:
+            warnings[warning] = None
+            lines[f"# {warning}"] = None
         for family in ("IPv4", "IPv6"):
-            row = [family, "*", "*", *columns]
-            stream.write(",".join(quote(column.encode()) for column in row) + "\n")
+            row = [family, "*", "*", *_sa_columns(sa, *names)]
+            lines[",".join(quote(column.encode()) for column in row)] = None
+    stream.writelines(f"{line}\n" for line in lines)
+    return list(warnings)
 
 
-def _names(sa: SaParameters | AhParameters) -> tuple[str, str]:
-    table = _SUITES if sa.verifiable else _UNKEYED_SUITES
-    if isinstance(sa, AhParameters):
-        table = _AH_SUITES
-    for names, suite in table.items():
-        if suite == sa.suite.name:
-            return names
-    raise ValueError(f"Wireshark has no name for {sa.suite.name}")
+def _sa_columns(
+    sa: SaParameters | AhParameters, encryption: str, authentication: str
+) -> Iterable[str]:
+    encryption_key = b"" if isinstance(sa, AhParameters) else sa.encryption_key
+    yield f"0x{sa.spi:08x}"
+    yield encryption
+    yield _hexadecimal_key(encryption_key)
+    yield authentication
+    yield _hexadecimal_key(sa.integrity_key)
+    if sa.esn:
+        yield "64-bit"
+        yield f"{sa.esn_high:x}"
+
+
+def _hexadecimal_key(key: bytes | None) -> str:
+    return f"0x{key.hex()}" if key else ""

@@ -18,13 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from struct import Struct
-from types import MappingProxyType
 from typing import ClassVar
 
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
-from cryptography.hazmat.primitives.hmac import HMAC
-
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.esp.integrity import INTEGRITY, Integrity
 from scapy_mobsec.esp.replay import MAX_EXTENDED_SEQUENCE, MAX_SEQUENCE, ReplayWindow
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import AH, build_ip
@@ -42,32 +39,18 @@ _MAY_CHANGE = 0x20
 """Bit in the type of an IPv6 option whose data is mutable (RFC 8200 section 4.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AhSuite:
-    """A row of `AH_SUITES`; lengths in octets."""
-
-    name: str
-    digest: HashAlgorithm = field(repr=False, compare=False)
-    key_length: int
-    icv_length: int
-
-
-_ROWS = (
-    AhSuite("hmac-sha2-256-128", SHA256(), key_length=32, icv_length=16),  # RFC 4868
-    AhSuite("hmac-sha1-96", SHA1(), key_length=20, icv_length=12),  # RFC 2404
-)
-
-AH_SUITES: Mapping[str, AhSuite] = MappingProxyType({row.name: row for row in _ROWS})
+AH_SUITES: Mapping[str, Integrity] = INTEGRITY
 
 
 @dataclass(frozen=True, slots=True)
 class AhParameters:
-    """What both ends of one AH SA share."""
+    """What both ends of one AH SA share. `esn_high`: as of `SaParameters`."""
 
     spi: int
-    suite: AhSuite
+    suite: Integrity
     integrity_key: bytes = field(repr=False)
     esn: bool = False
+    esn_high: int = 0
 
     verifiable: ClassVar[bool] = True
     """As of `SaParameters`; AH without its key is nothing."""
@@ -76,26 +59,13 @@ class AhParameters:
         """Raises ValueError for an SPI that no packet carries or a key of a wrong length."""
         if not 0 < self.spi < 2**32:
             raise ValueError(f"SPI {self.spi} is not in 1..2^32-1")
+        if not 0 <= self.esn_high <= MAX_SEQUENCE:
+            raise ValueError(f"upper half of a number {self.esn_high} is not in 0..2^32-1")
         if len(self.integrity_key) != self.suite.key_length:
             raise ValueError(
                 f"{self.suite.name}: integrity key of {len(self.integrity_key)} octets, "
                 f"not {self.suite.key_length}"
             )
-
-
-class _Icv:
-    """The keyed algorithm of one SA."""
-
-    __slots__ = ("_keyed", "_length")
-
-    def __init__(self, parameters: AhParameters) -> None:
-        self._keyed = HMAC(parameters.integrity_key, parameters.suite.digest)
-        self._length = parameters.suite.icv_length
-
-    def __call__(self, *covered: bytes) -> bytes:
-        mac = self._keyed.copy()
-        mac.update(b"".join(covered))
-        return mac.finalize()[: self._length]
 
 
 class InboundAh:
@@ -107,7 +77,7 @@ class InboundAh:
         """`window`, `ceiling`: as of `InboundSa`. Raises ValueError as `ReplayWindow` does."""
         self.parameters = parameters
         self.replay = ReplayWindow(window, ceiling)
-        self._icv = _Icv(parameters)
+        self._icv = parameters.suite.keyed(parameters.integrity_key)
         narrow, wide = (_length(parameters.suite, family) for family in (4, 16))
         self._lengths = {4: (narrow, wide), 6: (wide,)}
 
@@ -135,7 +105,8 @@ class InboundAh:
         icv_at = start + _HEADER.size
         icv_end = icv_at + self.parameters.suite.icv_length
         zeros = bytes(icv_end - icv_at)
-        icv = self._icv(header, packet[start:icv_at], zeros, packet[icv_end:end], high)
+        covered = (header, packet[start:icv_at], zeros, packet[icv_end:end], high)
+        icv = self._icv(b"".join(covered))
         if not compare_digest(icv, packet[icv_at:icv_end]):
             raise Drop(DropReason.BAD_ICV)
         self.replay.update(sequence)
@@ -166,7 +137,7 @@ class OutboundAh:
                 f"sequence numbers {first_sequence}..{last_sequence} are not in 1..{limit}"
             )
         self.parameters = parameters
-        self._icv = _Icv(parameters)
+        self._icv = parameters.suite.keyed(parameters.integrity_key)
         self._next_sequence = first_sequence
         self._last_sequence = last_sequence
 
@@ -195,7 +166,7 @@ class OutboundAh:
         header, start, _ = _covered_header(packet)
         high = (sequence >> 32).to_bytes(4) if parameters.esn else b""
         icv_at = start + len(head)
-        icv = self._icv(header, packet[start:], high)
+        icv = self._icv(header + packet[start:] + high)
         return b"".join((packet[:icv_at], icv, packet[icv_at + len(icv) :]))
 
     def skip(self, count: int) -> bool:
@@ -219,7 +190,7 @@ def spi_of(packet: bytes) -> int:
     return int.from_bytes(packet[start + 4 : start + 8])
 
 
-def _length(suite: AhSuite, address_length: int) -> int:
+def _length(suite: Integrity, address_length: int) -> int:
     """Octets of AH with its padding (section 2.6)."""
     length = _HEADER.size + suite.icv_length
     return length + -length % _ALIGNMENT[address_length]

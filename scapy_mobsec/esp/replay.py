@@ -38,6 +38,13 @@ class ReplayWindow:
         """Whether nothing was accepted yet, since the start or a restart."""
         return self.highest == self._ceiling
 
+    def expect(self, high: int) -> None:
+        """Let `infer` take every number for one with this upper half, until the first `update`.
+
+        For who joins an SA late and refuses no replay: `size` is 0.
+        """
+        self._ceiling = self.highest = (high << 32) + _HALF
+
     def infer(self, low: int) -> int:
         """Complete the 32 bits on the wire to an extended number (RFC 4303 Appendix A2.2).
 
@@ -74,3 +81,5 @@ class ReplayWindow:
             self._seen = seen
         elif self.size:
             self._seen |= 1 << -ahead
+        elif self.is_unused:
+            self.highest = sequence

@@ -26,8 +26,9 @@ _PADDING = bytes(range(1, 256))
 class SaParameters:
     """What both ends of one SA share. `encryption_key` ends with the salt where the suite has one.
 
-    `integrity_key` is None with a combined mode suite. With another suite None means not known:
-    packets of such an SA are opened unverified, and none can be sealed.
+    `integrity_key` is None with a suite that has none. With another suite None means not known:
+    packets of such an SA are opened unverified, and none can be sealed. `esn_high`: the upper half
+    of an extended number to begin with, for who joins an SA late.
     """
 
     spi: int
@@ -35,12 +36,15 @@ class SaParameters:
     encryption_key: bytes = field(repr=False)
     integrity_key: bytes | None = field(default=None, repr=False)
     esn: bool = False
+    esn_high: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError for an SPI that no packet carries or a key of a wrong length."""
         suite = self.suite
         if not 0 < self.spi < 2**32:
             raise ValueError(f"SPI {self.spi} is not in 1..2^32-1")
+        if not 0 <= self.esn_high <= MAX_SEQUENCE:
+            raise ValueError(f"upper half of a number {self.esn_high} is not in 0..2^32-1")
         if len(self.encryption_key) - suite.salt_length not in suite.key_lengths:
             wanted = ", ".join(str(n + suite.salt_length) for n in sorted(suite.key_lengths))
             raise ValueError(
@@ -59,7 +63,8 @@ class SaParameters:
     @property
     def verifiable(self) -> bool:
         """Whether the keys suffice to compute the ICV."""
-        return self.integrity_key is not None or not self.suite.integrity_key_length
+        has_key = self.integrity_key is not None or not self.suite.integrity_key_length
+        return has_key and self.suite.verifiable
 
 
 class Opened(NamedTuple):

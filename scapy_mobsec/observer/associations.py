@@ -4,7 +4,7 @@ A key counts as found only after one good ICV. An SA is named by its SPI and the
 it; where no key does, by its SPI and the destination address (RFC 4301 section 4.1).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +18,11 @@ from scapy_mobsec.packet.ip import IPV4, IPV6, parse_ip
 MAX_SAS = 16_384
 """SAs with a key, and as many without one: noise does not push out what can be read."""
 MAX_SPANS = 256
+ESN_HIGHS = range(256)
+"""Upper halves of extended numbers to try where the capture joins an SA late."""
+MAX_ESN_TRIES = 4
+"""Failed packets of one SPI and destination until that is given up."""
+MAX_ESN_TRIES_IN_ALL = 4096
 COUNTS = (
     "packets",
     "verified",
@@ -109,6 +114,7 @@ class Associations:
         self._ah = ah
         self._opened: dict[int, list[ObservedSa]] = {}
         self._open_count = 0
+        self._esn_tries = 0
         self._closed: dict[tuple[int, bytes], ObservedSa] = {}
         self.overflow = ObservedSa(0)
         """Counts of the packets of SAs beyond the limit."""
@@ -135,9 +141,11 @@ class Associations:
                 if drop.reason is DropReason.BAD_PADDING:
                     raise
                 failure = drop
+        counted = self.sa_of(spi, outer)
+        may_join_late = counted is None or counted.icv_failed < MAX_ESN_TRIES
         for sa in self._candidates(spi, outer):
             try:
-                opened = _try_key(sa, packet)
+                opened = self._join(sa, packet) if may_join_late else _try_key(sa, packet)
             except Drop as drop:
                 failure = drop
                 if not sa.key_found:
@@ -159,6 +167,27 @@ class Associations:
         if opened:
             return opened[0]
         return self._closed.get((spi, outer.destination))
+
+    def _join(self, sa: ObservedSa, packet: bytes) -> Opened:
+        """Do `_try_key` with one upper half of the extended number after the other.
+
+        First with the one that came with the key, then from 0 up. The ICV tells which is right.
+        """
+        assert sa.inbound is not None
+        parameters, replay = sa.inbound.parameters, sa.inbound.replay
+        highs: Iterable[int] = (parameters.esn_high,)
+        if parameters.esn and self._esn_tries < MAX_ESN_TRIES_IN_ALL:
+            highs = (parameters.esn_high, *ESN_HIGHS)
+        for high in highs:
+            replay.expect(high)
+            try:
+                return _try_key(sa, packet)
+            except Drop as drop:
+                if drop.reason is not DropReason.BAD_ICV:
+                    raise
+                failure = drop
+        self._esn_tries += parameters.esn
+        raise failure
 
     def _candidates(self, spi: int, outer: Outer) -> list[ObservedSa]:
         """Fresh SAs for the keys not in use yet; those that can be verified come first."""

@@ -75,9 +75,21 @@ class TestSuites:
             (CBC, 16, SHA256, 32, "aes-cbc-hmac-sha2-256-128"),
             (CBC, 24, SHA256, 32, "aes-cbc-hmac-sha2-256-128"),
             (CBC, 32, SHA1, 20, "aes-cbc-hmac-sha1-96"),
+            (CBC, 16, "HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]", 32,
+             "aes-cbc-hmac-sha2-256-96"),
+            (CBC, 16, "HMAC-SHA-384-192 [RFC4868]", 48, "aes-cbc-hmac-sha2-384-192"),
+            ("AES-CTR [RFC3686]", 20, "HMAC-SHA-512-256 [RFC4868]", 64,
+             "aes-ctr-hmac-sha2-512-256"),
+            ("TripleDES-CBC [RFC2451]", 24, "HMAC-MD5-96 [RFC2403]", 16, "3des-cbc-hmac-md5-96"),
+            ("AES-GCM with 8 octet ICV [RFC4106]", 20, "NULL", 0, "aes-gcm-8"),
+            ("AES-GCM with 12 octet ICV [RFC4106]", 20, "NULL", 0, "aes-gcm-12"),
+            ("ChaCha20 with Poly1305 [RFC7634]", 36, "NULL", 0, "chacha20-poly1305"),
+            ("aes-ccm-12", 19, "NULL", 0, "aes-ccm-12"),
+            ("null-aes-gmac", 20, "NULL", 0, "null-aes-gmac"),
+            (CBC, 32, "AES-CMAC-96", 16, "aes-cbc-aes-cmac-96"),
             ("aes-cbc[rfc3602]", 16, " hmac-sha-1-96  [RFC2404]", 20, "aes-cbc-hmac-sha1-96"),
         ],
-    )
+    )  # fmt: skip
     def test_names_of_wireshark(self, encryption, key, authentication, integrity, suite):
         keys = bytes(range(key)), bytes(range(100, 100 + integrity))
         table = read(
@@ -93,8 +105,13 @@ class TestSuites:
         [
             (SHA256, "", "aes-cbc-hmac-sha2-256-128"),
             (SHA1, "0x", "aes-cbc-hmac-sha1-96"),
-            ("ANY 96 bit authentication [no checking]", "", "aes-cbc-hmac-sha1-96"),
-            ("ANY 128 bit authentication [no checking]", "0x12", "aes-cbc-hmac-sha2-256-128"),
+            ("aes-cmac-96", "", "aes-cbc-aes-cmac-96"),
+            ("NULL", "", "aes-cbc-none"),
+            ("NULL", "0x12", "aes-cbc-none"),
+            ("ANY 64 bit authentication [no checking]", "", "aes-cbc-unknown-64"),
+            ("ANY 96 bit authentication [no checking]", "", "aes-cbc-unknown-96"),
+            ("ANY 128 bit authentication [no checking]", "0x12", "aes-cbc-unknown-128"),
+            ("ANY 256 bit authentication [no checking]", "", "aes-cbc-unknown-256"),
         ],
     )
     def test_without_integrity_key(self, authentication, integrity, suite):
@@ -106,13 +123,14 @@ class TestSuites:
     @pytest.mark.parametrize(
         ("encryption", "authentication"),
         [
-            ("NULL", "HMAC-MD5-96 [RFC2403]"),
-            (CBC, "NULL"),
-            (CBC, "HMAC-MD5-96 [RFC2403]"),
-            (CBC, "ANY 256 bit authentication [no checking]"),
             (GCM, SHA256),
-            ("TripleDES-CBC [RFC2451]", SHA1),
-            ("AES-GCM with 8 octet ICV [RFC4106]", "NULL"),
+            ("AES-GCM [RFC4106]", "NULL"),
+            ("AES-GCM [RFC4106]", "ANY 256 bit authentication [no checking]"),
+            ("TWOFISH-CBC", SHA1),
+            ("BLOWFISH-CBC [RFC2451]", "NULL"),
+            ("AES-GCM with IIV and 16 octet ICV [RFC4106 & RFC8750]", "NULL"),
+            (CBC, "MAC-RIPEMD-160-96 [RFC2857]"),
+            ("NULL", "MAC-RIPEMD-160-96 [RFC2857]"),
         ],
     )
     def test_what_is_not_decrypted_is_skipped_with_a_warning(self, encryption, authentication):
@@ -123,30 +141,58 @@ class TestSuites:
         ]
         assert spis(table) == [0x1001]
 
+    def test_the_length_of_the_icv_beside_the_older_name_of_gcm(self):
+        for bits in (64, 96, 128):
+            authentication = f"ANY {bits} bit authentication [no checking]"
+            table = read(row(encryption="AES-GCM [RFC4106]", authentication=authentication))
+            (found,) = table.candidates(4, A, B, 0x1001)
+            assert (found.suite.name, found.verifiable) == (f"aes-gcm-{bits // 8}", True)
+
     @pytest.mark.parametrize(
-        ("authentication", "suite"), [(SHA256, "hmac-sha2-256-128"), (SHA1, "hmac-sha1-96")]
+        ("authentication", "suite"),
+        [
+            (SHA256, "hmac-sha2-256-128"),
+            (SHA1, "hmac-sha1-96"),
+            ("aes-cmac-96", "aes-cmac-96"),
+            ("AES-XCBC-96", "aes-xcbc-96"),
+        ],
     )
-    def test_without_encryption_it_is_ah(self, authentication, suite):
+    def test_without_encryption_it_is_for_esp_and_for_ah(self, authentication, suite):
         key = bytes(range(AH_SUITES[suite].key_length))
         table = read(
-            row("IPv4", "*", "*", "7", "NULL", "", authentication, "0x" + key.hex()),
-            row(spi="*"),
+            row("IPv4", "*", "*", "7", "NULL", "ignored", authentication, "0x" + key.hex()),
+            row(spi="0x1001"),
         )
+        esp = SaParameters(7, SUITES[f"null-{suite}"], b"", key)
         assert table.ah_candidates(4, A, B, 7) == [AhParameters(7, AH_SUITES[suite], key)]
+        assert table.candidates(4, A, B, 7) == [esp]
         assert table.ah_candidates(6, A6, B6, 7) == []
-        assert spis(table, spi=7) == [7]
-        assert not table.knows_spi(7)
+        assert table.ah_candidates(4, A, B, 0x1001) == []
+        assert spis(table) == [0x1001]
 
-    def test_ah_without_a_key_is_skipped(self):
+    def test_without_encryption_and_without_a_key_it_is_esp_unverified(self):
         table = read(row("IPv4", "*", "*", "7", "NULL", "", SHA1, ""))
-        assert table.warnings == [f"keys:1: skipped, NULL with {SHA1} is not decrypted"]
+        (found,) = table.candidates(4, A, B, 7)
+        assert (found.suite.name, found.verifiable) == ("null-hmac-sha1-96", False)
+        assert table.ah_candidates(4, A, B, 7) == []
 
-    def test_esn(self):
-        for more, esn in ((["32-bit"], False), (["64-BIT", "0"], True), (["64-bit", ""], True)):
-            table = read(row("IPv4", "*", "*", "1", GCM, "0x" + "11" * 20, "NULL", "", *more))
-            assert [entry.esn for entry in table.candidates(4, A, B, 1)] == [esn]
-        table = read(row("IPv4", "*", "*", "1", GCM, "0x" + "11" * 20, "NULL", "", "64-bit", "0x1"))
-        assert (len(table.warnings), table.rows) == (1, [])
+    @pytest.mark.parametrize(
+        ("more", "esn", "high"),
+        [
+            (["32-bit"], False, 0),
+            (["32-bit", "7"], False, 0),
+            (["64-BIT"], True, 0),
+            (["64-bit", ""], True, 0),
+            (["64-bit", "0x1F"], True, 31),
+            (["64-bit", "ffffffff"], True, 2**32 - 1),
+        ],
+    )
+    def test_esn(self, more, esn, high):
+        for columns in ((GCM, "11" * 20, "NULL", ""), ("NULL", "", SHA1, "0x" + "11" * 20)):
+            encryption, key, *authentication = columns
+            table = read(row("IPv4", "*", "*", "1", encryption, "0x" + key, *authentication, *more))
+            found = [*table.candidates(4, A, B, 1), *table.ah_candidates(4, A, B, 1)]
+            assert {(entry.esn, entry.esn_high) for entry in found} == {(esn, high)}
 
 
 class TestKeys:
@@ -211,10 +257,10 @@ class TestLookUp:
 
     def test_tables_are_joined(self):
         table = KeyTable()
-        table.extend(read(row(), row(encryption="AES-CTR [RFC3686]")))
+        table.extend(read(row(), row(encryption="TWOFISH-CBC")))
         table.extend(read(row(), row(spi="2")))
         assert [entry.origin for entry in table.rows] == ["keys:1", "keys:2"]
-        assert table.warnings == ["keys:2: skipped, AES-CTR [RFC3686] with NULL is not decrypted"]
+        assert table.warnings == ["keys:2: skipped, TWOFISH-CBC with NULL is not decrypted"]
         assert table.knows_spi(2)
 
     @given(st.integers(1, 2**32 - 1), st.booleans())
@@ -253,6 +299,8 @@ class TestErrors:
             (row()[:-1] + ',"32-bit","0","more"\n', "11 columns, not 8 or 10"),
             (row()[:-1] + ',"48-bit"\n', "sequence number length: not a name"),
             (row()[:-1] + ',"64-bit","x"\n', "upper half of the extended sequence number: not a"),
+            (row()[:-1] + ',"64-bit","-1"\n', "upper half of the extended sequence number: not a"),
+            (row()[:-1] + ',"64-bit","100000000"\n', "upper half of the extended sequence number"),
             (row()[:-2] + "\n", "column 8: unterminated quote"),
         ],
     )  # fmt: skip
@@ -290,39 +338,56 @@ class TestErrors:
 
 
 class TestWrite:
-    @pytest.mark.parametrize(
-        ("suite", "key", "integrity", "esn"),
-        [
-            ("aes-gcm-16", 36, None, False),
-            ("aes-gcm-16", 20, None, True),
-            ("aes-cbc-hmac-sha2-256-128", 16, 32, False),
-            ("aes-cbc-hmac-sha1-96", 24, 20, True),
-            ("aes-cbc-hmac-sha2-256-128", 16, None, False),
-            ("aes-cbc-hmac-sha1-96", 32, None, False),
-        ],
-    )
-    def test_rows_for_both_families_are_read_back(self, suite, key, integrity, esn):
-        integrity_key = integrity and bytes(range(integrity))
-        sa = SaParameters(0x101, SUITES[suite], bytes(range(key)), integrity_key, esn)
+    @staticmethod
+    def written(*sas):
         stream = io.StringIO()
-        write_esp_sa([sa, SaParameters(0x202, SUITES["aes-gcm-16"], bytes(20))], stream)
-        assert stream.getvalue().count("\n") == 4
-        table = read(stream.getvalue())
+        warnings = write_esp_sa(sas, stream)
+        return stream.getvalue(), warnings
+
+    @pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
+    def test_rows_of_each_suite_are_read_back_for_both_families(self, suite):
+        esn = suite.name.startswith("aes-c")
+        keys = (
+            bytes(range(max(suite.key_lengths) + suite.salt_length)),
+            (bytes(range(suite.integrity_key_length)) or None),
+        )
+        sa = SaParameters(0x101, suite, *keys, esn, 0xABC if esn else 0)
+        text, _ = self.written(sa, SaParameters(0x202, SUITES["aes-gcm-16"], bytes(20)))
+        table = read(text)
         assert table.candidates(4, A, B, 0x101) == [sa]
         assert table.candidates(6, A6, B6, 0x101) == [sa]
         assert table.knows_spi(0x202)
-        assert ("[no checking]" in stream.getvalue()) is not sa.verifiable
+        assert not table.warnings
+
+    @pytest.mark.parametrize("cipher", ["aes-cbc", "aes-ctr", "3des-cbc", "null"])
+    def test_without_the_integrity_key_the_row_tells_the_length_of_the_icv(self, cipher):
+        suite = SUITES[f"{cipher}-hmac-sha2-384-192"]
+        sa = SaParameters(0x101, suite, bytes(max(suite.key_lengths) + suite.salt_length))
+        text, warnings = self.written(sa)
+        assert '"ANY 192 bit authentication [no checking]"' in text
+        (found,) = read(text).candidates(4, A, B, 0x101)
+        assert found == replace(sa, suite=SUITES[f"{cipher}-unknown-192"])
+        assert not warnings
 
     @pytest.mark.parametrize("suite", AH_SUITES.values(), ids=lambda suite: suite.name)
     @pytest.mark.parametrize("esn", [False, True])
     def test_rows_of_ah_are_read_back(self, suite, esn):
-        sa = AhParameters(0x101, suite, bytes(range(suite.key_length)), esn)
-        stream = io.StringIO()
-        write_esp_sa([sa], stream)
-        table = read(stream.getvalue())
+        key = bytes(range(suite.key_length))
+        sa = AhParameters(0x101, suite, key, esn, 5 if esn else 0)
+        esp = SaParameters(0x101, SUITES[f"null-{suite.name}"], b"", key, esn, 5 if esn else 0)
+        text, _ = self.written(sa, esp)
+        assert text.count('"IPv') == 2
+        table = read(text)
         assert table.ah_candidates(4, A, B, 0x101) == [sa]
         assert table.ah_candidates(6, A6, B6, 0x101) == [sa]
-        assert table.candidates(4, A, B, 0x101) == []
+        assert table.candidates(4, A, B, 0x101) == [esp]
+
+    def test_what_wireshark_cannot_read_is_said_in_the_file_and_to_the_caller(self):
+        ccm = SaParameters(0x101, SUITES["aes-ccm-8"], bytes(19))
+        text, warnings = self.written(ccm, replace(ccm, spi=0x102))
+        assert warnings == ["Wireshark has no name for aes-ccm-8"]
+        assert text.startswith('# Wireshark has no name for aes-ccm-8\n"IPv4"')
+        assert text.count("#") == 1
 
     def test_exactly_as_wireshark_writes_it(self):
         stream = io.StringIO()
@@ -331,12 +396,6 @@ class TestWrite:
             row(family, spi="0x00000101", key="0x" + bytes(range(20)).hex())
             for family in ("IPv4", "IPv6")
         )
-
-    def test_each_suite_has_a_name_in_wireshark(self):
-        for suite in SUITES.values():
-            key = bytes(min(suite.key_lengths) + suite.salt_length)
-            integrity_key = bytes(suite.integrity_key_length) or None
-            write_esp_sa([SaParameters(1, suite, key, integrity_key)], io.StringIO())
 
     def test_a_suite_without_a_name(self):
         unknown = replace(SUITES["aes-gcm-16"], name="x")

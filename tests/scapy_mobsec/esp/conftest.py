@@ -1,8 +1,9 @@
-"""SA parameters for every suite, with and without ESN, and one way to name an expected drop."""
+"""SA parameters for each algorithm, with and without ESN, and one way to name an expected drop."""
 
 from contextlib import contextmanager
 
 import pytest
+from suites import EACH_ALGORITHM, WITH_ESN
 
 from scapy_mobsec.drops import Drop
 from scapy_mobsec.esp.sa import SaParameters
@@ -13,8 +14,10 @@ from scapy_mobsec.esp.suites import SUITES
 def make_parameters():
     """Parameters of a suite by its name, with constant keys."""
 
-    def make(name="aes-gcm-16", *, key_length=16, esn=False, spi=0x1234):
+    def make(name="aes-gcm-16", *, key_length=None, esn=False, spi=0x1234):
         suite = SUITES[name]
+        if key_length is None:
+            key_length = min(suite.key_lengths)
         return SaParameters(
             spi,
             suite,
@@ -28,11 +31,11 @@ def make_parameters():
 
 @pytest.fixture(
     scope="session",
-    params=[(name, esn) for name in SUITES for esn in (False, True)],
+    params=[*((name, False) for name in EACH_ALGORITHM), *((name, True) for name in WITH_ESN)],
     ids=lambda param: param[0] + ("-esn" if param[1] else ""),
 )
 def parameters(request, make_parameters):
-    """Parameters of each suite in turn."""
+    """Parameters with each algorithm in turn."""
     name, esn = request.param
     return make_parameters(name, esn=esn)
 

@@ -14,7 +14,6 @@ from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES, UNKNOWN_ICV_BITS, Suite
 
 NULL = "NULL"
-_GCM_BY_AUTHENTICATION = "aes-gcm"
 _NEWER = "ChaCha20 with Poly1305 [RFC7634]"
 
 _ENCRYPTIONS: Mapping[str, str | None] = {
@@ -25,12 +24,12 @@ _ENCRYPTIONS: Mapping[str, str | None] = {
     "AES-GCM with 8 octet ICV [RFC4106]": "aes-gcm-8",
     "AES-GCM with 12 octet ICV [RFC4106]": "aes-gcm-12",
     "AES-GCM with 16 octet ICV [RFC4106]": "aes-gcm-16",
-    "AES-GCM [RFC4106]": _GCM_BY_AUTHENTICATION,
     _NEWER: "chacha20-poly1305",
     "DES-CBC [RFC2405]": None,
     "CAST5-CBC [RFC2144]": None,
     "BLOWFISH-CBC [RFC2451]": None,
     "TWOFISH-CBC": None,
+    "AES-GCM [RFC4106]": None,
     "AES-GCM with IIV and 16 octet ICV [RFC4106 & RFC8750]": None,
     "ChaCha20 with Poly1305 and IIV [RFC7634 & RFC8750]": None,
 }
@@ -75,29 +74,18 @@ AUTHENTICATIONS = _names(_AUTHENTICATIONS, [*INTEGRITY])
 
 
 def suite_named(encryption: str | None, authentication: str | None) -> Suite | None:
-    """The suite of two names of ours. `aes-gcm` has its ICV's length from an unknown-N beside it.
-
-    That is what Wireshark's older name of AES-GCM means.
-    """
-    if encryption == _GCM_BY_AUTHENTICATION and (authentication or "").startswith("unknown-"):
-        bits = int((authentication or "").removeprefix("unknown-"))
-        return SUITES.get(f"{encryption}-{bits // 8}")
+    """The suite of two names of ours, None if they are not for each other."""
     if encryption in _COMBINED and authentication == "none":
         return SUITES[encryption]
     return SUITES.get(f"{encryption}-{authentication}")
 
 
-def _written() -> dict[str, tuple[str, str]]:
-    pairs = ((e, a) for e in ENCRYPTIONS.values() for a in AUTHENTICATIONS.values())
-    written: dict[str, tuple[str, str]] = {}
-    for encryption, authentication in pairs:
-        suite = suite_named(encryption.ours, authentication.ours)
-        if suite is not None:
-            written.setdefault(suite.name, (encryption.written, authentication.written))
-    return written
-
-
-_WRITTEN = _written()
+_WRITTEN = {
+    suite.name: (encryption.written, authentication.written)
+    for encryption in ENCRYPTIONS.values()
+    for authentication in AUTHENTICATIONS.values()
+    if (suite := suite_named(encryption.ours, authentication.ours))
+}
 
 
 def names_of(sa: SaParameters | AhParameters) -> tuple[str, str]:

@@ -54,6 +54,8 @@ def summary_line(summary: Summary) -> Text:
     text = Text(f"{line}, {others}" if others else line, style="bold")
     if summary.icv_failed:
         text.append("  ICV FAILURES", style="bold red")
+    if summary.unverified:
+        text.append("  NOT VERIFIED", style="bold red")
     return text
 
 

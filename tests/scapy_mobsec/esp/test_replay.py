@@ -206,3 +206,16 @@ def test_without_a_window_inference_takes_the_nearest():
     for sequence in (2**31, 2**32 - 1, 2**32 + 5, 2**32 - 2000, 2**32 + 6):
         assert window.infer(sequence % 2**32) == sequence
         window.update(sequence)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 2**32 - 1), st.integers(-W, W))
+def test_who_joins_late_takes_every_number_for_one_with_the_expected_upper_half(high, low, near):
+    window = ReplayWindow(0)
+    window.expect(high)
+    first = (high << 32) + low
+    assert window.infer(low) == first
+    window.check(first)
+    window.update(first)
+    # From then on the numbers around the first one are the likely ones, of whatever upper half.
+    following = min(max(first + near, 1), MAX64)
+    assert window.infer(following % 2**32) == following

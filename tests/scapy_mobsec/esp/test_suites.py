@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
 from scapy.packet import Raw
@@ -131,6 +131,22 @@ def test_rfc3602_packets(case, suite, digest):
     assert sa.seal(case["payload"], case["next_header"]) == packet
 
 
+RFC4868_AND_RFC2202 = [
+    # suite, key, data, HMAC (RFC 4868 section 2.7.2 AUTH256-1; RFC 2202 section 3 case 1)
+    (CBC_SHA256, b"\x0b" * 32, b"Hi There", "198a607eb44bfbc69903a0f1cf2bbdc5"),
+    (CBC_SHA1, b"\x0b" * 20, b"Hi There", "b617318655057264e28bc0b6"),
+]
+
+
+@pytest.mark.parametrize(("suite", "key", "data", "icv"), RFC4868_AND_RFC2202)
+def test_hmac_vectors(suite, key, data, icv, drops):
+    """The ICV covers the header first and the unsent half of the number last."""
+    row = suite.protection(bytes(16), key)
+    assert row.decrypt(data[:-4], data[-4:], b"", bytes.fromhex(icv)) == b""
+    with drops(DropReason.BAD_ICV):
+        row.decrypt(data[:-4], data[-4:], b"", bytes.fromhex(icv[:-2]) + b"\0")
+
+
 # strongSwan
 
 
@@ -163,6 +179,26 @@ def test_strongswan_captures(name, suite):
         inner = IP(packet.payload)
         assert inner.proto == 1
         assert inner.len == len(packet.payload) == 84
+
+
+# 3DES of the tests of tcpdump, whose integrity key nobody knows
+
+TCPDUMP_KEY = bytes.fromhex("4043434545464649494a4a4c4c4f4f515152525454575758")
+
+
+@pytest.mark.parametrize(
+    ("name", "outer", "pings"), [("02-sunrise-sunset-esp", IP, 8), ("espudp1", UDP, 8)]
+)
+@pytest.mark.parametrize("suite", ["3des-cbc-unknown-96", "3des-cbc-hmac-sha1-96"])
+def test_3des_of_tcpdump(name, outer, pings, suite):
+    sa = InboundSa(SaParameters(0x12345678, SUITES[suite], TCPDUMP_KEY))
+    frames = rdpcap(str(DATA / "tcpdump" / f"{name}.pcap"))
+    opened = [sa.open(bytes(frame[outer].payload)) for frame in frames]
+    assert len(opened) == pings
+    for packet in opened:
+        inner = IP(packet.payload)
+        assert (packet.next_header, packet.verified) == (4, False)
+        assert (inner.src, inner.dst, inner[ICMP].type) == ("192.0.2.1", "192.0.1.1", 8)
 
 
 # Scapy

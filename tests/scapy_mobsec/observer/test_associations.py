@@ -1,11 +1,21 @@
+from dataclasses import replace
+
 import pytest
-from frames import GATEWAY, OLD, TO_GATEWAY, Keys, gcm
+from frames import GATEWAY, OLD, TO_GATEWAY, Keys, ah, gcm
 
 import scapy_mobsec.observer.associations as associations_module
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.esp.ah import OutboundAh
+from scapy_mobsec.esp.replay import ReplayWindow
 from scapy_mobsec.esp.sa import OutboundSa, SaParameters
 from scapy_mobsec.esp.suites import SUITES
-from scapy_mobsec.observer.associations import MAX_SPANS, Associations, ObservedSa
+from scapy_mobsec.observer.associations import (
+    ESN_HIGHS,
+    MAX_ESN_TRIES,
+    MAX_SPANS,
+    Associations,
+    ObservedSa,
+)
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation
@@ -94,6 +104,96 @@ def test_nonsense_without_integrity_key_is_no_key(payload, next_header):
     assert failure(associations, packet) is DropReason.UNREADABLE
     (sa,) = associations
     assert (sa.no_key, sa.unverified) == (1, 0)
+
+
+# Extended sequence numbers: only their lower half is sent
+
+
+def esn(name="aes-gcm-16", *, high=0, spi=TO_GATEWAY):
+    suite = SUITES[name]
+    key = bytes(range(min(suite.key_lengths) + suite.salt_length))
+    integrity_key = bytes(suite.integrity_key_length) or None
+    return SaParameters(spi, suite, key, integrity_key, True, high)
+
+
+def numbered(parameters, sequence):
+    sender = OutboundSa(parameters, random_bytes=bytes, first_sequence=sequence)
+    return sender.seal(INNER, 4)
+
+
+def sequences(associations, parameters, numbers):
+    packets = [numbered(parameters, number) for number in numbers]
+    return [opened_in(associations, packet)[1].sequence for packet in packets]
+
+
+AFTER_3 = 3 << 32
+AFTER_4 = 4 << 32
+ACROSS = [AFTER_3 - 2, AFTER_3 + 1, AFTER_3 - 1, AFTER_3 + 2**30, AFTER_4 - 2**30 - 1, AFTER_4 + 5]
+JOINED = ["aes-gcm-16", "aes-ccm-8", "null-hmac-sha1-96", "aes-cbc-aes-cmac-96"]
+
+
+@pytest.mark.parametrize(
+    "name", ["aes-gcm-16", "aes-ccm-8", "null-hmac-sha1-96", "aes-cbc-aes-cmac-96"]
+)
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_esn_of_an_sa_that_is_joined_late(name, first):
+    """Whichever packet comes first, on this side of the wrap or on that."""
+    parameters = esn(name)
+    numbers = ACROSS[first:]
+    associations = Associations(Keys(parameters))
+    assert sequences(associations, parameters, numbers) == numbers
+    (sa,) = associations
+    assert (sa.verified, sa.icv_failed, sa.key_found) == (len(numbers), 0, True)
+
+
+def test_esn_begins_where_the_key_says(monkeypatch):
+    monkeypatch.setattr(associations_module, "ESN_HIGHS", range(0))
+    number = (0xABCDEF << 32) + 7
+    assert failure(Associations(Keys(esn())), numbered(esn(), number)) is DropReason.BAD_ICV
+    keyed = esn(high=0xABCDEF)
+    assert sequences(Associations(Keys(keyed)), keyed, [number, number + 1]) == [number, number + 1]
+
+
+def test_esn_of_ah_that_is_joined_late():
+    parameters = replace(ah(TO_GATEWAY), esn=True)
+    number = (5 << 32) + 9
+    sender = OutboundAh(parameters, first_sequence=number)
+    associations = Associations(Keys(parameters), ah=True)
+    for expected in (number, number + 1):
+        packet = sender.seal(b"data", 17, OLD.address, GATEWAY.address)
+        sa, opened = associations.open(TO_GATEWAY, packet, OUTER)
+        assert (opened.sequence, sa.verified) == (expected, expected - number + 1)
+
+
+def test_upper_halves_are_not_tried_without_end(monkeypatch):
+    """A packet that another key sealed makes work a few times only, for one SA and for all."""
+    tried, expect = [], ReplayWindow.expect
+    monkeypatch.setattr(
+        ReplayWindow, "expect", lambda self, high: tried.append(high) or expect(self, high)
+    )
+    monkeypatch.setattr(associations_module, "MAX_ESN_TRIES_IN_ALL", 6)
+    keys = [esn(spi=spi) for spi in (0x101, 0x102, 0x103)]
+    associations = Associations(Keys(*keys))
+    counts = []
+    for spi in (0x101, 0x102, 0x103):
+        for _ in range(MAX_ESN_TRIES + 1):
+            tried.clear()
+            assert failure(associations, sealed(gcm(spi, 99))) is DropReason.BAD_ICV
+            counts.append(len(tried))
+    whole = 1 + len(ESN_HIGHS)
+    assert [count > 1 for count in counts] == [True] * 4 + [False] + [True] * 2 + [False] * 8
+    assert set(counts[:4]) == {whole}
+
+
+def test_upper_halves_are_not_tried_without_esn_or_where_the_icv_is_not_what_fails():
+    plain = gcm(TO_GATEWAY)
+    late = numbered(replace(plain, esn=True), (1 << 32) + 1)
+    assert failure(Associations(Keys(plain)), late) is DropReason.BAD_ICV
+    unverified = replace(esn("aes-cbc-hmac-sha1-96"), integrity_key=None)
+    sa, opened = opened_in(
+        Associations(Keys(unverified)), numbered(esn("aes-cbc-hmac-sha1-96"), (2 << 32) + 7)
+    )
+    assert (opened.sequence, opened.verified, sa.unverified) == (7, False, 1)
 
 
 def test_the_number_of_sas_is_bounded_and_nothing_is_lost_from_the_counts(monkeypatch):

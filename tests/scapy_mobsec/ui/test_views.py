@@ -78,6 +78,10 @@ def test_what_is_not_verified_is_marked_loudly():
     bench.see(bench.up(), bench.up(octet=9))
     assert "ICV FAILURES" in summary_line(bench.report.summary).plain
     assert "bad_icv" in printed(bench)
+    assert "NOT VERIFIED" not in printed(bench)
+    line = summary_line(Summary(packets=3, esp=3, verified=1, unverified=2))
+    assert line.plain == "3 packets, 3 ESP (1 verified, 2 unverified)  NOT VERIFIED"
+    assert str(line.spans[-1].style) == "bold red"
 
 
 def test_a_request_without_reply_and_a_refusal():

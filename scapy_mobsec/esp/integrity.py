@@ -17,6 +17,10 @@ from cryptography.hazmat.primitives.hmac import HMAC
 _BLOCK = 16
 
 
+Icv = Callable[[bytes], bytes]
+"""The integrity algorithm of one SA: what it covers goes in, the ICV comes out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Integrity:
     """A row of `INTEGRITY`; lengths in octets."""
@@ -24,24 +28,12 @@ class Integrity:
     name: str
     key_length: int
     icv_length: int
-    make: Callable[[bytes], Callable[[bytes], bytes]] = field(repr=False, compare=False)
+    make: Callable[[bytes, int], Icv] = field(repr=False, compare=False)
+    """Takes the key, and how much of the result is the ICV."""
 
-    def keyed(self, key: bytes) -> "Icv":
+    def keyed(self, key: bytes) -> Icv:
         """Key the algorithm; the caller has checked the length."""
-        return Icv(self.make(key), self.icv_length)
-
-
-class Icv:
-    """The integrity algorithm of one SA: what it covers goes in, the ICV comes out."""
-
-    __slots__ = ("_length", "_mac")
-
-    def __init__(self, mac: Callable[[bytes], bytes], length: int) -> None:
-        self._mac = mac
-        self._length = length
-
-    def __call__(self, covered: bytes) -> bytes:
-        return self._mac(covered)[: self._length]
+        return self.make(key, self.icv_length)
 
 
 class _KeyedContext(Protocol):
@@ -55,43 +47,46 @@ class _KeyedContext(Protocol):
 class _Mac:
     """HMAC or CMAC: a copy of the keyed context for each packet."""
 
-    __slots__ = ("_keyed",)
+    __slots__ = ("_keyed", "_length")
 
-    def __init__(self, keyed: _KeyedContext) -> None:
+    def __init__(self, keyed: _KeyedContext, length: int) -> None:
         self._keyed = keyed
+        self._length = length
 
     def __call__(self, covered: bytes) -> bytes:
         mac = self._keyed.copy()
         mac.update(covered)
-        return mac.finalize()
+        return mac.finalize()[: self._length]
 
 
-def _hmac(digest: HashAlgorithm, key: bytes) -> _Mac:
-    return _Mac(HMAC(key, digest))
+def _hmac(digest: HashAlgorithm, key: bytes, length: int) -> _Mac:
+    return _Mac(HMAC(key, digest), length)
 
 
-def _cmac(key: bytes) -> _Mac:
-    return _Mac(CMAC(algorithms.AES(key)))
+def _cmac(key: bytes, length: int) -> _Mac:
+    return _Mac(CMAC(algorithms.AES(key)), length)
 
 
 class _AesXcbc:
     """AES-XCBC-MAC (RFC 3566 section 4): CBC-MAC with a mask on the last block."""
 
-    __slots__ = ("_cipher", "_mask_padded", "_mask_whole")
+    __slots__ = ("_cipher", "_length", "_mask_padded", "_mask_whole")
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, length: int) -> None:
         encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
         own, whole, padded = (encryptor.update(bytes((n,)) * _BLOCK) for n in (1, 2, 3))
         self._cipher = Cipher(algorithms.AES(own), modes.CBC(bytes(_BLOCK)))
         self._mask_whole, self._mask_padded = int.from_bytes(whole), int.from_bytes(padded)
+        self._length = length
 
     def __call__(self, covered: bytes) -> bytes:
         start = max(len(covered) - 1, 0) // _BLOCK * _BLOCK
         last, mask = covered[start:], self._mask_whole
         if len(last) < _BLOCK:
             last, mask = (last + b"\x80").ljust(_BLOCK, b"\0"), self._mask_padded
-        masked = int.from_bytes(last) ^ mask
-        return self._cipher.encryptor().update(covered[:start] + masked.to_bytes(_BLOCK))[-_BLOCK:]
+        last = (int.from_bytes(last) ^ mask).to_bytes(_BLOCK)
+        chained = self._cipher.encryptor().update(covered[:start] + last)
+        return chained[-_BLOCK:][: self._length]
 
 
 _ROWS = (

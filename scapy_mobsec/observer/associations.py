@@ -4,7 +4,7 @@ A key counts as found only after one good ICV. An SA is named by its SPI and the
 it; where no key does, by its SPI and the destination address (RFC 4301 section 4.1).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -175,10 +175,8 @@ class Associations:
         """
         assert sa.inbound is not None
         parameters, replay = sa.inbound.parameters, sa.inbound.replay
-        highs: Iterable[int] = (parameters.esn_high,)
-        if parameters.esn and self._esn_tries < MAX_ESN_TRIES_IN_ALL:
-            highs = (parameters.esn_high, *ESN_HIGHS)
-        for high in highs:
+        tried = parameters.esn and self._esn_tries < MAX_ESN_TRIES_IN_ALL
+        for high in (parameters.esn_high, *(ESN_HIGHS if tried else ())):
             replay.expect(high)
             try:
                 return _try_key(sa, packet)

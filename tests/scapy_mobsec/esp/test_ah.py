@@ -258,6 +258,9 @@ def test_parameters():
             AhParameters(spi, suite, bytes(20))
     with pytest.raises(ValueError, match="integrity key"):
         AhParameters(256, suite, bytes(32))
+    for high in (-1, 2**32):
+        with pytest.raises(ValueError, match="upper half"):
+            AhParameters(256, suite, bytes(20), esn=True, esn_high=high)
     assert "secret" not in repr(AhParameters(256, suite, b"a secret of 20 octet"))
 
 

@@ -1,7 +1,7 @@
 """The replay window: a numbered truth table, a set as slow oracle, RFC 4303 Appendix A2."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scapy_mobsec.drops import Drop, DropReason
@@ -209,6 +209,9 @@ def test_without_a_window_inference_takes_the_nearest():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2**32 - 1), st.integers(-W, W))
+@example(3, 2**32 - 1, 1)
+@example(3, 1, -2)
+@example(0, 1, 0)
 def test_who_joins_late_takes_every_number_for_one_with_the_expected_upper_half(high, low, near):
     window = ReplayWindow(0)
     window.expect(high)

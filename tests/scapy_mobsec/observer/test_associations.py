@@ -165,35 +165,43 @@ def test_esn_of_ah_that_is_joined_late():
         assert (opened.sequence, sa.verified) == (expected, expected - number + 1)
 
 
-def test_upper_halves_are_not_tried_without_end(monkeypatch):
-    """A packet that another key sealed makes work a few times only, for one SA and for all."""
-    tried, expect = [], ReplayWindow.expect
+@pytest.fixture
+def tried(monkeypatch):
+    """Upper halves that were tried."""
+    halves, expect = [], ReplayWindow.expect
     monkeypatch.setattr(
-        ReplayWindow, "expect", lambda self, high: tried.append(high) or expect(self, high)
+        ReplayWindow, "expect", lambda self, high: halves.append(high) or expect(self, high)
     )
+    return halves
+
+
+def test_upper_halves_are_not_tried_without_end(monkeypatch, tried):
+    """A packet that another key sealed makes work a few times only, for one SA and for all."""
     monkeypatch.setattr(associations_module, "MAX_ESN_TRIES_IN_ALL", 6)
-    keys = [esn(spi=spi) for spi in (0x101, 0x102, 0x103)]
-    associations = Associations(Keys(*keys))
+    associations = Associations(Keys(*(esn(spi=spi) for spi in (0x101, 0x102, 0x103))))
     counts = []
     for spi in (0x101, 0x102, 0x103):
         for _ in range(MAX_ESN_TRIES + 1):
             tried.clear()
             assert failure(associations, sealed(gcm(spi, 99))) is DropReason.BAD_ICV
             counts.append(len(tried))
-    whole = 1 + len(ESN_HIGHS)
     assert [count > 1 for count in counts] == [True] * 4 + [False] + [True] * 2 + [False] * 8
-    assert set(counts[:4]) == {whole}
+    assert set(counts[:4]) == {1 + len(ESN_HIGHS)}
 
 
-def test_upper_halves_are_not_tried_without_esn_or_where_the_icv_is_not_what_fails():
+def test_upper_halves_are_not_tried_without_esn(tried):
     plain = gcm(TO_GATEWAY)
     late = numbered(replace(plain, esn=True), (1 << 32) + 1)
     assert failure(Associations(Keys(plain)), late) is DropReason.BAD_ICV
-    unverified = replace(esn("aes-cbc-hmac-sha1-96"), integrity_key=None)
-    sa, opened = opened_in(
-        Associations(Keys(unverified)), numbered(esn("aes-cbc-hmac-sha1-96"), (2 << 32) + 7)
-    )
-    assert (opened.sequence, opened.verified, sa.unverified) == (7, False, 1)
+    assert tried == [0]
+
+
+def test_without_integrity_key_the_upper_half_is_what_the_key_says():
+    name = "aes-cbc-hmac-sha1-96"
+    unverified = replace(esn(name, high=3), integrity_key=None)
+    packet = numbered(esn(name), (2 << 32) + 7)
+    sa, opened = opened_in(Associations(Keys(unverified)), packet)
+    assert (opened.sequence, opened.verified, sa.unverified) == ((3 << 32) + 7, False, 1)
 
 
 def test_the_number_of_sas_is_bounded_and_nothing_is_lost_from_the_counts(monkeypatch):

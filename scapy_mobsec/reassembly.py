@@ -20,11 +20,14 @@ MAX_STREAM_OCTETS = 1 << 20
 """What one direction holds behind a gap."""
 MAX_OCTETS = 16 << 20
 """What all directions hold."""
+MAX_TENTATIVE_OCTETS = 64 << 10
+"""What one direction holds of a connection that may be none of ours."""
 MAX_CONNECTIONS = 16_384
 
 _OVERHEAD = 128
 """What a held segment counts beyond its octets, so that tiny ones are bounded too."""
 _NUMBERS = 1 << 32
+_FIN, _SYN, _RST = int(TcpFlag.FIN), int(TcpFlag.SYN), int(TcpFlag.RST)
 
 End = tuple[bytes, int]
 """Packed address and port."""
@@ -77,7 +80,7 @@ class Direction:
         if self._ended:
             return
         sequence = segment.sequence
-        if segment.flags & TcpFlag.SYN:
+        if segment.flags & _SYN:
             if self._next is None:
                 self._syn, self._next = sequence, sequence + 1
             sequence += 1
@@ -86,11 +89,11 @@ class Direction:
                 return
             self._next, self._follows = sequence, False
         start = self._position(sequence)
-        if segment.flags & TcpFlag.RST:
+        if segment.flags & _RST:
             if start == self._next:
                 self.end()
             return
-        if segment.flags & TcpFlag.FIN and self._fin is None:
+        if segment.flags & _FIN and self._fin is None:
             self._fin = start + len(segment.payload)
         waited, before = self.waits, self._next
         self._hold(start, _Held(segment.payload, stamp))
@@ -118,8 +121,8 @@ class Direction:
 
     def begins_anew(self, segment: TcpSegment) -> bool:
         """Whether this is the SYN of another stream between the same two ends."""
-        is_syn = bool(segment.flags & TcpFlag.SYN)
-        return is_syn and self._next is not None and self._syn != segment.sequence
+        is_other = self._next is not None and self._syn != segment.sequence
+        return bool(segment.flags & _SYN) and is_other
 
     @property
     def waits(self) -> bool:
@@ -162,10 +165,14 @@ class Direction:
 
 
 class Connection:
-    """Both directions of one TCP connection, each by the end that sends."""
+    """Both directions of one TCP connection, each by the end that sends.
 
-    def __init__(self, one: End, other: End) -> None:
+    tentative: nobody knows yet whether it is wanted, so nothing that is lost of it counts.
+    """
+
+    def __init__(self, one: End, other: End, *, tentative: bool = False) -> None:
         self.directions = {one: Direction(), other: Direction()}
+        self.tentative = tentative
 
 
 class Found(NamedTuple):
@@ -193,10 +200,23 @@ class TcpStreams:
         """What all directions hold."""
         return self._octets
 
+    def knows(self, one: End, other: End) -> bool:
+        """Whether the connection between two ends is followed."""
+        return frozenset((one, other)) in self._connections
+
     def add(
-        self, source: bytes, destination: bytes, segment: TcpSegment, stamp: Stamp
+        self,
+        source: bytes,
+        destination: bytes,
+        segment: TcpSegment,
+        stamp: Stamp,
+        *,
+        tentative: bool = False,
     ) -> list[Found]:
-        """Take a segment between two packed addresses; return what is in order with it."""
+        """Take a segment between two packed addresses; return what is in order with it.
+
+        tentative: of the connection, if it is a new one.
+        """
         sender, receiver = (source, segment.source_port), (destination, segment.destination_port)
         key = frozenset((sender, receiver))
         connection = self._connections.get(key)
@@ -204,21 +224,29 @@ class TcpStreams:
             self._forget(key)
             connection = None
         if connection is None:
-            if not (segment.payload or segment.flags & TcpFlag.SYN):
+            if not (segment.payload or segment.flags & _SYN):
                 return []
-            connection = self._connections[key] = Connection(sender, receiver)
+            connection = Connection(sender, receiver, tentative=tentative)
+            self._connections[key] = connection
         self._connections.move_to_end(key)
         direction = connection.directions[sender]
         found = self._take(connection, sender, direction.add(segment, stamp))
-        if len(self._connections) > MAX_CONNECTIONS:
-            self.drops[DropReason.STREAM_LIMIT] += 1
-            self._forget(next(iter(self._connections)))
+        if connection.tentative and direction.octets > MAX_TENTATIVE_OCTETS:
+            self._forget(key)
+        elif len(self._connections) > MAX_CONNECTIONS:
+            key, oldest = next(iter(self._connections.items()))
+            if not oldest.tentative:
+                self.drops[DropReason.STREAM_LIMIT] += 1
+            self._forget(key)
         while self._octets > MAX_OCTETS:
             found += self._skip(next(iter(self._waiting)))
         return found
 
     def ignore(self, connection: Connection) -> None:
-        """Hold nothing more of a connection, and find nothing more in it."""
+        """Hold and find nothing more of a connection; forget a tentative one."""
+        key = frozenset(connection.directions)
+        if connection.tentative and self._connections.get(key) is connection:
+            self._forget(key)
         for direction in connection.directions.values():
             self._forget_held(direction)
             direction.end()
@@ -240,7 +268,7 @@ class TcpStreams:
         octets, gaps = direction.octets, direction.gaps
         found = [Found(connection, sender, piece) for piece in pieces]
         self._octets += direction.octets - octets
-        if direction.gaps > gaps:
+        if direction.gaps > gaps and not connection.tentative:
             self.drops[DropReason.TCP_GAP] += direction.gaps - gaps
         if direction.waits:
             self._waiting.setdefault(direction, (connection, sender))

@@ -8,7 +8,7 @@ a key opens, and never from a replayed one.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -46,7 +46,8 @@ from scapy_mobsec.observer.registrations import (
     Sighting,
     registration_in,
 )
-from scapy_mobsec.observer.streams import InStream, Streams, is_wanted
+from scapy_mobsec.observer.stream_ports import STREAM_PORTS, begins_stream, ports_of
+from scapy_mobsec.observer.streams import InStream, Streams
 from scapy_mobsec.packet.fragments import Reassembler
 from scapy_mobsec.packet.ip import AH, IPV4, IPV6, TCP, IpPacket, addresses, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
@@ -142,10 +143,12 @@ class Observer:
         ike_keys: Iterable[IkeSaKeys] = (),
         *,
         tls_keys: KeyLog | None = None,
+        tcp_ports: Collection[int] = (),
         on_ike: Callable[[SeenMessage, bytes], None] | None = None,
     ) -> None:
         """tls_keys: what opens TLS; secrets may be added at any time, before what they open.
 
+        tcp_ports: where streams are read whatever they begin with, beside STREAM_PORTS.
         on_ike gets each IKEv2 message that can be read, as if never encrypted.
         """
         self._keys = LearntKeys(keys)
@@ -161,6 +164,7 @@ class Observer:
         self._drops: Counter[DropReason] = Counter()
         self._reassembler = Reassembler()
         self._tcp = TcpStreams()
+        self._tcp_ports = STREAM_PORTS.union(tcp_ports)
         self._streams = Streams(
             self._marks_esp, self._count, KeyLog() if tls_keys is None else tls_keys
         )
@@ -234,8 +238,7 @@ class Observer:
                 return
             ip = whole
         if ip.protocol == TCP:
-            if is_wanted(ip.payload):
-                self._observe_tcp(ip, frame)
+            self._observe_tcp(ip, frame)
             return
         if ip.protocol == AH:
             carried: Carried | None = carried_by_ah(ip, ip_octets)
@@ -246,9 +249,15 @@ class Observer:
             self._observe_carried(carried, frame, duplicate)
 
     def _observe_tcp(self, ip: IpPacket, frame: _Frame) -> None:
-        segment = parse_tcp(ip)
-        stamp = Stamp(frame.number, frame.time_ns)
-        self._read_streams(self._tcp.add(ip.source, ip.destination, segment, stamp))
+        source_port, destination_port = ports_of(ip.payload)
+        tentative = not (source_port in self._tcp_ports or destination_port in self._tcp_ports)
+        if tentative and not begins_stream(ip.payload):
+            ends = (ip.source, source_port), (ip.destination, destination_port)
+            if not self._tcp.knows(*ends):
+                return
+        segment, stamp = parse_tcp(ip), Stamp(frame.number, frame.time_ns)
+        found = self._tcp.add(ip.source, ip.destination, segment, stamp, tentative=tentative)
+        self._read_streams(found)
 
     def _read_streams(self, found: Iterable[Found]) -> None:
         ignored: set[Connection] = set()

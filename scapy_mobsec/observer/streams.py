@@ -1,38 +1,32 @@
 """ESP and IKE in TCP: RFC 9329 frames, HTTP Upgrade, POST; told apart by content, as in captures.
 
-Streams to or from the ports of STREAM_PORTS are read. Their first octets tell what they are. TLS is
-opened with the secrets of a key log, and what is in it told by its own first octets; TLS that
-cannot be read, or not on, is counted, anything else is let go. Where the beginning is not there, or
-octets are missing, the next packet is found by an SPI that is known. What the handshake of HTTP
-said is not known then: such packets have no HTTP header in their description. Of http-post the next
-message is found. What its second connection carries is told as if it came by the first, as
-terminals do. A stream may go through a forward proxy: what asks for the tunnel, and the answer,
-come first then.
+The first octets of a stream tell what it is. TLS is opened with the secrets of a key log, and what
+is in it told by its own first octets; TLS that cannot be read, or not on, is counted, anything else
+is let go. Where the beginning is not there, or octets are missing, the next packet is found by an
+SPI that is known; not in a tentative connection, which its first octets alone can make ours. What
+the handshake of HTTP said is not known then: such packets have no HTTP header in their description.
+Of http-post the next message is found. What its second connection carries is told as if it came by
+the first, as terminals do. A stream may go through a forward proxy: what asks for the tunnel, and
+the answer, come first then.
 """
 
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from enum import Enum
 from hashlib import sha256
 from typing import NamedTuple
 
-from contrib_layers.numbers import NATT_PORT
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.encap.capsule import DATAGRAM, measure_capsule, unwrap_capsule, write_varint
-from scapy_mobsec.encap.carrier import Carried, Cutter, Violation
+from scapy_mobsec.encap.carrier import Carried, Violation
 from scapy_mobsec.encap.connect import ConnectClient, ConnectServer
 from scapy_mobsec.encap.http_post import POST_PATH, HttpPostReader
 from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.encap.stream import StreamCarrier, detect, reading_carrier
-from scapy_mobsec.encap.tcp import measure_frame
 from scapy_mobsec.encap.tls import TlsReader
-from scapy_mobsec.esp.spi_table import FIRST_SPI
+from scapy_mobsec.observer.stream_units import SHORTEST_UNIT, Kind, UnitReader, find_unit
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.reassembly import Connection, End, Piece, Stamp
 from scapy_mobsec.registration.description import Description, HttpHeader, TlsHeader
-
-STREAM_PORTS = frozenset({NATT_PORT, 443, 80, 8080})
 
 MAX_STREAMS = 1024
 """Streams that are read at once; each direction holds one packet that is not yet whole at most,
@@ -54,25 +48,6 @@ _OF_CHANNEL = re.compile(
 _END_OF_HEAD = b"\r\n\r\n"
 _ANSWER = b"HTTP/1."
 _CONNECT = b"CONNECT "
-_IKE = bytes(4)
-_SHORTEST_UNIT = 16
-"""Octets: no ESP packet fits into less, and no SPI lies deeper in a unit."""
-
-
-def is_wanted(segment: bytes) -> bool:
-    """Whether a TCP segment goes to or comes from a port that is read."""
-    ports = int.from_bytes(segment[:2], "big"), int.from_bytes(segment[2:4], "big")
-    return not STREAM_PORTS.isdisjoint(ports)
-
-
-class Kind(Enum):
-    """What a stream is; what is read inside TLS is one of the others."""
-
-    TCP = Encapsulation.TCP
-    HTTP = Encapsulation.HTTP
-    POST = Encapsulation.HTTP_POST
-    TLS = Encapsulation.TLS
-    OTHER = None
 
 
 class InStream(NamedTuple):
@@ -86,27 +61,6 @@ class InStream(NamedTuple):
     headers: Description
 
 
-class _Units:
-    """Reads frames or capsules from the beginning of one of them on."""
-
-    ready = True
-
-    def __init__(self, kind: Kind) -> None:
-        self._is_http = kind is Kind.HTTP
-        self._cutter = Cutter(measure_capsule if self._is_http else measure_frame)
-
-    def receive(self, data: bytes) -> list[Carried]:
-        """Return what is whole. Raises Violation."""
-        carried: list[Carried] = []
-        try:
-            for unit in self._cutter.cut(data):
-                if payload := unwrap_capsule(unit) if self._is_http else unit[2:]:
-                    carried.append(Carried.of(payload))
-        except Drop as drop:
-            raise Violation(drop, carried) from drop
-        return carried
-
-
 class _Side:
     """What one end sent. lost: the place in it is not known; searched: octets, in vain so far.
 
@@ -115,7 +69,7 @@ class _Side:
 
     def __init__(self) -> None:
         self.tunnel: ConnectServer | ConnectClient | None = None
-        self.decoder: StreamCarrier | _Units | None = None
+        self.decoder: StreamCarrier | UnitReader | None = None
         self.held = b""
         self.stamp = Stamp(0, 0)
         self.headers: Description = ()
@@ -143,6 +97,7 @@ class StreamReader:
         tls_keys: KeyLog,
     ) -> None:
         self.kind: Kind | None = None
+        self._connection = connection
         self._sides = {end: _Side() for end in connection.directions}
         self.client: End | None = None
         self.channel = b""
@@ -166,6 +121,7 @@ class StreamReader:
             side.held += piece.octets
         if self.kind is None:
             self._detect()
+            self._connection.tentative &= self.kind in (None, Kind.TLS, Kind.OTHER)
         for end, side in self._sides.items():
             if self.kind not in (None, Kind.TLS, Kind.OTHER) and self._has_more(end, side):
                 yield from self._read(end)
@@ -219,7 +175,7 @@ class StreamReader:
             encapsulation = None if _begins(first, _ANSWER) else detect(first)
         except Drop:
             # Not lost, it may be the responder of a stream whose prefix the capture does not have.
-            if not self._search(end) and not side.lost:
+            if self._connection.tentative or not (self._search(end) or side.lost):
                 self.kind = Kind.OTHER
             return
         if encapsulation is Encapsulation.HTTP and b"\r\n" in first:
@@ -258,7 +214,7 @@ class StreamReader:
 
     def _read(self, end: End) -> Iterator[InStream]:
         side = self._sides[end]
-        if isinstance(side.decoder, _Units) and _OF_CHANNEL.match(side.held):
+        if isinstance(side.decoder, UnitReader) and _OF_CHANNEL.match(side.held):
             side.lost = True  # what was taken for frames of a stream was the end of a body
         if side.lost and not self._search(end):
             return
@@ -317,7 +273,7 @@ class StreamReader:
         kinds = (Kind.HTTP, Kind.TCP) if self.kind is None else (self.kind,)
         found = find_unit(side.held, kinds, self._knows_spi)
         if found is None:
-            kept = side.held[-_SHORTEST_UNIT:]
+            kept = side.held[-SHORTEST_UNIT:]
             side.searched += len(side.held) - len(kept)
             side.held = kept
             if side.searched > MAX_SEARCHED and self.kind is None:
@@ -325,7 +281,7 @@ class StreamReader:
             return False
         self.kind, start = found
         side.held = side.held[start:]
-        side.decoder, side.lost = _Units(self.kind), False
+        side.decoder, side.lost = UnitReader(self.kind), False
         return True
 
 
@@ -340,51 +296,6 @@ def _tunnel_reader(*, is_client: bool) -> ConnectServer | ConnectClient:
 
 def _begins(data: bytes, beginning: bytes) -> bool:
     return data.startswith(beginning[: len(data)])
-
-
-def find_unit(
-    data: bytes, kinds: tuple[Kind, ...], knows_spi: Callable[[int], bool]
-) -> tuple[Kind, int] | None:
-    """Return where the first frame or capsule that carries a known SPI begins, and which it is.
-
-    If what comes behind it is there too, it must be one that could follow.
-    """
-    for at in range(2, len(data) - 3):
-        spi = int.from_bytes(data[at : at + 4], "big")
-        if spi < FIRST_SPI or not knows_spi(spi):
-            continue
-        for kind in kinds:
-            start = _capsule_before(data, at) if kind is Kind.HTTP else at - 2
-            if start is not None and _is_followed(data, start, kind, knows_spi):
-                return kind, start
-    return None
-
-
-def _capsule_before(data: bytes, at: int) -> int | None:
-    """Return where a DATAGRAM capsule begins whose UDP payload is at `at`."""
-    for size in (4, 2, 1):
-        start = at - size - 2
-        if start < 0 or data[start] != DATAGRAM or data[at - 1]:
-            continue
-        length = int.from_bytes(data[start + 1 : at - 1], "big") & ((1 << (8 * size - 2)) - 1)
-        if write_varint(length) == data[start + 1 : at - 1]:
-            return start
-    return None
-
-
-def _is_followed(data: bytes, start: int, kind: Kind, knows_spi: Callable[[int], bool]) -> bool:
-    measure = measure_capsule if kind is Kind.HTTP else measure_frame
-    try:
-        end = measure(data, start)
-        if end - start < _SHORTEST_UNIT:
-            return False
-        measure(data, min(end, len(data)))
-    except Drop:
-        return False
-    if kind is Kind.HTTP:
-        return end >= len(data) or data[end] == DATAGRAM
-    spi = data[end + 2 : end + 6]
-    return len(spi) < 4 or spi == _IKE or knows_spi(int.from_bytes(spi, "big"))
 
 
 class Streams:
@@ -419,7 +330,7 @@ class Streams:
             if told := self._at_first(reader, one) if reader.channel else one:
                 yield told
         if reader.kind in (Kind.TLS, Kind.OTHER):
-            self.tls += reader.kind is Kind.TLS
+            self.tls += reader.kind is Kind.TLS and not connection.tentative
             del self._readers[connection]
             self._given_up.append(connection)
         elif len(self._readers) > MAX_STREAMS:

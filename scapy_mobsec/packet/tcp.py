@@ -5,8 +5,8 @@ filled it in.
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntFlag
+from typing import NamedTuple
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.ip import TCP, IpPacket
@@ -24,9 +24,8 @@ class TcpFlag(IntFlag):
     ACK = 0x10
 
 
-@dataclass(frozen=True, slots=True)
-class TcpSegment:
-    """One TCP segment. flags: all eight control bits, as a number."""
+class TcpSegment(NamedTuple):
+    """One TCP segment, a tuple, as it is made per packet. flags: all eight control bits."""
 
     source_port: int
     destination_port: int

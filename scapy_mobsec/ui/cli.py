@@ -43,6 +43,14 @@ def cli() -> None:
     help="TLS key log, as SSLKEYLOGFILE names it; may repeat. Those in pcapng are read unasked.",
 )
 @click.option(
+    "--tcp-port",
+    "tcp_ports",
+    metavar="N",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    help="Read TCP on this port, too, whatever a stream begins with; may repeat.",
+)
+@click.option(
     "-T",
     "--type",
     "output",
@@ -58,6 +66,7 @@ def decode(
     read: tuple[str, ...],
     keys: tuple[str, ...],
     tls_keys: tuple[str, ...],
+    tcp_ports: tuple[int, ...],
     output: str,
     count: int | None,
     quiet: bool,
@@ -75,8 +84,15 @@ def decode(
         raise click.UsageError("no capture given")
     if [*sources, *keys, *tls_keys].count("-") > 1:
         raise click.UsageError("stdin (-) can be read only once")
-    as_json = output == "json"
-    return run_decode(sources, keys or None, tls_keys, as_json=as_json, count=count, quiet=quiet)
+    return run_decode(
+        sources,
+        keys or None,
+        tls_keys,
+        tcp_ports,
+        as_json=output == "json",
+        count=count,
+        quiet=quiet,
+    )
 
 
 @cli.command()

@@ -41,6 +41,7 @@ def run_decode(
     captures: Sequence[str],
     keys: Sequence[str] | None,
     tls_keys: Sequence[str] = (),
+    tcp_ports: Sequence[int] = (),
     *,
     as_json: bool,
     count: int | None,
@@ -48,14 +49,14 @@ def run_decode(
 ) -> int:
     """Decode captures in the order given, as one observation. Returns the exit code.
 
-    tls_keys: key logs; more may be in the captures.
+    tls_keys: key logs; more may be in the captures. tcp_ports: read beside the usual ones.
 
     Raises BadInput for captures and key files that cannot be used, after printing what was decoded
     before.
     """
     messages = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
     key_log = load_tls_keys(tls_keys)
-    observer = Observer(load_keys(keys, messages), tls_keys=key_log)
+    observer = Observer(load_keys(keys, messages), tls_keys=key_log, tcp_ports=tcp_ports)
     interrupted = False
     try:
         for name in captures:

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scapy_mobsec import reassembly
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.tcp import TcpFlag, TcpSegment
-from scapy_mobsec.reassembly import MAX_STREAM_OCTETS, MAX_WAIT_NS, Stamp, TcpStreams
+from scapy_mobsec.reassembly import (
+    MAX_STREAM_OCTETS,
+    MAX_TENTATIVE_OCTETS,
+    MAX_WAIT_NS,
+    Stamp,
+    TcpStreams,
+)
 
 X, Y = bytes([10, 0, 0, 2]), bytes([203, 0, 113, 2])
 SYN, FIN, RST, ACK = TcpFlag.SYN, TcpFlag.FIN, TcpFlag.RST, TcpFlag.ACK
@@ -18,8 +24,9 @@ SYN, FIN, RST, ACK = TcpFlag.SYN, TcpFlag.FIN, TcpFlag.RST, TcpFlag.ACK
 class Capture:
     """Segments from X's port 40000 (or another) to Y's port 4500, or back, one each millisecond."""
 
-    def __init__(self):
+    def __init__(self, *, tentative=False):
         self.streams = TcpStreams()
+        self.tentative = tentative
         self.frame = 0
         self.time_ns = 0
         self.octets = b""
@@ -31,7 +38,8 @@ class Capture:
         ends = (Y, X) if back else (X, Y)
         ports = (4500, port) if back else (port, 4500)
         segment = TcpSegment(*ports, sequence % (1 << 32), flags, octets)
-        return self.take(self.streams.add(*ends, segment, Stamp(self.frame, self.time_ns)))
+        stamp = Stamp(self.frame, self.time_ns)
+        return self.take(self.streams.add(*ends, segment, stamp, tentative=self.tentative))
 
     def take(self, found):
         self.pieces = [each.piece for each in found]
@@ -43,9 +51,9 @@ class Capture:
         return self.streams.drops[DropReason.TCP_GAP]
 
 
-def opened(sequence=1000):
+def opened(sequence=1000, **options):
     """A connection whose next octet has `sequence`."""
-    return Capture().see(sequence - 1, flags=SYN)
+    return Capture(**options).see(sequence - 1, flags=SYN)
 
 
 @st.composite
@@ -198,3 +206,29 @@ def test_what_is_ignored_is_neither_held_nor_found():
     assert capture.streams.octets == 0
     assert capture.see(1003, b"more").see(7, b"back", back=True).octets == b""
     assert capture.streams.finish() == []
+
+
+def test_what_is_lost_of_a_tentative_connection_does_not_count(monkeypatch):
+    capture = opened(tentative=True).see(1003, b"d").see(1004, b"e", after=2 * MAX_WAIT_NS)
+    monkeypatch.setattr(reassembly, "MAX_CONNECTIONS", 1)
+    capture.see(999, flags=SYN, port=7)
+    assert (capture.octets, len(capture.streams), capture.streams.drops) == (b"de", 1, {})
+
+
+def test_of_a_tentative_connection_little_is_held():
+    capture = opened(tentative=True)
+    most = MAX_TENTATIVE_OCTETS // (1000 + 128)
+    for number in range(most + 1):
+        assert len(capture.streams) == 1
+        capture.see(2000 + 1000 * number, bytes(1000))
+    assert (len(capture.streams), capture.streams.octets) == (0, 0)
+
+
+def test_an_ignored_tentative_connection_is_forgotten():
+    capture = opened(tentative=True)
+    assert capture.streams.knows((X, 40_000), (Y, 4500))
+    connection = next(iter(capture.streams._connections.values()))
+    capture.see(7, flags=SYN).streams.ignore(connection)
+    assert capture.streams.knows((Y, 4500), (X, 40_000))
+    capture.streams.ignore(next(iter(capture.streams._connections.values())))
+    assert not capture.streams.knows((X, 40_000), (Y, 4500))

@@ -20,7 +20,8 @@ from scapy_mobsec.encap.tls import plain_record
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.observer import streams
-from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED, Kind, find_unit, is_wanted
+from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED
 from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.reassembly import Piece, Stamp
@@ -337,12 +338,63 @@ def test_an_spi_that_was_opened_before_is_known_too(monkeypatch):
     assert stream.up(b"xyz", stream.frame()).summary.verified == 2
 
 
-def test_other_ports_are_not_read():
-    stream = Stream(destination=Endpoint(GATEWAY.address, 22), source=Endpoint(OLD.address, 999))
-    assert stream.up(STREAM_PREFIX, stream.frame()).summary.esp == 0
-    assert not is_wanted(b"\0\26\4\0")
-    assert is_wanted(b"\0\26\x11\x94")
-    assert not is_wanted(b"")
+def elsewhere(bench=None, **options):
+    """A stream between two ports that nothing is known of."""
+    ends = Endpoint(OLD.address, 999), Endpoint(GATEWAY.address, 22)
+    return Stream(bench, *ends, **options)
+
+
+@pytest.mark.parametrize("cut", [lambda octets: [octets], octet_by_octet], ids=["whole", "cut"])
+@pytest.mark.parametrize(
+    ("before", "answer", "unit"),
+    [
+        (STREAM_PREFIX, b"", "frame"),
+        (UPGRADE, SWITCHING, "capsule"),
+        (CONNECT + STREAM_PREFIX, TUNNEL, "frame"),
+    ],
+)
+def test_on_any_port_a_connection_is_told_by_its_beginning(cut, before, answer, unit):
+    stream = elsewhere().up(*cut(before)).down(*cut(answer))
+    stream.up(*cut(getattr(stream, unit)())).down(*cut(getattr(stream, unit)(TO_MOBILE)))
+    assert (stream.summary.verified, stream.report.drops) == (2, {})
+
+
+@pytest.mark.parametrize("first", [b"SSH-2.0-x\r\n", b"GET / HTTP/1.1\r\n", b"\x16\x03\1\0\5\1"])
+@pytest.mark.parametrize("down", [False, True])
+def test_on_other_ports_what_is_something_else_is_forgotten(first, down):
+    stream = elsewhere()
+    (stream.down if down else stream.up)(first)
+    stream.up(stream.frame(), STREAM_PREFIX[:3], stream.frame())
+    assert (stream.summary.esp, stream.summary.tls, stream.report.drops) == (0, 0, {})
+    assert len(stream.bench.observer._tcp) == len(stream.bench.observer._streams) == 0
+
+
+def test_on_other_ports_no_place_is_looked_for():
+    stream = elsewhere(begun=False)
+    stream.up(stream.frame(), stream.frame())
+    assert (stream.summary.esp, len(stream.bench.observer._tcp)) == (0, 0)
+    stream = elsewhere().miss(0, 6)
+    stream.up(stream.frame())
+    assert (stream.summary.esp, stream.report.drops) == (0, {})
+
+
+def test_on_other_ports_a_stream_goes_on_behind_a_gap():
+    stream = elsewhere().up(STREAM_PREFIX)
+    stream.up(stream.frame()).miss(0, 10).up(stream.frame(), stream.frame())
+    assert (stream.summary.verified, stream.report.drops) == (3, {DropReason.TCP_GAP: 1})
+
+
+def test_the_prefix_alone_begins_a_stream():
+    stream = elsewhere(begun=False)
+    stream.up(STREAM_PREFIX + stream.frame()).down(stream.frame(TO_MOBILE))
+    assert stream.summary.verified == 2
+
+
+def test_ports_that_are_asked_for_are_read_from_anywhere():
+    bench = Bench()
+    bench.observer = Observer(bench.keys, tcp_ports=(22,))
+    stream = elsewhere(bench, begun=False)
+    assert stream.up(b"xyz", stream.frame()).summary.verified == 1
 
 
 @pytest.mark.parametrize("kind", ["frame", "capsule"])
@@ -385,38 +437,6 @@ def test_the_headers_of_http_as_they_arrived():
     up, down = reader._sides.values()
     assert up.headers == (HttpHeader("GET", "y.example", "/.well-known/masque/udp/y/4500/"),)
     assert down.headers == (HttpHeader("", "", "101"),)
-
-
-def known(spi):
-    return spi in (TO_GATEWAY, TO_MOBILE)
-
-
-SPI = TO_GATEWAY.to_bytes(4, "big")
-ESP = SPI + bytes(range(1, 29))
-OTHER = b"\1\2\3\4" + bytes(28)
-BOTH = (Kind.HTTP, Kind.TCP)
-
-
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        (wrap_frame(Content.ESP, ESP), (Kind.TCP, 0)),
-        (b"xyz" + wrap_frame(Content.ESP, ESP) + b"\0", (Kind.TCP, 3)),
-        (wrap_frame(Content.ESP, ESP) + wrap_frame(Content.IKE, IKE), (Kind.TCP, 0)),
-        (wrap_frame(Content.ESP, ESP) + wrap_frame(Content.ESP, OTHER), None),
-        (wrap_frame(Content.ESP, ESP) + b"\0\0", None),
-        (b"xyz" + wrap_capsule(ESP), (Kind.HTTP, 3)),
-        (wrap_capsule(ESP) + wrap_capsule(ESP), (Kind.HTTP, 0)),
-        (wrap_capsule(ESP + bytes(1000)), (Kind.HTTP, 0)),
-        (wrap_capsule(ESP + bytes(20_000)), (Kind.HTTP, 0)),
-        (wrap_frame(Content.ESP, OTHER), None),
-        (b"\0\6" + SPI + bytes(30), None),
-        (SPI + bytes(30), None),
-        (b"", None),
-    ],
-)
-def test_units_are_found(data, found):
-    assert find_unit(data, BOTH, known) == found
 
 
 def test_the_search_ends():

@@ -13,11 +13,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from frames import GATEWAY, OLD, TO_GATEWAY, Bench, gcm
 from stories import result_of
 
 from scapy_mobsec.drivers.keyfiles import write_esp_sa
+from scapy_mobsec.drivers.memory.packet import ACK, Packet, TcpFields
 from scapy_mobsec.drivers.pcap import CaptureWriter
 from scapy_mobsec.drivers.pcapng import PcapngWriter
+from scapy_mobsec.encap.tcp import wrap_frame
+from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.ui import decode as decode_module
 from scapy_mobsec.ui.cli import main
 from scapy_mobsec.ui.demo import write_capture
@@ -373,3 +378,17 @@ def test_a_key_log_that_is_none(run, tmp_path, content):
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"mobsec: {key_log}: ")
     assert done.err.count("\n") == 1
+
+
+def test_a_tcp_port_that_is_asked_for_is_read(run, as_json, tmp_path):
+    capture, keys = tmp_path / "x.pcap", tmp_path / "x.esp_sa"
+    frame = wrap_frame(Content.ESP, Bench().seal(TO_GATEWAY))
+    ends = OLD._replace(port=999), GATEWAY._replace(port=9000)
+    with capture.open("wb") as stream:
+        CaptureWriter(stream).write(1, Packet(TCP, *ends, frame, TcpFields(ACK, 1, 1)).octets())
+    with keys.open("w") as stream:
+        write_esp_sa([gcm(TO_GATEWAY)], stream)
+    arguments = (capture, "-k", keys)
+    assert as_json(*arguments)["summary"]["esp"] == 0
+    assert as_json(*arguments, "--tcp-port", 80, "--tcp-port", 9000)["summary"]["verified"] == 1
+    assert run(*arguments, "--tcp-port", 70_000).code == 2

@@ -95,6 +95,9 @@ class Direction:
             return
         if segment.flags & _FIN and self._fin is None:
             self._fin = start + len(segment.payload)
+        if start == self._next and segment.payload and not self._held and self._fin is None:
+            yield self._fresh(segment.payload, stamp)  # as usual: no need to hold it
+            return
         waited, before = self.waits, self._next
         self._hold(start, _Held(segment.payload, stamp))
         yield from self._in_order()
@@ -156,12 +159,17 @@ class Direction:
             self.octets -= len(octets) + _OVERHEAD
             fresh = octets[self._next - start :]
             if fresh:
-                self._next += len(fresh)
-                self._stamp = max(self._stamp, stamp)
-                follows, self._follows = self._follows, True
-                yield Piece(fresh, self._stamp, follows)
+                yield self._fresh(fresh, max(self._stamp, stamp))
         if self._fin is not None and self._next >= self._fin:
             self.end()
+
+    def _fresh(self, octets: bytes, stamp: Stamp) -> Piece:
+        """Return the next octets as a piece."""
+        assert self._next is not None
+        self._next += len(octets)
+        self._stamp = stamp
+        follows, self._follows = self._follows, True
+        return Piece(octets, stamp, follows)
 
 
 class Connection:

@@ -12,7 +12,7 @@ the answer, come first then.
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -45,6 +45,7 @@ _OF_CHANNEL = re.compile(
     rb"(?i)(POST [^\r\n]{1,1024} )?HTTP/1\.[01](?(1)| 200[^\r\n]{0,80})\r\n"
     rb"(?:[^\r\n]{1,1024}\r\n){0,40}?Channel: *[0-9a-f]{32}\r\n"
 )
+_CARRYING = {kind: Encapsulation(kind.value) for kind in (Kind.TCP, Kind.HTTP, Kind.POST)}
 _END_OF_HEAD = b"\r\n\r\n"
 _ANSWER = b"HTTP/1."
 _CONNECT = b"CONNECT "
@@ -99,6 +100,7 @@ class StreamReader:
         self.kind: Kind | None = None
         self._connection = connection
         self._sides = {end: _Side() for end in connection.directions}
+        self._other = dict(zip(self._sides, reversed(self._sides), strict=True))
         self.client: End | None = None
         self.channel = b""
         self.is_first = False
@@ -119,15 +121,14 @@ class StreamReader:
             self._open(self._tls, sender, piece.octets)
         else:
             side.held += piece.octets
-        if self.kind is None:
+        ends: Iterable[End] = (sender,)
+        if self.kind is None or self._tls:
+            ends = self._sides
             self._detect()
-            self._connection.tentative &= self.kind in (None, Kind.TLS, Kind.OTHER)
-        for end, side in self._sides.items():
-            if self.kind not in (None, Kind.TLS, Kind.OTHER) and self._has_more(end, side):
+            self._connection.tentative &= self.kind not in _CARRYING
+        for end in ends:
+            if self.kind in _CARRYING and self._has_more(end, self._sides[end]):
                 yield from self._read(end)
-
-    def _other(self, end: End) -> End:
-        return next((each for each in self._sides if each != end), end)
 
     def _open(self, tls: TlsReader, sender: End, octets: bytes) -> None:
         """Let TLS read what one end sent, and what of the other's has waited for it."""
@@ -145,6 +146,7 @@ class StreamReader:
     # what it is
 
     def _detect(self) -> None:
+        """Tell the kind, if it shows now."""
         for end, side in self._sides.items():
             if self.kind is None and self._has_more(end, side):
                 self._detect_in(end, side)
@@ -219,7 +221,7 @@ class StreamReader:
         if side.lost and not self._search(end):
             return
         assert self.kind is not None
-        encapsulation, is_client = Encapsulation(self.kind.value), end == self.client
+        encapsulation, is_client = _CARRYING[self.kind], end == self.client
         if side.decoder is None:
             side.decoder = reading_carrier(encapsulation, from_client=is_client, path=self._base)
         decoder, octets, side.held = side.decoder, side.held, b""
@@ -233,11 +235,13 @@ class StreamReader:
         if isinstance(decoder, HttpPostReader):
             self.channel = decoder.channel.id or self.channel
         self.is_first = self.is_first or (is_client and bool(carried))
-        headers = (*self._outside(side), *side.headers)
+        headers = side.headers
+        if side.tunnel or self._tls:
+            headers = (*self._outside(side), *headers)
         if self._tls and encapsulation is Encapsulation.TCP:
             encapsulation = Encapsulation.TLS
         for one in carried:
-            yield InStream(one, encapsulation, end, self._other(end), side.stamp, headers)
+            yield InStream(one, encapsulation, end, self._other[end], side.stamp, headers)
         if violation is not None:
             self._end(side, violation, in_handshake=not decoder.ready)
 
@@ -267,7 +271,7 @@ class StreamReader:
             return False
         if self.kind is not Kind.HTTP and (message := _OF_CHANNEL.search(side.held)):
             self.kind = Kind.POST
-            self.client = end if message[1] else self._other(end)
+            self.client = end if message[1] else self._other[end]
             side.held, side.decoder, side.lost = side.held[message.start() :], None, False
             return True
         kinds = (Kind.HTTP, Kind.TCP) if self.kind is None else (self.kind,)

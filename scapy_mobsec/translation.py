@@ -20,7 +20,7 @@ of one holds a request, of the other a status code.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, ne
 from typing import Any, NamedTuple, TypeAlias
 
 from contrib_layers.numbers import NOT_IN_SENT, FieldCode, HeaderType, NatureCode
@@ -38,9 +38,9 @@ from scapy_mobsec.registration.description import (
     TlsHeader,
     UnknownHeader,
     ip_udp_esp,
-    is_usual,
 )
-from scapy_mobsec.registration.extensions import TranslationItem
+from scapy_mobsec.registration.extensions import TranslationItem, build_translations
+from scapy_mobsec.registration.flat import UsualValues, usual_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,28 +136,33 @@ def compare(sent: Description, observed: Description) -> tuple[Translation, ...]
 
 def changes(sent: Description, observed: Description) -> tuple[TranslationItem, ...]:
     """Return what `compare` does, as items of TRANSLATIONS: without the values to show."""
-    if is_usual(sent) and is_usual(observed):
-        ip, udp, esp = sent
-        seen_ip, seen_udp, seen_esp = observed
-        if len(ip.source) == len(seen_ip.source):
-            return _changes_where(
-                len(ip.source) == 4,
-                ip.source != seen_ip.source,
-                udp.source_port != seen_udp.source_port,
-                ip.destination != seen_ip.destination,
-                udp.destination_port != seen_udp.destination_port,
-                esp.spi != seen_esp.spi,
-            )
+    said, seen = usual_values(sent), usual_values(observed)
+    if said and seen and len(said[0]) == len(seen[0]):
+        return _changes_where(len(said[0]), *map(ne, said, seen))
     return _changes(sent, observed)
 
 
-@lru_cache(2 * 2**5)
-def _changes_where(ipv4: bool, *differs: bool) -> tuple[TranslationItem, ...]:
-    """Return the changes where just these fields of IP, UDP and ESP differ.
+def build_changes(sent: UsualValues, observed: UsualValues) -> bytes:
+    """Return the `changes` of usual descriptions as the value of TRANSLATIONS."""
+    size = len(sent[0])
+    if size != len(observed[0]):
+        return build_translations(_changes(ip_udp_esp(*sent), ip_udp_esp(*observed)))
+    return _built_where(size, *map(ne, sent, observed))
 
-    What they hold does not matter: so the most common comparison is one look-up.
+
+@lru_cache(2 * 2**5)
+def _built_where(size: int, *differs: bool) -> bytes:
+    return build_translations(_changes_where(size, *differs))
+
+
+@lru_cache(2 * 2**5)
+def _changes_where(size: int, *differs: bool) -> tuple[TranslationItem, ...]:
+    """Return the changes where just these of the values of IP, UDP and ESP differ.
+
+    What they hold does not matter: so the most common comparison is one look-up. `size`: of an
+    address.
     """
-    addresses = [bytes((each,)) * (4 if ipv4 else 16) for each in range(2)]
+    addresses = [bytes((each,)) * size for each in range(2)]
     sent = ip_udp_esp(addresses[0], 0, addresses[0], 0, 0)
     source, source_port, destination, destination_port, spi = map(int, differs)
     observed = ip_udp_esp(

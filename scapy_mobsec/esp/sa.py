@@ -81,7 +81,17 @@ class Opened(NamedTuple):
 class InboundSa:
     """The receiving end of an SA: opens packets and keeps their replay window."""
 
-    __slots__ = ("_body", "_protection", "_spi", "_verified", "parameters", "replay")
+    __slots__ = (
+        "_block_length",
+        "_body",
+        "_esn",
+        "_overhead",
+        "_protection",
+        "_spi",
+        "_verified",
+        "parameters",
+        "replay",
+    )
 
     def __init__(self, parameters: SaParameters, *, window: int = 1024, ceiling: int = 0) -> None:
         """`window`: width in packets, 0 for no replay check. `ceiling`: highest number that is
@@ -92,8 +102,11 @@ class InboundSa:
         self.replay = ReplayWindow(window, ceiling)
         self._protection = suite.protection(parameters.encryption_key, parameters.integrity_key)
         self._spi = parameters.spi
+        self._esn = parameters.esn
         self._verified = parameters.verifiable
+        self._block_length = suite.block_length
         self._body = _HEADER.size + suite.iv_length
+        self._overhead = self._body + suite.icv_length
 
     def open(self, packet: bytes) -> Opened:
         """Verify and decrypt an ESP packet, from its SPI on. Only Drop escapes, for any octets.
@@ -104,17 +117,17 @@ class InboundSa:
         Ciphertext must be whole cipher blocks; the alignment to 4 octets (RFC 4303 section 2.4) is
         kept by `seal` but not demanded of a peer.
         """
-        suite, replay, body = self.parameters.suite, self.replay, self._body
-        encrypted = len(packet) - body - suite.icv_length
+        replay, body = self.replay, self._body
+        encrypted = len(packet) - self._overhead
         if encrypted < 2:
             raise Drop(DropReason.ESP_TOO_SHORT, f"{len(packet)} octets")
-        if encrypted % suite.block_length:
+        if encrypted % self._block_length:
             raise Drop(DropReason.ESP_UNALIGNED, f"{encrypted} octets")
         spi, sequence = _HEADER.unpack_from(packet)
         if spi != self._spi:
             raise Drop(DropReason.UNKNOWN_SPI, f"0x{spi:08x}")
         high = b""
-        if self.parameters.esn:
+        if self._esn:
             sequence = replay.infer(sequence)
             high = (sequence >> 32).to_bytes(4)
         replay.check(sequence)
@@ -134,10 +147,15 @@ class OutboundSa:
 
     __slots__ = (
         "_alignment",
+        "_esn",
+        "_iv_length",
         "_last_sequence",
-        "_next_sequence",
+        "_overhead",
         "_protection",
         "_random_bytes",
+        "_random_iv",
+        "_spi",
+        "next_sequence",
         "parameters",
     )
 
@@ -168,45 +186,41 @@ class OutboundSa:
         self.parameters = parameters
         self._protection = suite.protection(parameters.encryption_key, parameters.integrity_key)
         self._random_bytes = random_bytes
-        self._next_sequence = first_sequence
+        self._random_iv = not suite.counter_iv
+        self._spi, self._esn, self._iv_length = parameters.spi, parameters.esn, suite.iv_length
+        self._overhead = _HEADER.size + suite.iv_length + suite.icv_length
+        self.next_sequence = first_sequence
+        """The number of the next packet; one above the last number when exhausted."""
         self._last_sequence = last_sequence
         # Padding also right-aligns the last two octets in a word of 4 (RFC 4303 section 2.4).
         self._alignment = max(suite.block_length, 4)
-
-    @property
-    def next_sequence(self) -> int:
-        """The number of the next packet; one above the last number when exhausted."""
-        return self._next_sequence
 
     def seal(self, payload: bytes, next_header: int) -> bytes:
         """Make the next ESP packet. `next_header`: IP protocol number of the payload, 0..255.
 
         Raises Drop(SEQUENCE_EXHAUSTED) rather than let the number wrap.
         """
-        sequence = self._next_sequence
+        sequence = self.next_sequence
         if sequence > self._last_sequence:
             raise Drop(DropReason.SEQUENCE_EXHAUSTED, f"last was {self._last_sequence}")
-        parameters = self.parameters
-        suite = parameters.suite
         pad_length = -(len(payload) + 2) % self._alignment
         plaintext = payload + _PADDING[:pad_length] + bytes((pad_length, next_header))
         # The number is spent before the cipher sees it: no failure can use it for two packets.
-        self._next_sequence = sequence + 1
-        header = _HEADER.pack(parameters.spi, sequence & MAX_SEQUENCE)
-        high = (sequence >> 32).to_bytes(4) if parameters.esn else b""
-        length = suite.iv_length
-        iv = sequence.to_bytes(length) if suite.counter_iv else self._random_bytes(length)
+        self.next_sequence = sequence + 1
+        header = _HEADER.pack(self._spi, sequence & MAX_SEQUENCE)
+        high = (sequence >> 32).to_bytes(4) if self._esn else b""
+        length = self._iv_length
+        iv = self._random_bytes(length) if self._random_iv else sequence.to_bytes(length)
         return header + iv + self._protection.encrypt(header, high, iv, plaintext)
 
     def skip(self, count: int) -> bool:
         """Leave out the next `count` numbers; False, and none is, if the last one would be."""
-        if self._next_sequence + count > self._last_sequence:
+        if self.next_sequence + count > self._last_sequence:
             return False
-        self._next_sequence += count
+        self.next_sequence += count
         return True
 
     def sealed_length(self, payload_length: int) -> int:
         """Octets of the ESP packet that a payload of so many octets becomes."""
-        suite = self.parameters.suite
-        padded = payload_length + 2 + -(payload_length + 2) % self._alignment
-        return _HEADER.size + suite.iv_length + padded + suite.icv_length
+        length = payload_length + 2
+        return self._overhead + length + -length % self._alignment

@@ -6,10 +6,10 @@ offload) means "the octets there are". IPv6: RFC 8200, extension headers walked.
 """
 
 import struct
-from functools import lru_cache
 from typing import NamedTuple
 
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.recent import recent
 
 ICMP, IPV4, TCP, UDP, IPV6, ESP, AH, ICMPV6, NO_NEXT_HEADER = 1, 4, 6, 17, 41, 50, 51, 58, 59
 """Protocol numbers, next headers of ESP and AH, too: IPV4 and IPV6 in tunnel mode."""
@@ -29,15 +29,18 @@ _VARIED = 128
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
 _IPV4_HEAD = struct.Struct("!BBHHHBB")  # as far as the checksum
-_IPV6_HEAD = struct.Struct("!IHBB")  # as far as the addresses
 _UDP = struct.Struct("!HHHH")
 _PSEUDO = struct.Struct("!HH")
-_PLAIN_IPV4_UDP = struct.Struct("!BxHxxHxBxx12sHH")
-_PLAIN_IPV6_UDP = struct.Struct("!BxxxHBx36sHH")
+_PLAIN_IPV4_UDP = struct.Struct("!BxHxxHxBxx12sHH").unpack_from
+_PLAIN_IPV6_UDP = struct.Struct("!BxxxHBx36sHH").unpack_from
+_BUILD_IPV4_UDP = struct.Struct("!BBHHHBBH12sHH").pack
+_BUILD_IPV6_UDP = struct.Struct("!IHBB36sHH").pack
 
 _DONT_FRAGMENT = 0x4000
 _MORE_FRAGMENTS = 0x2000
 _UNFRAGMENTED = (0, _DONT_FRAGMENT)
+_PLAIN_IPV4_SUM = 0x4500 + _DONT_FRAGMENT + (64 << 8 | UDP)
+"""Of the words of a plain IPv4 header, without length and addresses."""
 
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION_OPTIONS = 0, 43, 44, 60
 _OPTION_HEADERS = frozenset({_HOP_BY_HOP, _ROUTING, _DESTINATION_OPTIONS})
@@ -76,12 +79,15 @@ def internet_checksum(data: bytes) -> int:
 
     2**16 is 1 modulo 2**16 - 1, so the sum is the remainder of the whole as one large number.
     """
-    number = int.from_bytes(data, "big")
-    if len(data) & 1:
-        number <<= 8
-    remainder = number % 0xFFFF
+    number = _number(data)
     # A sum of zero and one of 0xFFFF have the same remainder; only all-zero octets sum up to zero.
-    return 0xFFFF - remainder if remainder or not number else 0
+    return -number % 0xFFFF if number else 0xFFFF
+
+
+def _number(data: bytes) -> int:
+    """Return whole words as one number, which may be added to others and summed up with them."""
+    number = int.from_bytes(data, "big")
+    return number << 8 if len(data) & 1 else number
 
 
 def parse_ip(data: bytes) -> IpPacket:
@@ -239,34 +245,35 @@ def plain_udp(packet: bytes, between: bytes) -> bytes | None:
     None for any other packet, which is then for `parse_ip` and `parse_udp`: options, extension
     headers, fragments, octets after the end, no checksum or a wrong one, great length.
     """
-    if len(between) == 12:
-        start, addresses_at, layout = _IPV4.size, 12, _PLAIN_IPV4_UDP
-    else:
-        start, addresses_at, layout = _IPV6.size, 8, _PLAIN_IPV6_UDP
-    length = len(packet) - start
-    if length < _UDP.size or len(packet) > MAX_PLAIN:
+    size = len(packet)
+    if size > MAX_PLAIN:
         return None
-    if start == _IPV4.size:
-        first, ip_length, fragment, protocol, ends, udp_length, checksum = layout.unpack_from(
-            packet
-        )
-        plain = first == 0x45 and ip_length == len(packet) and fragment in _UNFRAGMENTED
+    if len(between) == 12:
+        addresses_at, start, length = 12, 28, size - 20
+        if length < 8:
+            return None
+        first, ip_length, fragment, protocol, ends, udp_length, checksum = _PLAIN_IPV4_UDP(packet)
+        plain = first == 0x45 and ip_length == size and fragment in _UNFRAGMENTED
     else:
-        first, ip_length, protocol, ends, udp_length, checksum = layout.unpack_from(packet)
+        addresses_at, start, length = 8, 48, size - 40
+        if length < 8:
+            return None
+        first, ip_length, protocol, ends, udp_length, checksum = _PLAIN_IPV6_UDP(packet)
         plain = first >> 4 == 6 and ip_length == length
     if not (plain and protocol == UDP and ends == between and udp_length == length and checksum):
         return None
     # The addresses lie before the UDP header: with its length and protocol all that is summed up.
-    covered = _PSEUDO.pack(UDP, length) + packet[addresses_at : addresses_at + _VARIED]
-    if internet_checksum(covered + _sum(packet[addresses_at + _VARIED :])):
+    rest_at = addresses_at + _VARIED
+    varied = _number(packet[addresses_at:rest_at])
+    if (UDP + length + varied + _rest_sum(packet[rest_at:])) % 0xFFFF:
         return None
-    return packet[start + _UDP.size :]
+    return packet[start:]
 
 
-@lru_cache(MAX_SUMS)
-def _sum(data: bytes) -> bytes:
-    """Return octets with the same ones' complement sum: of padding that comes again and again."""
-    return (0xFFFF - internet_checksum(data)).to_bytes(2)
+@recent(MAX_SUMS)
+def _rest_sum(data: bytes) -> int:
+    """Return the ones' complement sum of padding, which comes again and again."""
+    return _number(data) % 0xFFFF
 
 
 def build_plain_udp(between: bytes, payload: bytes) -> bytes:
@@ -274,17 +281,20 @@ def build_plain_udp(between: bytes, payload: bytes) -> bytes:
 
     Raises ValueError if the payload does not fit.
     """
-    length = _UDP.size + len(payload)
-    if length + _IPV4.size > MAX_LENGTH:
+    length = 8 + len(payload)
+    total = 20 + length
+    if total > MAX_LENGTH:
         raise ValueError(f"{len(payload)} octets do not fit into a packet")
+    ends = int.from_bytes(between, "big")
+    checksum = -(UDP + 2 * length + ends + _number(payload)) % 0xFFFF or 0xFFFF
     if len(between) == 12:
-        head = _IPV4_HEAD.pack(0x45, 0, _IPV4.size + length, 0, _DONT_FRAGMENT, 64, UDP)
-        head += internet_checksum(head + between[:8]).to_bytes(2)
+        of_ip = -(_PLAIN_IPV4_SUM + total + (ends >> 32)) % 0xFFFF
+        head = _BUILD_IPV4_UDP(
+            0x45, 0, total, 0, _DONT_FRAGMENT, 64, UDP, of_ip, between, length, checksum
+        )
     else:
-        head = _IPV6_HEAD.pack(6 << 28, length, UDP, 64)
-    covered = b"".join((_PSEUDO.pack(UDP, length), between, length.to_bytes(2), payload))
-    checksum = internet_checksum(covered) or 0xFFFF
-    return b"".join((head, between, _PSEUDO.pack(length, checksum), payload))
+        head = _BUILD_IPV6_UDP(6 << 28, length, UDP, 64, between, length, checksum)
+    return head + payload
 
 
 def build_udp(

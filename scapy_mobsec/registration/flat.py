@@ -1,19 +1,22 @@
-"""The usual RREQ and RREP at fixed places: what `messages` says of them, in a fraction of the time.
+"""RREQ and RREP as values at fixed places: what `messages` says of them, in a fraction of the time.
 
-Usual: ATTEMPT comes first, then SENT (in an RREP OBSERVED too) of IP, UDP and ESP. That much is one
-`Struct`. What follows says the same after any such head: of an RREQ it is remembered as parsed, of
-an RREP it can be written beforehand. Everything unusual goes to `messages`.
+What Y accepts by is `RequestValues`, of whatever RREQ. The usual one is read without a message
+object: ATTEMPT comes first, then SENT of IP, UDP and ESP, which is one `Struct`. What follows says
+the same after any such head, and is remembered as parsed. Everything else goes to `messages`.
+An RREP is written alike: a head at fixed places, and behind it what can be written beforehand.
 """
 
-from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
 from struct import Struct
 from typing import Any, TypeAlias
 
-from contrib_layers.numbers import MessageType, ReplyCode, VendorType
+from contrib_layers.numbers import AttemptFlag, MessageType, ReplyCode, VendorType
 from scapy_mobsec.drops import Drop
+from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.recent import recent
 from scapy_mobsec.registration import messages
 from scapy_mobsec.registration.description import (
+    AhHeader,
     Description,
     build_description,
     ip_udp_esp,
@@ -21,7 +24,12 @@ from scapy_mobsec.registration.description import (
 )
 from scapy_mobsec.registration.draft import draft_of
 from scapy_mobsec.registration.extensions import Attempt, build_attempt, build_vendor
-from scapy_mobsec.registration.messages import RegistrationReply, RegistrationRequest
+from scapy_mobsec.registration.messages import (
+    RegistrationReply,
+    RegistrationRequest,
+    missing_required,
+)
+from scapy_mobsec.registration.outer import carrier_of
 
 MAX_USUAL = 2048
 """Octets of the longest RREQ that is usual."""
@@ -29,19 +37,61 @@ MAX_USUAL = 2048
 MAX_RESTS = 256
 """Ends of usual RREQs that are remembered as parsed: terminals say the same again and again."""
 
-_REQUEST, _REPLY, _ATTEMPT = "BBH4s4s4sQ", "BBH4s4sQ", "10sIBBBx"
-_DESCRIPTION = {size: f"13s{size}s{size}s3sHH3sI" for size in (4, 16)}
+_ATTEMPT = "10sIBBBx"
+_DESCRIPTION = {size: f"3s{size}s{size}s3sHH3sI" for size in (4, 16)}
 """By the size of an address: what lies before the addresses, the ports and the SPI is constant."""
 
-_fixed_part = Struct(f">{_REPLY}")
-_reply_head = Struct(f">{_REPLY}{_ATTEMPT}")
+_fixed_part = Struct(">BBH4s4sQ")  # of an RREP
+_reply_head = Struct(f">BBH4s4sQ{_ATTEMPT}")
 _RREP, _ACCEPTED = int(MessageType.RREP), int(ReplyCode.ACCEPTED)
+_CONFIRM, _UDP = int(AttemptFlag.CONFIRM), Encapsulation.UDP
 _ATTEMPT_HEAD = build_vendor(VendorType.ATTEMPT, build_attempt(Attempt(0)))[:10]
 _FLAGS_AT = _reply_head.size - 4  # of an RREP
 _SENT_HEAD = slice(42, 55)  # of an RREQ, with type and length of the IP descriptor
+_SENT_AT = 52
 
-_RequestDraft = draft_of(RegistrationRequest)
-_AttemptDraft = draft_of(Attempt)
+UsualValues: TypeAlias = tuple[bytes, int, bytes, int, int]
+"""What `ip_udp_esp` takes: source address and port, destination address and port, SPI."""
+
+
+def usual_values(description: Description) -> UsualValues | None:
+    """Return the values of a description of IP, UDP and ESP, None if it is any other."""
+    if not is_usual(description):
+        return None
+    ip, udp, esp = description
+    return ip.source, udp.source_port, ip.destination, udp.destination_port, esp.spi
+
+
+@dataclass(frozen=True, slots=True)
+class RequestValues:
+    """What of an RREQ decides whether and how Y accepts it."""
+
+    lifetime: int
+    home_address: bytes
+    home_agent: bytes
+    identification: int
+    number: int
+    flags: int
+    index: int
+    count: int
+    """The last four: of ATTEMPT, 0 without it."""
+    sent: bytes
+    """The value of SENT as octets, empty without it."""
+    usual: UsualValues | None
+    """What SENT says of IP, UDP and ESP, None where it says anything else."""
+    carrier: Encapsulation | None
+    """Which one SENT shows."""
+    by_ah: bool
+    """Whether SENT ends with AH."""
+    missing: str | None
+    """The first extension that must be there and is not."""
+    response: bytes | None
+    home: bytes | None
+    reports: bool
+    """Whether REPORT is there."""
+
+
+_ValuesDraft = draft_of(RequestValues)
 
 
 class _RequestHead:
@@ -53,45 +103,25 @@ class _RequestHead:
         self.sample = messages.build_request(
             RegistrationRequest(0, 0, bytes(4), bytes(4), bytes(4), 0, Attempt(0), self.sent)
         )
-        layout = Struct(f">{_REQUEST}{_ATTEMPT}{_DESCRIPTION[address_size]}")
+        layout = Struct(f">BxH4s4s4xQ{_ATTEMPT}10s{_DESCRIPTION[address_size]}")
         self.size, self.unpack = layout.size, layout.unpack_from
         (self.kind, *_, self.attempt_head, _, _, _, _,
-         _, _, _, self.udp_head, _, _, self.esp_head, _) = self.unpack(self.sample)  # fmt: skip
+         _, _, _, _, self.udp_head, _, _, self.esp_head, _) = self.unpack(self.sample)  # fmt: skip
 
 
 _REQUEST_HEADS = {head.sample[_SENT_HEAD]: head for head in map(_RequestHead, _DESCRIPTION)}
 _ANY_HEAD = next(iter(_REQUEST_HEADS.values()))
 
 
-_Writer: TypeAlias = tuple[Callable[..., bytes], bytes, bytes, bytes]
-
-
-def _writer(kind: VendorType, address_size: int) -> _Writer:
-    """Return what writes the values of a description, and what lies between them."""
-    address = bytes(address_size)
-    sample = build_vendor(kind, build_description(ip_udp_esp(address, 0, address, 0, 0)))
-    layout = Struct(f">{_DESCRIPTION[address_size]}")
-    before_ip, _, _, before_udp, _, _, before_esp, _ = layout.unpack(sample)
-    return layout.pack, before_ip, before_udp, before_esp
-
-
-_WRITERS = {
-    (kind, size): _writer(kind, size)
-    for kind in (VendorType.SENT, VendorType.OBSERVED)
-    for size in _DESCRIPTION
-}
-
-
-def parse_request(data: bytes) -> RegistrationRequest:
-    """Parse an RREQ, as `messages.parse_request` does. Raises Drop."""
+def read_request(data: bytes) -> RequestValues:
+    """Return `values_of` an RREQ. Raises Drop as `messages.parse_request` does."""
     head = _REQUEST_HEADS.get(data[_SENT_HEAD])
     if head is None or not head.size <= len(data) <= MAX_USUAL:
-        return messages.parse_request(data)
-    request, attempt = _RequestDraft(), _AttemptDraft()
-    (kind, request.flags, request.lifetime, request.home_address, request.home_agent,
-     request.care_of_address, request.identification,
-     attempt_head, attempt.number, attempt.flags, attempt.index, attempt.count,
-     _, source, destination, udp_head, source_port, destination_port,
+        return values_of(messages.parse_request(data))
+    values = _ValuesDraft()
+    (kind, values.lifetime, values.home_address, values.home_agent, values.identification,
+     attempt_head, values.number, values.flags, values.index, values.count,
+     _, _, source, destination, udp_head, source_port, destination_port,
      esp_head, spi) = head.unpack(data)  # fmt: skip
     rest = _after_head(data[head.size :])
     if (
@@ -100,79 +130,121 @@ def parse_request(data: bytes) -> RegistrationRequest:
         or attempt_head != head.attempt_head
         or udp_head != head.udp_head
         or esp_head != head.esp_head
+        or (values.flags & _CONFIRM and rest.response is None)
     ):
-        return messages.parse_request(data)
-    attempt.__class__ = Attempt
-    request.attempt = attempt
-    request.sent = ip_udp_esp(source, source_port, destination, destination_port, spi)
-    request.supported, request.challenge = rest.supported, rest.challenge
-    request.response, request.report = rest.response, rest.report
-    request.addresses, request.home = rest.addresses, rest.home
-    request.pad, request.others = rest.pad, rest.others
-    request.__class__ = RegistrationRequest
-    sealed: RegistrationRequest = request
+        return values_of(messages.parse_request(data))
+    values.sent = data[_SENT_AT : head.size]
+    values.usual = source, source_port, destination, destination_port, spi
+    values.carrier, values.by_ah, values.missing = _UDP, False, None
+    values.response, values.home, values.reports = rest.response, rest.home, rest.reports
+    values.__class__ = RequestValues
+    sealed: RequestValues = values
     return sealed
 
 
-@lru_cache(MAX_RESTS)
-def _after_head(rest: bytes) -> RegistrationRequest | None:
+@recent(MAX_RESTS)
+def _after_head(rest: bytes) -> RequestValues | None:
     """Return what an RREQ says that ends so, None if it is poorly formed or SENT goes on."""
     try:
         request = messages.parse_request(_ANY_HEAD.sample + rest)
     except Drop:
         return None
-    return request if request.sent == _ANY_HEAD.sent else None
+    return values_of(request) if request.sent == _ANY_HEAD.sent else None
+
+
+def values_of(request: RegistrationRequest) -> RequestValues:
+    """Return what Y accepts an RREQ by."""
+    attempt, sent = request.attempt or Attempt(0, count=0), request.sent or ()
+    return RequestValues(
+        lifetime=request.lifetime,
+        home_address=request.home_address,
+        home_agent=request.home_agent,
+        identification=request.identification,
+        number=attempt.number,
+        flags=attempt.flags,
+        index=attempt.index,
+        count=attempt.count,
+        sent=build_description(sent) if sent else b"",
+        usual=usual_values(sent),
+        carrier=carrier_of(sent),
+        by_ah=bool(sent) and isinstance(sent[-1], AhHeader),
+        missing=missing_required(request),
+        response=request.response,
+        home=request.home,
+        reports=request.report is not None,
+    )
+
+
+class _Usual:
+    """How a usual description is written, with addresses of so many octets."""
+
+    def __init__(self, size: int) -> None:
+        address = bytes(size)
+        sample = build_description(ip_udp_esp(address, 0, address, 0, 0))
+        layout = Struct(f">{_DESCRIPTION[size]}")
+        self.pack, self.length = layout.pack, layout.size
+        self.ip_head, _, _, self.udp_head, _, _, self.esp_head, _ = layout.unpack(sample)
+
+
+_USUAL = {size: _Usual(size) for size in _DESCRIPTION}
+
+
+def build_usual(
+    source: bytes, source_port: int, destination: bytes, destination_port: int, spi: int
+) -> bytes:
+    """Write the description of IP, UDP and ESP, as `build_description` does."""
+    usual = _USUAL[len(source)]
+    return usual.pack(
+        usual.ip_head,
+        source,
+        destination,
+        usual.udp_head,
+        source_port,
+        destination_port,
+        usual.esp_head,
+        spi,
+    )
+
+
+_HEADS = {
+    each.length: [
+        build_vendor(kind, bytes(each.length))[: -each.length]
+        for kind in (VendorType.SENT, VendorType.OBSERVED)
+    ]
+    for each in _USUAL.values()
+}
+"""What lies before the values of SENT and of OBSERVED, by the length of these."""
 
 
 def build_acceptance_head(
-    request: RegistrationRequest,
-    attempt: Attempt,
-    flags: int,
-    lifetime: int,
-    sent: Description,
-    observed: Description,
+    values: RequestValues, flags: int, lifetime: int, sent: bytes, observed: bytes
 ) -> bytes:
-    """Write the RREP with code 0 as far as OBSERVED. `attempt`: of the request; `flags`: of the
-    reply.
+    """Write the RREP with code 0 as far as OBSERVED. `flags`: of its ATTEMPT. `sent`, `observed`:
+    descriptions as octets.
     """
     head = _reply_head.pack(
         _RREP,
         _ACCEPTED,
         lifetime,
-        request.home_address,
-        request.home_agent,
-        request.identification,
+        values.home_address,
+        values.home_agent,
+        values.identification,
         _ATTEMPT_HEAD,
-        attempt.number,
+        values.number,
         flags,
-        attempt.index,
-        attempt.count,
+        values.index,
+        values.count,
     )
-    return head + _build(VendorType.SENT, sent) + _build(VendorType.OBSERVED, observed)
+    if len(sent) == len(observed) and len(sent) in _HEADS:
+        sent_head, observed_head = _HEADS[len(sent)]
+        return b"".join((head, sent_head, sent, observed_head, observed))
+    return head + build_vendor(VendorType.SENT, sent) + build_vendor(VendorType.OBSERVED, observed)
 
 
 def build_reply_rest(**values: Any) -> bytes:
     """Write the extensions of an RREP with these values alone, which follow upon others."""
     reply = RegistrationReply(0, 0, 0, bytes(4), bytes(4), **values)
     return messages.build_reply(reply)[_fixed_part.size :]
-
-
-def _build(kind: VendorType, description: Description) -> bytes:
-    """Write SENT or OBSERVED."""
-    if not is_usual(description):
-        return build_vendor(kind, build_description(description))
-    ip, udp, esp = description
-    pack, before_ip, before_udp, before_esp = _WRITERS[kind, len(ip.source)]
-    return pack(
-        before_ip,
-        ip.source,
-        ip.destination,
-        before_udp,
-        udp.source_port,
-        udp.destination_port,
-        before_esp,
-        esp.spi,
-    )
 
 
 def flags_of_reply(message: bytes) -> int:

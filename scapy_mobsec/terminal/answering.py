@@ -13,20 +13,18 @@ from functools import lru_cache
 from contrib_layers.numbers import AttemptFlag, ReplyCode
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation
-from scapy_mobsec.registration.description import Description, EncapsulationItem
-from scapy_mobsec.registration.flat import build_acceptance_head, build_reply_rest
+from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.registration.extensions import parse_translations
+from scapy_mobsec.registration.flat import RequestValues, build_acceptance_head, build_reply_rest
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
-    RegistrationRequest,
     Report,
-    TranslationItem,
     salvage_request,
 )
 from scapy_mobsec.terminal.binding import Binding
 from scapy_mobsec.terminal.choice import Decider, choose
 from scapy_mobsec.terminal.config import OtherConfiguration
-from scapy_mobsec.terminal.events import RegistrationReceived
 
 MAX_SELECTIONS = 256
 """Answers to the question what to use that are remembered as written."""
@@ -88,43 +86,40 @@ class Acceptances:
 
     def write(
         self,
-        request: RegistrationRequest,
-        received: RegistrationReceived,
-        sent: Description,
+        request: RequestValues,
+        lifetime: int,
         flags: int,
-        passed: frozenset[Encapsulation],
+        sent: bytes,
+        observed: bytes,
+        translations: bytes,
+        passed: tuple[Encapsulation, ...],
         report: Report | None,
         challenge: bytes | None,
     ) -> bytes:
-        """Return the RREP. `received`: what was told of the RREQ. `sent`: headers of this RREP.
+        """Return the RREP. `flags`: of its ATTEMPT. `sent`: headers of this RREP.
 
-        `flags`: of its ATTEMPT. `passed`: encapsulations that are known to carry data.
+        `passed`: encapsulations that are known to carry data.
         """
-        attempt = request.attempt or Attempt(received.attempt)
-        parts = [
-            build_acceptance_head(
-                request, attempt, flags, received.lifetime, sent, received.observed
-            ),
-            self._advice(received.changes, passed, bool(attempt.flags & _FORCED)),
-        ]
+        head = build_acceptance_head(request, flags, lifetime, sent, observed)
+        rest = self._advice(translations, passed, request.flags & _FORCED)
         if challenge is not None:
-            parts += _CHALLENGE_HEAD, challenge
+            rest += _CHALLENGE_HEAD + challenge
         if report is not None:
-            parts.append(build_reply_rest(report=report))
-        parts.append(self._addresses)
-        return b"".join(parts)
+            rest += build_reply_rest(report=report)
+        return head + rest + self._addresses
 
     def _write_advice(
         self,
-        changes: tuple[TranslationItem, ...],
-        passed: frozenset[Encapsulation],
-        forced: bool,
+        translations: bytes,
+        passed: tuple[Encapsulation, ...],
+        forced: int,
     ) -> bytes:
         """Return what X is to know of its path, and of the encapsulations that it may use."""
         settings, selected = self._configuration, None
+        changes = parse_translations(translations)
         if settings.decider is not Decider.FIXED:
-            forced = forced or settings.forced
-            selected = select(settings.supported, bool(changes), passed, forced)
+            forces = bool(forced) or settings.forced
+            selected = select(settings.supported, bool(changes), frozenset(passed), forces)
         return build_reply_rest(
             translations=changes, supported=settings.supported, selected=selected
         )

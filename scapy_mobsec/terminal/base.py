@@ -39,6 +39,9 @@ MAX_EVENTS = 1024
 
 L = TypeVar("L", bound=Link)
 
+# Members that each packet needs: a look-up in an Enum is slow.
+_UDP, _ESP, _SIGNALLING = Encapsulation.UDP, udp.Content.ESP, Inner.SIGNALLING
+
 
 class Transmit(NamedTuple):
     """What the driver shall send: a UDP payload from `path.local` to `path.remote`, octets of a
@@ -101,13 +104,10 @@ Input: TypeAlias = bytes | Established | Closed | Refused
 
 
 class Arrival(NamedTuple):
-    """How a registration message came; `observed` describes its headers.
-
-    `octets`: of the ESP packet that carried it.
-    """
+    """How a registration message came: path, SPI, and octets of the packet that carried it."""
 
     path: Path
-    observed: Description
+    spi: int
     octets: int = 0
 
 
@@ -152,17 +152,9 @@ class Terminal(ABC, Generic[L]):
         AH, octets of a stream in any cutting, or that a stream is open, closed or refused.
         """
         try:
-            if isinstance(data, Established):
-                self._established(data, path, now)
-            elif isinstance(data, Refused):
-                self._stream_refused(path, data.reason, now)
-            elif isinstance(data, Closed):
-                stream = self._streams.get(path.ends)
-                if stream:
-                    self._remove_stream(stream, closed=True)
-                if stream or self.asks:
-                    self._stream_closed(stream.path if stream else path, data.reason, now)
-            elif path.encapsulation is Encapsulation.UDP:
+            if not isinstance(data, bytes):
+                self._stream_changed(data, path, now)
+            elif path.encapsulation is _UDP:
                 self._receive_carried(*udp.unwrap(data), path, now)
             elif path.ah:
                 self._receive_ah(data, now)
@@ -172,6 +164,20 @@ class Terminal(ABC, Generic[L]):
                 self._receive_stream(data, path, now)
         except Drop as drop:
             self._dropped(drop, path)
+
+    def _stream_changed(
+        self, change: Established | Closed | Refused, path: Path, now: float
+    ) -> None:
+        if isinstance(change, Established):
+            self._established(change, path, now)
+        elif isinstance(change, Refused):
+            self._stream_refused(path, change.reason, now)
+        else:
+            stream = self._streams.get(path.ends)
+            if stream:
+                self._remove_stream(stream, closed=True)
+            if stream or self.asks:
+                self._stream_closed(stream.path if stream else path, change.reason, now)
 
     def transmits(self, now: float) -> list[Output]:
         """Return what is to be sent and done now, in this order."""
@@ -306,7 +312,7 @@ class Terminal(ABC, Generic[L]):
     def _receive_carried(
         self, content: udp.Content, message: bytes, path: Path, now: float
     ) -> None:
-        if content is udp.Content.ESP:
+        if content is _ESP:
             self._receive_esp(message, path, now)
         elif content is udp.Content.IKE:
             raise Drop(DropReason.UNEXPECTED_IKE)
@@ -344,9 +350,8 @@ class Terminal(ABC, Generic[L]):
     ) -> None:
         inner, octets = link.mode.unwrap(opened)
         self._authentic(link, inner, opened, length, path, now)
-        if inner is Inner.SIGNALLING:
-            observed = self._describe(path, spi, arrived=True)
-            self._receive_message(link, octets, Arrival(path, observed, length), now)
+        if inner is _SIGNALLING:
+            self._receive_message(link, octets, Arrival(path, spi, length), now)
         elif inner is Inner.DATA:
             if len(self._received) >= MAX_RECEIVED:
                 raise Drop(DropReason.QUEUE_FULL, "received packets")

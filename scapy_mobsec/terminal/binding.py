@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.registration.messages import Attempt, RegistrationRequest
+from scapy_mobsec.registration.flat import RequestValues
 from scapy_mobsec.registration.serial import (
     is_newer,
     is_newer_attempt,
@@ -29,6 +29,8 @@ REMEMBERED_IDENTIFICATIONS = 64
 
 _PROBE_OR_CONFIRM = int(AttemptFlag.PROBE | AttemptFlag.CONFIRM)
 _CONFIRM, _USE = int(AttemptFlag.CONFIRM), int(AttemptFlag.USE)
+_MOVE, _RENEW, _CHOOSE = OtherEvent.MOVE, OtherEvent.RENEW, OtherEvent.CHOOSE
+_WITHOUT_PATH = (OtherState.EXPIRED, OtherState.SUSPENDED)
 
 
 class IdentificationWindow:
@@ -135,39 +137,36 @@ class Binding:
         self.last_attempt = record.last_attempt
         self.last_identification = record.last_identification
 
-    def check(
-        self, request: RegistrationRequest, attempt: Attempt, *, proven: bool = False
-    ) -> OtherEvent | None:
+    def check(self, request: RequestValues, *, proven: bool = False) -> OtherEvent | None:
         """Return what a request would do, None if it only probes; change nothing.
 
         Raises Drop: STALE_ATTEMPT, STALE_IDENTIFICATION, UNEXPECTED_MESSAGE.
         """
-        last = self.last_attempt
-        new_attempt = last is None or is_newer_attempt(attempt.number, last)
-        if attempt.number != last and (not new_attempt or attempt.flags & _CONFIRM):
-            kind = "CONFIRM of " if attempt.flags & _CONFIRM else ""
-            raise Drop(DropReason.STALE_ATTEMPT, f"{kind}{attempt.number}, last was {last}")
+        number, last = request.number, self.last_attempt
+        new_attempt = last is None or is_newer_attempt(number, last)
+        if number != last and (not new_attempt or request.flags & _CONFIRM):
+            kind = "CONFIRM of " if request.flags & _CONFIRM else ""
+            raise Drop(DropReason.STALE_ATTEMPT, f"{kind}{number}, last was {last}")
         self._identifications.check(request.identification, new_attempt=new_attempt)
-        event = self._event(request, attempt, proven)
+        event = self._event(request, proven)
         if event is not None:
             self._machine.check(event)
         return event
 
-    def accept(
-        self, request: RegistrationRequest, attempt: Attempt, event: OtherEvent | None
-    ) -> None:
+    def accept(self, request: RequestValues, event: OtherEvent | None) -> None:
         """Take over a request that passed `check`; `event`: what that returned."""
-        if event is not None:
-            self._machine.fire(event)
-        new_attempt = self.last_attempt is None or attempt.number != self.last_attempt
-        self._identifications.add(request.identification, new_attempt=new_attempt)
-        self.last_attempt = attempt.number
-        if not attempt.flags & _CONFIRM:
-            self.last_identification = request.identification
-        if event is OtherEvent.CHOOSE:
-            self._last_use = request.identification
-        if event is not None and event is not OtherEvent.RENEW:
-            self._path_attempt = attempt.number
+        number, identification = request.number, request.identification
+        self._identifications.add(identification, new_attempt=number != self.last_attempt)
+        self.last_attempt = number
+        if not request.flags & _CONFIRM:
+            self.last_identification = identification
+        if event is None:
+            return
+        self._machine.fire(event)
+        if event is _CHOOSE:
+            self._last_use = identification
+        if event is not _RENEW:
+            self._path_attempt = number
 
     def choose(self, *, of_this_attempt: bool = True) -> None:
         """A path becomes the current one without an RREQ: by (b), by (d), or after a failure."""
@@ -194,21 +193,19 @@ class Binding:
             high = above if is_newer(above, high, 32) else high
         return high << 32 | identification & 0xFFFF_FFFF
 
-    def _event(
-        self, request: RegistrationRequest, attempt: Attempt, proven: bool
-    ) -> OtherEvent | None:
-        if attempt.flags & _PROBE_OR_CONFIRM:
+    def _event(self, request: RequestValues, proven: bool) -> OtherEvent | None:
+        if request.flags & _PROBE_OR_CONFIRM:
             return None
-        if attempt.flags & _USE:
+        if request.flags & _USE:
             above = self._last_use is None or is_newer_identification(
                 request.identification, self._last_use
             )
-            return OtherEvent.CHOOSE if proven and above else None
+            return _CHOOSE if proven and above else None
         if request.lifetime == 0:
             return OtherEvent.DEREGISTER
         set_by = self._path_attempt
-        if set_by is None or is_newer_attempt(attempt.number, set_by):
-            return OtherEvent.MOVE
-        if self.state in (OtherState.EXPIRED, OtherState.SUSPENDED):
-            return OtherEvent.MOVE
-        return OtherEvent.RENEW
+        if set_by is None or is_newer_attempt(request.number, set_by):
+            return _MOVE
+        if self._machine.state in _WITHOUT_PATH:
+            return _MOVE
+        return _RENEW

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Path
-from scapy_mobsec.registration.messages import Attempt
 from scapy_mobsec.terminal.binding import Binding
 from scapy_mobsec.terminal.config import LinkParameters
 from scapy_mobsec.terminal.counters import UnansweredReplies
@@ -62,10 +61,10 @@ class BoundLink(Link):
         """Return the flags of an RREP: USE says that its path is the current one."""
         return _USE if state is self.current else 0
 
-    def proven(self, path: Path, attempt: Attempt) -> bool:
+    def proven(self, path: Path, attempt: int) -> bool:
         """Tell whether a path was validated in this attempt."""
         state = self.paths.get(path)
-        return bool(state and state.validated and attempt.number == self.binding.last_attempt)
+        return bool(state and state.validated and attempt == self.binding.last_attempt)
 
 
 _USE = int(AttemptFlag.USE)

@@ -14,9 +14,13 @@ from typing import TypeAlias
 
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation, Path
-from scapy_mobsec.registration.description import Description, EncapsulationItem
+from scapy_mobsec.registration.description import (
+    Description,
+    EncapsulationItem,
+    parse_description,
+)
 from scapy_mobsec.registration.draft import draft_of
-from scapy_mobsec.registration.messages import TranslationItem
+from scapy_mobsec.registration.extensions import parse_translations
 from scapy_mobsec.translation import Translation, from_items
 
 
@@ -219,21 +223,35 @@ class Deregistered:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationReceived:
-    """Y accepted an RREQ and answers it. `lifetime`: seconds granted."""
+    """Y accepted an RREQ and answers it. `lifetime`: seconds granted.
+
+    SENT, OBSERVED and TRANSLATIONS are kept as octets, and read only where somebody asks.
+    """
 
     home_address: bytes
     attempt: int
     identification: int
     path: Path
     lifetime: int
-    sent: Description
-    observed: Description
-    changes: tuple[TranslationItem, ...]
+    sent_octets: bytes
+    observed_octets: bytes
+    translation_octets: bytes
+
+    @property
+    def sent(self) -> Description:
+        """The headers of the RREQ as X wrote them."""
+        return parse_description(self.sent_octets)
+
+    @property
+    def observed(self) -> Description:
+        """The headers of the RREQ as Y saw them."""
+        return parse_description(self.observed_octets)
 
     @property
     def translations(self) -> tuple[Translation, ...]:
-        """The changes with the values to show, which are written only where somebody asks."""
-        return from_items(self.changes, self.sent, self.observed)
+        """What changed between the two."""
+        items = parse_translations(self.translation_octets)
+        return from_items(items, self.sent, self.observed)
 
 
 class MoveCause(Enum):

@@ -316,7 +316,8 @@ class MobileTerminal(PathKeeper):
             reply.translations or (), self._describe_sent(exchange.path), reply.observed or ()
         )
         self._configuration = told(self._configuration, reply.addresses or ())
-        own = compare(reply.sent, arrival.observed) if reply.sent else ()
+        observed = self._describe(arrival.path, arrival.spi, arrived=True)
+        own = compare(reply.sent, observed) if reply.sent else ()
         if exchange.purpose not in (Purpose.DEREGISTER, Purpose.SPARE):
             self._findings.learn(reply, exchange.path, (*seen, *own), self._sequence)
         return seen, own

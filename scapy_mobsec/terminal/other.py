@@ -17,15 +17,10 @@ from contrib_layers.numbers import AttemptFlag, MessageType
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.ip import addresses
 from scapy_mobsec.packet.path import Encapsulation, Ends, Path
-from scapy_mobsec.registration.description import AhHeader, Description
-from scapy_mobsec.registration.flat import parse_request
-from scapy_mobsec.registration.messages import (
-    Attempt,
-    RegistrationRequest,
-    build_reply,
-    missing_required,
-)
-from scapy_mobsec.registration.outer import carrier_of
+from scapy_mobsec.registration.description import build_description, parse_description
+from scapy_mobsec.registration.extensions import build_translations
+from scapy_mobsec.registration.flat import RequestValues, build_usual, read_request
+from scapy_mobsec.registration.messages import build_reply
 from scapy_mobsec.registration.transitions import OtherEvent, OtherState
 from scapy_mobsec.terminal.accepting import AcceptingTerminal
 from scapy_mobsec.terminal.answering import Acceptances, refusal
@@ -43,7 +38,7 @@ from scapy_mobsec.terminal.events import (
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.proving import Timer
 from scapy_mobsec.terminal.restart import BindingSnapshot, restore, take_snapshot
-from scapy_mobsec.translation import changes
+from scapy_mobsec.translation import build_changes, changes
 
 
 class OtherTerminal(AcceptingTerminal):
@@ -117,11 +112,11 @@ class OtherTerminal(AcceptingTerminal):
     def _receive_message(
         self, link: BoundLink, message: bytes, arrival: Arrival, now: float
     ) -> None:
-        if message[:1] != bytes((MessageType.RREQ,)):
+        if message[:1] != _RREQ:
             raise Drop(DropReason.UNEXPECTED_MESSAGE, "not an RREQ")
         try:
-            request = parse_request(message)
-            attempt, event = self._check(link, request, arrival)
+            request = read_request(message)
+            event = self._check(link, request, arrival.path)
         except Drop as drop:
             self._dropped(drop, arrival.path)
             reply = refusal(message, drop.reason, link.binding, now)
@@ -129,91 +124,75 @@ class OtherTerminal(AcceptingTerminal):
                 octets, state = build_reply(reply), link.state_of(arrival.path)
                 self._send_reply(link, octets, arrival.path, state, now, refuses=True)
             return
-        if attempt.flags & _CONFIRM:
-            self._confirm(link, request, attempt, arrival.path, now)
+        if request.flags & _CONFIRM:
+            link.binding.accept(request, None)
+            self._receive_response(link, request.response or b"", arrival.path, now)
         else:
-            self._accept(link, request, attempt, event, arrival, now)
+            self._accept(link, request, event, arrival, now)
 
-    def _check(
-        self, link: BoundLink, request: RegistrationRequest, arrival: Arrival
-    ) -> tuple[Attempt, OtherEvent | None]:
-        """Apply the rules of acceptance that follow ICV and replay window; return ATTEMPT, and
-        what the RREQ does. Raises Drop.
+    def _check(self, link: BoundLink, request: RequestValues, path: Path) -> OtherEvent | None:
+        """Apply the rules of acceptance that follow ICV and replay window; return what the RREQ
+        does. Raises Drop.
         """
         if request.home_address != link.identity:
             raise Drop(DropReason.WRONG_IDENTITY)
         if request.home not in (link.told_home, link.home_address):
             raise Drop(DropReason.WRONG_IDENTITY, "HOME")
-        attempt = request.attempt
-        missing = missing_required(request)
-        if attempt is None or request.sent is None or missing:
-            raise Drop(DropReason.POORLY_FORMED, f"no {missing}")
-        proven = link.proven(arrival.path, attempt)
-        event = link.binding.check(request, attempt, proven=proven)
-        if not _arrives_as(request.sent, arrival.path):
-            carrier = carrier_of(request.sent)
+        if request.missing:
+            raise Drop(DropReason.POORLY_FORMED, f"no {request.missing}")
+        event = link.binding.check(request, proven=link.proven(path, request.number))
+        carrier = request.carrier
+        if not _arrives_as(request, path):
             name = carrier.value if carrier else "unknown"
             raise Drop(DropReason.CARRIER_MISMATCH, f"sent as {name}")
-        if not arrival.path.ah and carrier_of(request.sent) not in self._supported:
+        if not path.ah and carrier not in self._supported:
             raise Drop(DropReason.UNKNOWN_CARRIER, "not supported")
-        return attempt, event
-
-    def _confirm(
-        self,
-        link: BoundLink,
-        request: RegistrationRequest,
-        attempt: Attempt,
-        path: Path,
-        now: float,
-    ) -> None:
-        link.binding.accept(request, attempt, None)
-        self._receive_response(link, request.response or b"", path, now)
+        return event
 
     def _accept(
         self,
         link: BoundLink,
-        request: RegistrationRequest,
-        attempt: Attempt,
+        request: RequestValues,
         event: OtherEvent | None,
         arrival: Arrival,
         now: float,
     ) -> None:
         """Take over an RREQ that passed all checks, tell of it and answer it. Raises Drop."""
-        path = arrival.path
-        suspended = link.binding.state is OtherState.SUSPENDED
-        if attempt.number != link.binding.last_attempt:
+        path, binding = arrival.path, link.binding
+        suspended = binding.state is _SUSPENDED
+        if request.number != binding.last_attempt:
             link.paths.clear()
             link.unanswered.begin()
-        link.binding.accept(request, attempt, event)
+        binding.accept(request, event)
         self._unsave(link, now + COMMITTED_WITHIN)
         lifetime = min(request.lifetime, self._configuration.max_lifetime)
-        sent = request.sent or ()
+        observed = self._build_description(path, arrival.spi, arrived=True)
         received = RegistrationReceivedDraft()
         received.home_address = link.home_address
-        received.attempt = attempt.number
+        received.attempt = request.number
         received.identification = request.identification
         received.path = path
         received.lifetime = lifetime
-        received.sent = sent
-        received.observed = arrival.observed
-        received.changes = changes(sent, arrival.observed)
+        received.sent_octets = request.sent
+        received.observed_octets = observed
+        received.translation_octets = self._changes(request, observed, arrival)
         received.__class__ = RegistrationReceived
         self._tell(received)
         state = self._admit(link, path, arrival.octets)
-        if event is OtherEvent.DEREGISTER:
+        if event is _MOVE or event is _RENEW:
+            link.lifetime = lifetime
+            self._set_expiry(link, now)
+        elif event is OtherEvent.DEREGISTER:
             self._unsave(link)  # at once: X asks no more, and would not mend what a restart undoes
             link.expires = None
             self._wind_expiry(link)
             self._end(link, EndReason.DEREGISTERED, now)
-        elif event in (OtherEvent.MOVE, OtherEvent.RENEW):
-            link.lifetime = lifetime
-            self._set_expiry(link, now)
-        if event is OtherEvent.MOVE:
+        if event is _MOVE:
             self._move(link, state, MoveCause.REQUEST, suspended=suspended)
             self._wind_challenge(link, state, now)
         elif event is OtherEvent.CHOOSE and state is not link.current:
             self._move(link, state, MoveCause.USE, suspended=suspended)
-        self._answer(link, request, attempt, received, state, now)
+        self._answer(link, request, received, state, now)
         self._flush(link)
 
     def _end(self, link: BoundLink, reason: EndReason, now: float) -> None:
@@ -222,13 +201,27 @@ class OtherTerminal(AcceptingTerminal):
             self._clear(link)
             self._tell(BindingEnded(link.home_address, reason))
 
+    def _build_description(self, path: Path, spi: int, *, arrived: bool) -> bytes:
+        """Return what `_describe` does, as octets."""
+        if path.encapsulation is not _UDP:
+            return build_description(self._describe(path, spi, arrived=arrived))
+        near, far = path.local, path.remote
+        return build_usual(*far, *near, spi) if arrived else build_usual(*near, *far, spi)
+
+    def _changes(self, request: RequestValues, observed: bytes, arrival: Arrival) -> bytes:
+        """Return the value of TRANSLATIONS."""
+        path = arrival.path
+        if request.usual and path.encapsulation is _UDP:
+            return build_changes(request.usual, (*path.remote, *path.local, arrival.spi))
+        sent = parse_description(request.sent)
+        return build_translations(changes(sent, parse_description(observed)))
+
     # RREP out
 
     def _answer(
         self,
         link: BoundLink,
-        request: RegistrationRequest,
-        attempt: Attempt,
+        request: RequestValues,
         received: RegistrationReceived,
         state: PathState,
         now: float,
@@ -237,29 +230,31 @@ class OtherTerminal(AcceptingTerminal):
         path = received.path
         flags = link.reply_flags(state) | (_FORCED if self._configuration.forced else 0)
         challenge = None if state.validated else self._challenged(link, state, now)[0]
-        source = self._answer_from(path, attempt)
+        source = self._answer_from(path, request.flags) if request.flags & _ELSEWHERE else path
         message = self._acceptances.write(
             request,
-            received,
-            self._describe(source, link.outbound_spi(source), arrived=False),
+            received.lifetime,
             flags,
-            frozenset((*link.paths.encapsulations(), path.encapsulation)),
-            state.report(asked=request.report is not None),
+            self._build_description(source, link.outbound_spi(source), arrived=False),
+            received.observed_octets,
+            received.translation_octets,
+            (path.encapsulation, *link.paths.encapsulations()),
+            state.report(asked=request.reports),
             challenge.octets if challenge else None,
         )
         if challenge:
             challenge.message = message
         self._send_reply(link, message, source, state, now, wants_response=challenge is not None)
 
-    def _answer_from(self, path: Path, attempt: Attempt) -> Path:
+    def _answer_from(self, path: Path, flags: int) -> Path:
         """Return the path of the answer: another port or address of Y's if X asks for it.
 
         A stream has no other end, so there the answer goes the way of the RREQ.
         """
-        if path.encapsulation not in DATAGRAM or not attempt.flags & (_OTHER_ADDRESS | _OTHER_PORT):
+        if path.encapsulation not in DATAGRAM:
             return path
         for flag, same_address in ((_OTHER_ADDRESS, False), (_OTHER_PORT, True)):
-            if attempt.flags & flag:
+            if flags & flag:
                 for endpoint in self._configuration.alternates:
                     of_family = len(endpoint.address) == len(path.local.address)
                     same = endpoint.address == path.local.address
@@ -268,13 +263,17 @@ class OtherTerminal(AcceptingTerminal):
         return path
 
 
-def _arrives_as(description: Description, path: Path) -> bool:
+def _arrives_as(request: RequestValues, path: Path) -> bool:
     """Tell whether what was sent so may arrive on `path`: a reverse proxy may end TLS."""
     if path.ah:
-        return isinstance(description[-1], AhHeader)
-    sent, arrived = carrier_of(description), path.encapsulation
+        return request.by_ah
+    sent, arrived = request.carrier, path.encapsulation
     return sent is arrived or (sent is Encapsulation.TLS and arrived is Encapsulation.TCP)
 
 
+_RREQ = bytes((MessageType.RREQ,))
 _CONFIRM, _FORCED = int(AttemptFlag.CONFIRM), int(AttemptFlag.FORCED)
 _OTHER_PORT, _OTHER_ADDRESS = int(AttemptFlag.OTHER_PORT), int(AttemptFlag.OTHER_ADDRESS)
+_ELSEWHERE = _OTHER_PORT | _OTHER_ADDRESS
+_UDP, _SUSPENDED = Encapsulation.UDP, OtherState.SUSPENDED
+_MOVE, _RENEW = OtherEvent.MOVE, OtherEvent.RENEW

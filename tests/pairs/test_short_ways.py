@@ -5,7 +5,7 @@ the general one. After each step they must have sent and told the same, and wait
 """
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from unittest.mock import patch
 
@@ -41,7 +41,10 @@ from scapy_mobsec.registration.description import (
     Ipv4Header,
     Ipv6Header,
     UdpHeader,
+    build_description,
+    parse_description,
 )
+from scapy_mobsec.registration.flat import values_of
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
@@ -75,26 +78,34 @@ def build_plain_udp(between, payload):
     return build_ip(source, destination, UDP, datagram)
 
 
-def build_acceptance_head(request, attempt, flags, lifetime, sent, observed):
+def build_usual(*values):
+    return build_description(describe_headers(*values))
+
+
+def read_request(message):
+    return replace(values_of(messages.parse_request(message)), usual=None)
+
+
+def build_acceptance_head(values, flags, lifetime, sent, observed):
     return build_reply(
         RegistrationReply(
-            request.identification,
+            values.identification,
             0,
             lifetime,
-            request.home_address,
-            request.home_agent,
-            Attempt(attempt.number, flags, attempt.index, attempt.count),
-            sent,
-            observed,
+            values.home_address,
+            values.home_agent,
+            Attempt(values.number, flags, values.index, values.count),
+            parse_description(sent),
+            parse_description(observed),
         )
     )
 
 
 GENERAL = {
-    "scapy_mobsec.terminal.base.ip_udp_esp": describe_headers,
     "scapy_mobsec.terminal.modes.tunnel.plain_udp": lambda packet, between: None,
     "scapy_mobsec.terminal.modes.tunnel.build_plain_udp": build_plain_udp,
-    "scapy_mobsec.terminal.other.parse_request": messages.parse_request,
+    "scapy_mobsec.terminal.other.read_request": read_request,
+    "scapy_mobsec.terminal.other.build_usual": build_usual,
     "scapy_mobsec.terminal.other.changes": translation._changes,
     "scapy_mobsec.terminal.answering.build_acceptance_head": build_acceptance_head,
 }

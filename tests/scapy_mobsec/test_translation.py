@@ -19,11 +19,16 @@ from scapy_mobsec.registration.description import (
     UnknownHeader,
     ip_udp_esp,
 )
-from scapy_mobsec.registration.extensions import MAX_TRANSLATIONS, TranslationItem
+from scapy_mobsec.registration.extensions import (
+    MAX_TRANSLATIONS,
+    TranslationItem,
+    build_translations,
+)
 from scapy_mobsec.translation import (
     Translation,
     _changes,
     as_json,
+    build_changes,
     changes,
     compare,
     describe,
@@ -441,7 +446,15 @@ def usual(size):
 def test_usual_headers_are_compared_as_all_others(values):
     """Which of their fields differ is a question that is answered only once."""
     sent, observed = (ip_udp_esp(*each) for each in values)
-    assert changes(sent, observed) == _changes(sent, observed)
+    found = _changes(sent, observed)
+    assert changes(sent, observed) == found
+    assert build_changes(*values) == build_translations(found)
+
+
+def test_usual_headers_of_two_families_are_compared_as_all_others():
+    values = (bytes(4), 1, bytes(4), 2, 3), (bytes(16), 1, bytes(16), 2, 3)
+    found = _changes(*(ip_udp_esp(*each) for each in values))
+    assert build_changes(*values) == build_translations(found) != b""
 
 
 def test_an_endpoint_of_which_nothing_is_known_is_a_question_mark():

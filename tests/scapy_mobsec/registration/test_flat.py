@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 from contrib_layers.numbers import VendorType
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.registration import flat, messages
-from scapy_mobsec.registration.description import EspHeader, ip_udp_esp
+from scapy_mobsec.registration.description import EspHeader, build_description, ip_udp_esp
 from scapy_mobsec.registration.extensions import Attempt, build_pad, build_vendor
-from scapy_mobsec.registration.messages import RegistrationReply, build_reply, build_request
+from scapy_mobsec.registration.messages import (
+    RegistrationReply,
+    RegistrationRequest,
+    build_reply,
+    build_request,
+)
 
 PORT = st.integers(0, 0xFFFF)
 
@@ -26,9 +31,9 @@ USUAL = usual(4) | usual(16)
 
 def equal(verdict, octets):
     """Read an RREQ both ways, and hold the results against each other; return the reason."""
-    request, drop = verdict(flat.parse_request, octets)
-    expected, expected_drop = verdict(messages.parse_request, octets)
-    assert request == expected
+    values, drop = verdict(flat.read_request, octets)
+    request, expected_drop = verdict(messages.parse_request, octets)
+    assert values == (request and flat.values_of(request))
     assert str(drop) == str(expected_drop)
     return drop and drop.reason
 
@@ -70,9 +75,22 @@ def test_what_follows_may_change_the_head(request_message, verdict, rest, reason
 
 def test_the_usual_is_not_parsed_again(request_message, monkeypatch):
     octets = build_request(request_message)
-    expected = flat.parse_request(octets)
+    expected = flat.read_request(octets)
     monkeypatch.setattr(messages, "parse_request", None)
-    assert flat.parse_request(octets) == expected == request_message
+    assert flat.read_request(octets) == expected == flat.values_of(request_message)
+
+
+def test_values_of_what_lacks_much():
+    bare = flat.values_of(RegistrationRequest(1, 60, bytes(4), bytes(4), bytes(4)))
+    assert (bare.number, bare.flags, bare.index, bare.count, bare.sent) == (0, 0, 0, 0, b"")
+    assert (bare.usual, bare.carrier, bare.by_ah, bare.missing) == (None, None, False, "ATTEMPT")
+
+
+@given(USUAL)
+def test_a_usual_description_is_written_from_its_values(description):
+    values = flat.usual_values(description)
+    assert flat.build_usual(*values) == build_description(description)
+    assert flat.usual_values((*description, EspHeader(1))) is None
 
 
 @given(st.data())
@@ -83,7 +101,9 @@ def test_the_head_of_an_acceptance(requests, replies, data):
     sent, observed = (
         data.draw(USUAL) if each is None else each for each in (reply.sent, reply.observed)
     )
-    octets = flat.build_acceptance_head(request, attempt, flags, reply.lifetime, sent, observed)
+    values = flat.values_of(replace(request, attempt=attempt))
+    descriptions = map(build_description, (sent, observed))
+    octets = flat.build_acceptance_head(values, flags, reply.lifetime, *descriptions)
     whole = RegistrationReply(
         request.identification, 0, reply.lifetime, request.home_address, request.home_agent,
         replace(attempt, flags=flags), sent, observed,

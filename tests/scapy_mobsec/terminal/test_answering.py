@@ -9,14 +9,15 @@ from terminals import (
     TRANSLATED,
     Pair,
     a_request,
-    path_at_other,
     with_attempt,
 )
 
 from contrib_layers.numbers import AttemptFlag, EncapsulationCode
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation
-from scapy_mobsec.registration.description import EncapsulationItem
+from scapy_mobsec.registration.description import EncapsulationItem, build_description
+from scapy_mobsec.registration.extensions import build_translations
+from scapy_mobsec.registration.flat import values_of
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
@@ -36,7 +37,6 @@ from scapy_mobsec.terminal.answering import (
 from scapy_mobsec.terminal.binding import Binding
 from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.config import OtherConfiguration
-from scapy_mobsec.terminal.events import RegistrationReceived
 from scapy_mobsec.translation import changes
 
 UDP, NATIVE, OTHER_UDP = (
@@ -47,8 +47,8 @@ UDP, NATIVE, OTHER_UDP = (
 
 
 def test_a_bare_challenge_names_the_last_request():
-    binding, request = Binding(), a_request(**with_attempt(7))
-    binding.accept(request, request.attempt, binding.check(request, request.attempt))
+    binding, request = Binding(), values_of(a_request(**with_attempt(7)))
+    binding.accept(request, binding.check(request))
     reply = bare_challenge(binding, HOME, bytes(8))
     assert reply.attempt == Attempt(7, AttemptFlag.PROBE)
     assert (reply.identification, reply.code, reply.sent) == (ntp_timestamp(START), 0, None)
@@ -99,13 +99,20 @@ def test_an_acceptance_is_the_reply_with_all_that_it_says(flags, settings, chall
     sent, observed = (describe(Encapsulation.UDP, each, OTHER, 5) for each in (NEW, TRANSLATED))
     request = a_request(attempt=Attempt(7, int(flags), 1, 2))
     found = changes(sent, observed)
-    received = RegistrationReceived(
-        HOME, 7, request.identification, path_at_other(TRANSLATED), 60, sent, observed, found
-    )
-    passed = frozenset({Encapsulation.UDP, Encapsulation.NATIVE})
+    passed = Encapsulation.UDP, Encapsulation.NATIVE
     forced = settings.forced or bool(flags)
     fixed = settings.decider is Decider.FIXED
-    octets = Acceptances(settings).write(request, received, sent, 8, passed, report, challenge)
+    octets = Acceptances(settings).write(
+        values_of(request),
+        60,
+        8,
+        build_description(sent),
+        build_description(observed),
+        build_translations(found),
+        passed,
+        report,
+        challenge,
+    )
     assert octets == build_reply(
         RegistrationReply(
             identification=request.identification,
@@ -118,7 +125,7 @@ def test_an_acceptance_is_the_reply_with_all_that_it_says(flags, settings, chall
             observed=observed,
             translations=found,
             supported=settings.supported,
-            selected=None if fixed else select(settings.supported, True, passed, forced),
+            selected=None if fixed else select(settings.supported, True, frozenset(passed), forced),
             challenge=challenge,
             report=report,
             addresses=settings.addresses or None,

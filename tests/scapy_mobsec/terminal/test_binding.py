@@ -7,6 +7,7 @@ from terminals import START, a_request
 
 from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.registration.flat import values_of
 from scapy_mobsec.registration.messages import Attempt
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.registration.transitions import OtherEvent, OtherState
@@ -22,12 +23,14 @@ TOP = 2**64
 def outcome(binding, number, identification, lifetime=60, flags=0):
     """What a request does: an event, None, or the reason of its drop."""
     attempt = Attempt(number, flags)
-    request = a_request(identification=identification, lifetime=lifetime, attempt=attempt)
+    request = values_of(
+        a_request(identification=identification, lifetime=lifetime, attempt=attempt)
+    )
     try:
-        event = binding.check(request, attempt)
+        event = binding.check(request)
     except Drop as drop:
         return drop.reason
-    binding.accept(request, attempt, event)
+    binding.accept(request, event)
     return event
 
 

@@ -3,7 +3,6 @@
 from terminals import AH_LINKS, NEW, OLD, OTHER_LINK, TRANSLATED, Pair, path_at_other
 
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.registration.messages import Attempt
 from scapy_mobsec.terminal.bound_link import BoundLink
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import PathState
@@ -25,10 +24,10 @@ def test_a_path_is_proven_in_its_attempt_alone():
     state = PathState(path_at_other(OLD), validated=True)
     link.paths.add(state, None)
     link.binding.last_attempt = 3
-    assert link.proven(state.path, Attempt(3))
-    assert not link.proven(state.path, Attempt(2))
+    assert link.proven(state.path, 3)
+    assert not link.proven(state.path, 2)
     state.validated = False
-    assert not link.proven(state.path, Attempt(3))
+    assert not link.proven(state.path, 3)
 
 
 def test_the_newest_packet_and_the_length_of_a_message():

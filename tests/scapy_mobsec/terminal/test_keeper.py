@@ -119,7 +119,7 @@ def test_y_decides_by_the_reply_with_the_highest_esp_number():
     script.link.outbound.skip(100)
     script.reply(script.last(UDP), flags=PROBE, challenge=CHALLENGE, selected=items(UDP))
     script.took()
-    script.link.outbound._next_sequence -= 50  # overtaken on the way
+    script.link.outbound.next_sequence -= 50  # overtaken on the way
     script.reply(probe, flags=PROBE, challenge=CHALLENGE, selected=items(NATIVE))
     assert script.took() == ["0 native RREQ #1 1/1 CONFIRM"]
 

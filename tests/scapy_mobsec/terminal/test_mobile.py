@@ -446,7 +446,7 @@ def test_data_from_y_is_delivered_from_any_path(registered):
 
 
 def test_exhausted_numbers_are_a_named_drop(registered):
-    registered.mobile._link.outbound._next_sequence = 2**32
+    registered.mobile._link.outbound.next_sequence = 2**32
     registered.mobile.send(PING, registered.now)
     registered.mobile.move([NEW], registered.now)
     assert drops(registered.mobile) == 2 * [DropReason.SEQUENCE_EXHAUSTED]

@@ -111,10 +111,12 @@ def test_an_accepted_request_moves_at_once_and_is_told():
         identification=ntp_timestamp(START),
         path=PATH,
         lifetime=3600,
-        sent=describe(Encapsulation.UDP, NEW, OTHER, TO_OTHER.spi),
-        observed=describe(Encapsulation.UDP, TRANSLATED, OTHER, TO_OTHER.spi),
-        changes=received.changes,
+        sent_octets=received.sent_octets,
+        observed_octets=received.observed_octets,
+        translation_octets=received.translation_octets,
     )
+    assert received.sent == describe(Encapsulation.UDP, NEW, OTHER, TO_OTHER.spi)
+    assert received.observed == describe(Encapsulation.UDP, TRANSLATED, OTHER, TO_OTHER.spi)
     assert [(one.sent, one.observed) for one in received.translations] == [
         ("10.0.0.2", "192.0.2.1"),
         ("4500", "31337"),

@@ -282,8 +282,8 @@ def wireshark_key_files() -> list[Path]:
 def write_esp_sa(sas: Iterable[SaParameters | AhParameters], stream: TextIO) -> list[str]:
     """Write two rows for each SA, IPv4 and IPv6, for any addresses, as Wireshark reads them.
 
-    Rows of SAs with ESN have two columns more, which older Wiresharks discard with a warning. A row
-    that Wireshark cannot read has a comment above it, which is in the list returned, too.
+    Rows of SAs with ESN have two columns more, which older Wiresharks discard with a warning. What
+    Wireshark has no name for is said in a comment above the first such row, and to the caller.
     Raises ValueError for a suite that has no name.
     """
     warnings: dict[str, None] = {}

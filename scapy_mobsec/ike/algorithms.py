@@ -72,7 +72,10 @@ def prf_of(proposal: Proposal) -> str | None:
 
 def suite_of(proposal: Proposal) -> Suited:
     """Return what a chosen proposal protects with. Raises UnsupportedAlgorithm."""
-    suite = suite_named(*names_of(proposal))
+    encryption, integrity = names_of(proposal)
+    if integrity is None and encryption not in SUITES:
+        integrity = "none"
+    suite = suite_named(encryption, integrity)
     chosen = proposal.chosen(TransformType.ENCR)
     bits = chosen.key_length if chosen else None
     if bits is None:

@@ -1,6 +1,7 @@
 """The pseudorandom functions of IKEv2, and prf+ (RFC 7296 sections 2.13, 3.3.2).
 
-A key is as long as the function prefers: other ones only occur where SKEYSEED is made, which needs
+Each is the algorithm of an ICV, not cut short: HMAC, AES-XCBC (RFC 4434), AES-CMAC (RFC 4615). A
+key is as long as the function prefers: other ones only occur where SKEYSEED is made, which needs
 a secret that no capture has.
 """
 
@@ -9,60 +10,30 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeAlias
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.cmac import CMAC
-from cryptography.hazmat.primitives.hashes import (
-    MD5,
-    SHA1,
-    SHA256,
-    SHA384,
-    SHA512,
-    HashAlgorithm,
-)
-from cryptography.hazmat.primitives.hmac import HMAC
+from scapy_mobsec.esp.integrity import INTEGRITY
 
 Prf: TypeAlias = Callable[[bytes, bytes], bytes]
-"""Key, data: octets of the function's length."""
+"""Key, data: octets of the function's length. Raises ValueError for a key of another length."""
 
 MAX_BLOCKS = 255
-_BLOCK = 16
 
 
-def _hmac(digest: HashAlgorithm, key: bytes, data: bytes) -> bytes:
-    mac = HMAC(key, digest)
-    mac.update(data)
-    return mac.finalize()
-
-
-def _aes_cmac(key: bytes, data: bytes) -> bytes:
-    """RFC 4615, for keys of 16 octets."""
-    mac = CMAC(algorithms.AES128(key))
-    mac.update(data)
-    return mac.finalize()
-
-
-def _aes_xcbc(key: bytes, data: bytes) -> bytes:
-    """RFC 3566 section 4, not truncated (RFC 4434), for keys of 16 octets."""
-    derive = Cipher(algorithms.AES128(key), modes.ECB()).encryptor()
-    first, whole, padded = (derive.update(bytes([n]) * _BLOCK) for n in (1, 2, 3))
-    end = max(len(data) - 1, 0) // _BLOCK * _BLOCK
-    last = data[end:]
-    mask = whole if len(last) == _BLOCK else padded
-    last = last if len(last) == _BLOCK else (last + b"\x80").ljust(_BLOCK, b"\0")
-    masked = int.from_bytes(last, "big") ^ int.from_bytes(mask, "big")
-    chain = Cipher(algorithms.AES128(first), modes.CBC(bytes(_BLOCK))).encryptor()
-    return chain.update(data[:end] + masked.to_bytes(_BLOCK, "big"))[-_BLOCK:]
+def _whole(name: str, key: bytes, data: bytes) -> bytes:
+    row = INTEGRITY[name]
+    if len(key) != row.key_length:
+        raise ValueError(f"prf key of {len(key)} octets, not {row.key_length}")
+    return row.make(key, row.key_length)(data)  # these keys are as long as the result
 
 
 PRFS: Mapping[str, Prf] = MappingProxyType(
     {
-        "hmac-md5": partial(_hmac, MD5()),
-        "hmac-sha1": partial(_hmac, SHA1()),
-        "hmac-sha2-256": partial(_hmac, SHA256()),
-        "hmac-sha2-384": partial(_hmac, SHA384()),
-        "hmac-sha2-512": partial(_hmac, SHA512()),
-        "aes-xcbc": _aes_xcbc,
-        "aes-cmac": _aes_cmac,
+        "hmac-md5": partial(_whole, "hmac-md5-96"),
+        "hmac-sha1": partial(_whole, "hmac-sha1-96"),
+        "hmac-sha2-256": partial(_whole, "hmac-sha2-256-128"),
+        "hmac-sha2-384": partial(_whole, "hmac-sha2-384-192"),
+        "hmac-sha2-512": partial(_whole, "hmac-sha2-512-256"),
+        "aes-xcbc": partial(_whole, "aes-xcbc-96"),
+        "aes-cmac": partial(_whole, "aes-cmac-96"),
     }
 )
 

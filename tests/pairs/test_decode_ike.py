@@ -8,14 +8,15 @@ from frames import Keys
 from ike import read_ike_keys
 
 from scapy_mobsec.drivers.capture import open_capture, read_records
+from scapy_mobsec.ike.keys import IkeSaKeys
 from scapy_mobsec.ike.nat_detection import Verdict
-from scapy_mobsec.ike.numbers import Exchange, NotifyType
-from scapy_mobsec.ike.payloads import Identity
+from scapy_mobsec.ike.numbers import Exchange, NotifyType, Protocol
+from scapy_mobsec.ike.payloads import Delete, Identity
 from scapy_mobsec.observer.links import Evidence
 from scapy_mobsec.observer.observer import Observer
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
-TCPDUMP = Path(__file__).parents[1] / "data" / "tcpdump"
+DATA = Path(__file__).parents[1] / "data"
 SAMPLES = {
     "strongswan-natt": ("aes-gcm-16", None),
     "strongswan-natt-aes128-sha256": ("aes-cbc", "hmac-sha2-256-128"),
@@ -95,8 +96,24 @@ def test_without_sk_d_ike_opens_and_esp_does_not():
     assert ["SK_d" in each.reason for each in report.ike[0].children] == [True, True]
 
 
+def test_aes_ccm():
+    keys = IkeSaKeys(
+        bytes.fromhex("ea684d21597afd36"),
+        bytes.fromhex("d9fe2ab22dac23ac"),
+        "aes-ccm-12",
+        None,
+        None,
+        bytes.fromhex("be83fe15f6a9976941870830fe26c014b863b3"),
+        bytes.fromhex("79e0f4476861a76e64329e787b1c4ff38d732f"),
+    )
+    report = observed(DATA / "wireshark" / "ikev2-aes128ccm12.pcap", keys)
+    (sa,) = report.ike
+    assert (sa.verified, sa.deleted, report.drops) == (2, True, {})
+    assert sa.exchanges[1].request.contents == (Delete(Protocol.IKE, ()),)
+
+
 def test_ikev1_through_a_nat_is_named():
-    report = observed(TCPDUMP / "isakmp4500.pcap")
+    report = observed(DATA / "tcpdump" / "isakmp4500.pcap")
     assert report.summary.keepalives == 4
     (sa,) = report.ike
     kinds = [each.request.header.exchange for each in sa.exchanges]

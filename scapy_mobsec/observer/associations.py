@@ -65,7 +65,10 @@ class PathSpan:
 
 @dataclass(slots=True)
 class ObservedSa:
-    """One SA, one direction. `outer`: how its newest authentic packet came; `link`: a number."""
+    """One SA, one direction. `outer`: where its newest authentic packet found its link, by number.
+
+    `asks`: RREQs came by it.
+    """
 
     spi: int
     inbound: InboundSa | InboundAh | None = None
@@ -78,6 +81,7 @@ class ObservedSa:
     replayed: int = 0
     duplicates: int = 0
     link: int | None = None
+    asks: bool = False
     outer: Outer | None = None
     seen: SeenSequences = field(default_factory=SeenSequences)
     spans: list[PathSpan] = field(default_factory=list)

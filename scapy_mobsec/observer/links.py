@@ -5,6 +5,9 @@ two outer endpoints, or when they carry traffic between the same two inner addre
 address stayed: so a re-keyed SA is recognised after a move, too. A link has moved when the newest
 packet of one of its SAs comes by other outer endpoints than before; the reverse SA and re-keyed
 ones that follow to the same endpoints belong to that move.
+
+Where terminals register, data of the mobile one moves nothing: the other one follows its RREQs,
+what it proves on a path (CONFIRM), and what it finds out itself, which its own packets show.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +15,9 @@ from enum import Enum
 
 from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.outer import Outer, OuterPair
+from scapy_mobsec.observer.signs import Sign, sign_of
 from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.registration.messages import RegistrationReply, RegistrationRequest
 from scapy_mobsec.registration.serial import is_newer_attempt
 
 MAX_INNER_PAIRS = 65_536
@@ -27,9 +32,20 @@ class Evidence(Enum):
     """What was first seen at the new outer address."""
 
     REGISTRATION = "registration"
+    VALIDATION = "validation"
     DATA = "data"
     MOBIKE = "mobike"
     """UPDATE_SA_ADDRESSES of IKEv2 (RFC 4555)."""
+
+
+_EVIDENCE = {
+    Sign.ASKS: Evidence.REGISTRATION,
+    Sign.USES: Evidence.REGISTRATION,
+    Sign.VALIDATES: Evidence.VALIDATION,
+    Sign.DATA: Evidence.DATA,
+}
+_OF_MOBILE = (Sign.ASKS, Sign.ASKS_AMONG_OTHERS, Sign.VALIDATES)
+"""What the mobile terminal alone says."""
 
 
 @dataclass(slots=True)
@@ -89,23 +105,27 @@ class Move:
 class ObservedLink:
     """The SAs that two terminals share. `outer`: the newest one on the current endpoints.
 
-    `attempt`: the newest attempt that was seen to register it.
+    `attempt`: the newest attempt that was seen to register it; `is_validated`: on these endpoints.
+    `is_asking`: a newer one has begun with several RREQs. `is_answered`: an RREP was seen.
     """
 
     number: int
     outer: Outer
     last_move: Move | None = None
     attempt: int | None = None
+    is_validated: bool = False
+    is_asking: bool = False
+    is_answered: bool = False
     left: list[OuterPair] = field(default_factory=list)
     """Where it was before, the last 64."""
 
-    def begins_attempt(self, attempt: int | None) -> bool:
-        """Note the attempt of a registration; tell whether it is newer than one seen before."""
-        before = self.attempt
-        if attempt is None or (before is not None and not is_newer_attempt(attempt, before)):
-            return False
-        self.attempt = attempt
-        return before is not None
+    def is_newer(self, attempt: int) -> bool:
+        """Whether an attempt is newer than all that were seen to register it."""
+        return self.attempt is None or is_newer_attempt(attempt, self.attempt)
+
+    def begin(self, attempt: int) -> None:
+        """Note a newer attempt."""
+        self.attempt, self.is_validated, self.is_asking = attempt, False, False
 
 
 class Links:
@@ -126,36 +146,49 @@ class Links:
         sa: ObservedSa,
         outer: Outer,
         inner: Inner | None,
-        attempt: int | None,
+        message: RegistrationRequest | RegistrationReply | None,
         time_ns: int,
         frame: int,
     ) -> Move | None:
         """Take note of the newest authentic packet of an SA; return the move that it made.
 
-        `inner`: source and destination inside the tunnel. `attempt`: its number in a registration,
-        None in data. Call it with no other packet.
+        `inner`: source and destination inside the tunnel. `message`: None in data. Call it with no
+        other packet.
         """
+        sign = sign_of(message)
+        if sign is Sign.NOTHING:
+            return None
+        attempt = message.attempt.number if message and message.attempt else 0
         link = self._link_of(sa, outer, inner)
-        evidence = Evidence.DATA if attempt is None else Evidence.REGISTRATION
-        begins_attempt = link.begins_attempt(attempt)
         if inner is not None:
             self._note_inner(link, outer, inner)
+        sa.asks = sa.asks or sign in _OF_MOBILE
+        begins = sign in (Sign.ASKS, Sign.USES) and link.is_newer(attempt)
+        if sign is Sign.ASKS_AMONG_OTHERS:
+            link.is_asking = link.is_asking or link.is_newer(attempt)
+            return None
+        if begins:
+            link.begin(attempt)
+        if sign is Sign.USES and not sa.asks:
+            link.is_answered = True
         if outer.pair == link.outer.pair:
-            link.outer = outer
+            link.outer = sa.outer = outer
+            if sign is Sign.VALIDATES and attempt == link.attempt:
+                link.is_validated = True
             if link.last_move:
-                _join_move(link.last_move, sa, evidence)
-        elif begins_attempt or not _still_under_way(link, sa, outer):
-            old = _in_direction_of(link.outer, outer)
-            if sa.outer is not None and sa.outer.pair == link.outer.pair:
-                old = sa.outer
-            signalled = evidence is Evidence.REGISTRATION
-            spis = [sa.spi]
-            move = Move(link.number, time_ns, frame, old, outer, evidence, signalled, spis)
-            self._record(link, move)
-            sa.outer = outer
-            return move
+                _join_move(link.last_move, sa, signalled=begins)
+            return None
+        if not begins and not _is_moved(link, sa, outer, sign, attempt):
+            return None
+        old = _in_direction_of(link.outer, outer)
+        if sa.outer is not None and sa.outer.pair == link.outer.pair:
+            old = sa.outer
+        signalled = sign is not Sign.DATA
+        move = Move(link.number, time_ns, frame, old, outer, _EVIDENCE[sign], signalled, [sa.spi])
+        self._record(link, move)
+        link.is_validated = sign is Sign.VALIDATES
         sa.outer = outer
-        return None
+        return move
 
     def signal(
         self, link: int | None, old: Outer, new: Outer, time_ns: int, frame: int
@@ -218,11 +251,10 @@ class Links:
             self.moves_not_kept += 1
 
 
-def _join_move(move: Move, sa: ObservedSa, evidence: Evidence) -> None:
+def _join_move(move: Move, sa: ObservedSa, *, signalled: bool) -> None:
     if sa.spi not in move.spis:
         move.spis.append(sa.spi)
-    if evidence is Evidence.REGISTRATION:
-        move.signalled = True
+    move.signalled = move.signalled or signalled
 
 
 _NOBODY = (bytes(4), b"\xff" * 4, bytes(16))
@@ -235,6 +267,17 @@ def _oriented(inner: Inner, outer: Outer) -> tuple[Inner, Outer]:
     if source <= destination:
         return inner, outer
     return (destination, source), outer.reversed()
+
+
+def _is_moved(link: ObservedLink, sa: ObservedSa, outer: Outer, sign: Sign, attempt: int) -> bool:
+    """Whether a packet elsewhere than its link, which begins no attempt, moves it."""
+    if sign is Sign.VALIDATES:
+        return attempt == link.attempt and not link.is_validated
+    if sign is Sign.ASKS or (sign is Sign.USES and attempt != link.attempt):
+        return False
+    if sign is Sign.DATA and sa.asks and link.is_answered and not link.is_asking:
+        return False
+    return not _still_under_way(link, sa, outer)
 
 
 def _still_under_way(link: ObservedLink, sa: ObservedSa, outer: Outer) -> bool:

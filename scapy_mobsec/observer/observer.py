@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.encap.udp import Content
@@ -46,6 +45,7 @@ from scapy_mobsec.observer.registrations import (
     Sighting,
     registration_in,
 )
+from scapy_mobsec.observer.signs import Sign, sign_of
 from scapy_mobsec.observer.stream_ports import STREAM_PORTS, begins_stream, ports_of
 from scapy_mobsec.observer.streams import InStream, Streams
 from scapy_mobsec.packet.fragments import Reassembler
@@ -54,7 +54,6 @@ from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.packet.tcp import parse_tcp
 from scapy_mobsec.reassembly import Connection, Found, Stamp, TcpStreams
-from scapy_mobsec.registration.messages import RegistrationRequest
 
 ESP_COUNTS = tuple(name for name in COUNTS if name != "packets")
 DUPLICATE_WINDOW_NS = 1_000_000_000
@@ -332,11 +331,10 @@ class Observer:
             message, malformed = registration_in(opened)
         except Drop as drop:
             malformed = drop
-        if not _moves_nothing(message):
+        if sign_of(message) in (Sign.DATA, Sign.ASKS, Sign.USES):
             sa.note_path(outer, frame.time_ns, newest=newest)
-            if newest:
-                attempt = message.attempt.number if message and message.attempt else None
-                move = self._links.follow(sa, outer, inner, attempt, frame.time_ns, frame.number)
+        if newest:
+            move = self._links.follow(sa, outer, inner, message, frame.time_ns, frame.number)
         if message is not None:
             sighting = Sighting(
                 frame.number,
@@ -391,17 +389,3 @@ def _inner_addresses(opened: Opened) -> tuple[bytes, bytes] | None:
     """Source and destination of the inner packet, None in transport mode. Raises Drop."""
     tunnelled = opened.next_header in (IPV4, IPV6)
     return addresses(opened.payload) if tunnelled else None
-
-
-def _moves_nothing(message: Message | None) -> bool:
-    """PROBE and CONFIRM test a path; an RREP tells by USE that its path is the current one.
-
-    Of several RREQs at once the other terminal takes one: that is known from its RREP.
-    """
-    if message is None or message.attempt is None:
-        return False
-    attempt = message.attempt
-    if not isinstance(message, RegistrationRequest):
-        return not attempt.flags & AttemptFlag.USE
-    tests = attempt.flags & (AttemptFlag.PROBE | AttemptFlag.CONFIRM)
-    return bool(tests) or (attempt.count > 1 and not attempt.flags & AttemptFlag.USE)

@@ -140,13 +140,16 @@ def _translations(translations: tuple[Translation, ...], nothing: str = "") -> T
     return Text("\n".join(describe_all(translations)), style="bold yellow")
 
 
+_TOLD_BY = {Evidence.MOBIKE: "by MOBIKE", Evidence.VALIDATION: "by validation"}
+
+
 def _moves(moves: list[Move], start: int) -> Table | None:
     if not moves:
         return None
     table = table_of("Moves", "Time", "Endpoints", "How")
     for move in shown(table, moves):
         peer = "both ends moved" if move.peer is None else f"peer {move.peer}"
-        by = "by MOBIKE" if move.evidence is Evidence.MOBIKE else "by registration"
+        by = _TOLD_BY.get(move.evidence, "by registration")
         told = by if move.signalled else "no registration seen"
         if move.refused:
             told = f"{by}, REFUSED"

@@ -1,6 +1,7 @@
 """The capture of each scenario decodes to the story that the terminals' events tell."""
 
 import io
+import json
 from collections import Counter
 
 import pytest
@@ -16,14 +17,19 @@ from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.terminal.events import (
     BindingMoved,
     FellBack,
+    MoveCause,
     Moved,
     PacketDropped,
     PathChosen,
     Registered,
     RegistrationReceived,
 )
+from scapy_mobsec.ui.cli import main
+from scapy_mobsec.ui.demo import write_capture
 
 RAW_IP = 101
+ROUND_TRIP_NS = 50_001_000
+"""With what rounding takes."""
 SHOWN_DROPS = DropReason.REPLAYED, DropReason.BAD_ICV, DropReason.HTTP_REFUSED
 """What a decoder with the keys drops, too."""
 
@@ -174,3 +180,68 @@ def test_refused_requests(name):
     stale = [event for event in drops if event.reason is DropReason.STALE_ATTEMPT]
     requests = [event for event in stale if not event.detail.startswith("CONFIRM")]
     assert len(decoded(result, "other").refused) == len(requests)
+
+
+CAUSES = {
+    MoveCause.REQUEST: "registration",
+    MoveCause.RESPONSE: "validation",
+    MoveCause.USE: "registration",
+    MoveCause.REBINDING: "data",
+    MoveCause.FAILURE: "data",
+}
+
+
+def carrier(path):
+    return "ah" if path.ah else path.encapsulation.value
+
+
+def moves_told(result):
+    """Return when and to which carrier the link moved, and why: as Y tells, and X of itself.
+
+    What X begins is a move at X, also where its RREQs are lost.
+    """
+    told = [
+        (time_ns, carrier(event.new), CAUSES[event.cause])
+        for time_ns, event in result.other_events
+        if isinstance(event, BindingMoved)
+    ]
+    if result.shown == "mobile":
+        told += [
+            (time_ns, carrier(event.new), "registration")
+            for time_ns, event in result.mobile_events
+            if isinstance(event, Moved)
+        ]
+    return told
+
+
+def moves_of_file(result, folder, capsys):
+    """Return the same as `mobsec decode` reads it in the file that the demo writes."""
+    keys, _ = write_capture(result, folder / "x.pcapng")
+    with pytest.raises(SystemExit) as stopped:
+        main(["decode", "-T", "json", str(folder / "x.pcapng"), "-k", str(keys)])
+    assert stopped.value.code == 0
+    moves = json.loads(capsys.readouterr().out)["moves"]
+    assert not any(move["refused"] for move in moves)
+    return [
+        (round(move["time"] * 1e9), move["new"]["encapsulation"], cause_of(move)) for move in moves
+    ]
+
+
+def cause_of(move):
+    """Data may have come before the RREQ that belongs to the move."""
+    overtook = move["evidence"] == "data" and move["signalled"]
+    return "registration" if overtook else move["evidence"]
+
+
+def agree(one, other):
+    return abs(one[0] - other[0]) <= ROUND_TRIP_NS and one[1:] == other[1:]
+
+
+@each_scenario
+def test_the_file_that_is_written_tells_when_and_why_the_link_moved(name, tmp_path, capsys):
+    result = result_of(name)
+    told, found = moves_told(result), moves_of_file(result, tmp_path, capsys)
+    assert [move for move in found if not any(agree(move, one) for one in told)] == []
+    if result.shown == "other":
+        moved = [one for one in told[1:] if not any(agree(one, move) for move in found)]
+        assert moved == []

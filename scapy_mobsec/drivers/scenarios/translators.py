@@ -87,5 +87,6 @@ SCENARIOS = (
         "The NAT forgets its mappings: Y finds X behind another port without a new RREQ.",
         on(lambda random: [behind_nat(random)]),
         ((0.0, go(BEHIND_NAT)), (1.0, reboot_nat)),
+        shown="other",
     ),
 )

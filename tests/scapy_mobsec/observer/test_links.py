@@ -12,16 +12,21 @@ from frames import (
     Keys,
     ah,
     gcm,
+    reply,
     request,
     signalling,
 )
 
 import scapy_mobsec.observer.links as links_module
+from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.links import Evidence, Links
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.registration.messages import Attempt
+
+CONFIRM = AttemptFlag.CONFIRM
 
 
 def told(bench):
@@ -232,3 +237,91 @@ def test_mobike_of_sas_that_were_not_seen_begins_a_link():
     assert (again.left, again.reached) == (NEW, OLD)
     assert links.signal(None, path(OLD), path(OLD), 0, 3) is again
     assert Links().signal(None, path(OLD), path(OLD), 0, 1) is None
+
+
+def asks(bench, source, number=1, **options):
+    message = signalling(request(number, number, source, **options))
+    return bench.udp(bench.seal(TO_GATEWAY, message), source)
+
+
+def answers(bench, destination, number=1, **options):
+    esp = bench.seal(TO_MOBILE, signalling(reply(number, number, **options)))
+    return bench.udp(esp, GATEWAY, destination)
+
+
+def at_old(bench):
+    """The link is registered at OLD."""
+    bench.see(asks(bench, OLD), answers(bench, OLD))
+    bench.see(asks(bench, OLD, flags=CONFIRM, response=bytes(8)))
+    return bench
+
+
+def causes(bench):
+    return [
+        (str(move.reached), move.frame, move.evidence, move.signalled)
+        for move in bench.report.moves
+    ]
+
+
+def test_data_of_the_mobile_terminal_moves_no_registered_link_until_the_other_follows(bench):
+    """So it is with a rebinding."""
+    at_old(bench).see(bench.up(NEW), bench.down(OLD), bench.up(NEW))
+    assert bench.report.moves == []
+    bench.see(bench.down(NEW), bench.up(NEW), asks(bench, NEW))  # frame 7, and what refreshes it
+    assert causes(bench) == [(str(NEW), 7, Evidence.DATA, False)]
+
+
+def test_where_no_reply_is_seen_data_of_the_mobile_terminal_moves(bench):
+    bench.see(asks(bench, OLD), bench.up(NEW))
+    assert causes(bench) == [(str(NEW), 2, Evidence.DATA, False)]
+
+
+def test_a_copied_request_moves_until_the_other_path_is_proved(bench):
+    """Data from there tells nothing before that, and a second proof nothing after it."""
+    genuine = Endpoint(OLD.address, 4501)
+    confirm = {"number": 2, "flags": CONFIRM, "response": bytes(8)}
+    at_old(bench).see(asks(bench, NEW, 2), bench.up(genuine))
+    assert causes(bench) == [(str(NEW), 4, Evidence.REGISTRATION, True)]
+    bench.see(asks(bench, genuine, **confirm), bench.up(genuine), asks(bench, NEW, **confirm))
+    assert causes(bench)[1:] == [(str(genuine), 6, Evidence.VALIDATION, True)]
+
+
+def test_a_proof_of_another_attempt_moves_nothing(bench):
+    at_old(bench).see(asks(bench, OLD, 2), asks(bench, NEW, 1, flags=CONFIRM, response=bytes(8)))
+    assert bench.report.moves == []
+
+
+def test_a_stale_request_moves_nothing_and_the_next_attempt_does(bench):
+    at_old(bench).see(asks(bench, OLD, 2), asks(bench, NEW, 1), answers(bench, NEW, 1, code=133))
+    bench.see(bench.up(NEW))
+    assert bench.report.moves == []
+    bench.see(asks(bench, NEW, 3))
+    assert causes(bench) == [(str(NEW), 8, Evidence.REGISTRATION, True)]
+    assert not bench.report.moves[0].refused
+
+
+def test_a_repeated_request_from_elsewhere_moves_nothing_unless_the_path_is_used(bench):
+    at_old(bench).see(asks(bench, NEW, 1), answers(bench, NEW, 1, flags=0))
+    assert bench.report.moves == []
+    bench.see(answers(bench, NEW, 1))
+    assert causes(bench) == [(str(NEW), 6, Evidence.REGISTRATION, True)]
+
+
+def test_a_late_reply_of_an_older_attempt_moves_nothing(bench):
+    at_old(bench).see(asks(bench, OLD, 2), answers(bench, NEW, 1))
+    assert bench.report.moves == []
+
+
+def test_of_requests_in_parallel_the_reply_tells_and_both_directions_are_one_link(bench):
+    """The first path is where the link begins; data there may come before."""
+    first, second = ({"attempt": Attempt(1, 0, index, 2)} for index in range(2))
+    bench.see(asks(bench, OLD, **first), bench.up(OLD), asks(bench, NEW, **second))
+    bench.see(answers(bench, NEW, attempt=Attempt(1, AttemptFlag.USE, 1, 2)), bench.up(NEW))
+    assert causes(bench) == [(str(NEW), 4, Evidence.REGISTRATION, True)]
+    assert {sa.link for sa in bench.report.sas} == {1}
+
+
+def test_data_that_goes_before_the_reply_to_parallel_requests_moves(bench):
+    at_old(bench).see(asks(bench, NEW, 2, attempt=Attempt(2, 0, 0, 2)), bench.up(NEW))
+    bench.see(answers(bench, NEW, attempt=Attempt(2, AttemptFlag.USE, 0, 2)))
+    assert causes(bench) == [(str(NEW), 5, Evidence.DATA, True)]

@@ -6,6 +6,7 @@ from ike import init_request
 from rich.console import Console
 
 import scapy_mobsec.ui.tables as tables_module
+from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.observer.observer import Summary
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
@@ -49,6 +50,14 @@ def test_a_handover():
         "aes-gcm-16",
     ):
         assert words in text
+
+
+def test_what_is_moved_back_by_a_proof_is_said_so():
+    bench = handover()
+    confirm = request(flags=AttemptFlag.CONFIRM, response=bytes(8), source=OLD)
+    bench.see(bench.up(OLD, payload=signalling(confirm)))
+    assert [move.evidence.value for move in bench.report.moves] == ["registration", "validation"]
+    assert "by validation" in printed(bench)
 
 
 def test_tls_is_counted():

@@ -325,3 +325,11 @@ def test_data_that_goes_before_the_reply_to_parallel_requests_moves(bench):
     at_old(bench).see(asks(bench, NEW, 2, attempt=Attempt(2, 0, 0, 2)), bench.up(NEW))
     bench.see(answers(bench, NEW, attempt=Attempt(2, AttemptFlag.USE, 0, 2)))
     assert causes(bench) == [(str(NEW), 5, Evidence.DATA, True)]
+    bench.see(bench.up(OLD))  # asked and answered: data tells nothing again
+    assert len(bench.report.moves) == 1
+
+
+def test_what_was_proved_in_an_older_attempt_is_not_proved_in_this_one(bench):
+    at_old(bench).see(asks(bench, OLD, 2))
+    bench.see(asks(bench, NEW, 2, flags=CONFIRM, response=bytes(8)))
+    assert causes(bench) == [(str(NEW), 5, Evidence.VALIDATION, True)]

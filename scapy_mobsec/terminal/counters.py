@@ -4,10 +4,10 @@ What may be used before the next snapshot is reserved in blocks: sequence number
 sent, and inbound numbers up to a ceiling at or below which a restarted terminal refuses everything.
 
 A restarted end refuses so much that the other one has to leave out 131,072 numbers: X at its
-second unanswered retransmission, Y before its third RREP of an attempt without RESPONSE. Once until
-it is sure to be heard (X: by an RREP that answers it, Y: by a RESPONSE), else after 30 s, doubling
-to an hour: the other end may restart after numbers were left out in vain. Data that
-comes proves nothing: the end that refuses may send all the same.
+second unanswered retransmission or later, Y before its third RREP of an attempt without RESPONSE or
+later. Once until it is sure to be heard (X: by an RREP that answers it, Y: by a RESPONSE), else
+after 30 s, doubling to an hour: the other end may restart after numbers were left out in vain. Data
+that comes proves nothing: the end that refuses may send all the same.
 """
 
 from collections.abc import Iterable
@@ -106,7 +106,7 @@ class SkipLimit:
     def may_skip(self, transmissions: int, started: float, now: float) -> bool:
         """Tell it of a message that was first sent at `started`; True at most once a pause."""
         silent = self._heard < started and now >= self._not_before
-        if transmissions != UNANSWERED_TRANSMISSIONS or not silent:
+        if transmissions < UNANSWERED_TRANSMISSIONS or not silent:
             return False
         self._not_before = now + self._pause
         self._pause = min(2 * self._pause, LONGEST_SKIP_PAUSE)

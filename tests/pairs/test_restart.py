@@ -4,6 +4,8 @@ The link goes on without another key exchange, no sequence number is used twice,
 was recorded before is accepted again.
 """
 
+from dataclasses import replace
+
 import pytest
 from terminals import HOME, INNER_HOST
 
@@ -16,8 +18,10 @@ from scapy_mobsec.drivers.simulation import (
     build_topology,
     echo_request,
 )
+from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.terminal.events import (
     BindingMoved,
+    CountersCorrected,
     Deregistered,
     NumbersSkipped,
     PathRejected,
@@ -172,6 +176,25 @@ def test_what_x_sends_arrives_soon_after_the_restart_of_the_other_terminal(disk)
     assert disk.mobile.terminal.attempt == attempt
     assert disk.count(disk.mobile, NumbersSkipped) == 1
     assert disk.count(disk.other, PathRejected) == 0
+    disk.check()
+
+
+def test_other_skips_numbers_again_while_all_that_it_sends_are_refusals(disk):
+    """X, whose clock was set back, is killed again when it has heard the first numbers after a
+    skip: the second skip is due later than Y's third refusal.
+    """
+    identifications = disk.mobile.terminal._requests.identifications
+    identifications.skip(ntp_timestamp(disk.network.now + 3600))
+    disk.move(UNTRANSLATED)
+    disk.run(1)
+    disk.saved = replace(disk.saved, identification=None)
+    disk.restart_mobile()
+    assert disk.network.run_until(lambda: disk.count(disk.mobile, CountersCorrected), 5)
+    disk.saved = replace(disk.saved, identification=None)
+    disk.restart_mobile()
+    disk.run(40)
+    assert disk.run(1) == WELL
+    assert disk.count(disk.other, NumbersSkipped) == 2
     disk.check()
 
 

@@ -132,6 +132,20 @@ def test_numbers_skipped_in_vain_are_skipped_again_ever_more_rarely():
     assert pauses == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
 
 
+def test_a_skip_that_was_not_due_comes_with_a_later_transmission():
+    limit = SkipLimit()
+    assert limit.may_skip(3, 0.0, 1.5)
+    told = [limit.may_skip(count, 29.0, now) for count, now in ((3, 30.5), (4, 32.5), (5, 36.5))]
+    assert told == [False, True, False]
+
+
+def test_refusals_go_on_to_count():
+    """All that Y may have to send to a restarted X with lost counters; no attempt begins."""
+    replies = UnansweredReplies()
+    times = [now for now in range(100) if replies.may_skip(now, refuses=True)]
+    assert times == [2, 32, 92]
+
+
 def test_no_number_is_skipped_beyond_the_last_one():
     sa = OutboundSa(TO_OTHER, random_bytes=bytes, last_sequence=100)
     assert not sa.skip(100)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from judging import PROPERTIES, verdict
 from plans import Burst, Move, Place, Plan, Restart, plans
+from world import World
 
 from scapy_mobsec.registration.transitions import OtherEvent
 from scapy_mobsec.terminal import paths, proving
@@ -113,6 +114,12 @@ def test_the_judge_sees(name, broken, monkeypatch):
     assert name in verdict(plan).failures
     monkeypatch.undo()
     assert not verdict(plan).failures
+
+
+def test_the_last_look_for_an_answer_may_end_after_the_calm(monkeypatch):
+    """121.6 s: none is found, which is judged."""
+    monkeypatch.setattr(World, "passes_data", lambda self: bool(self.network.run_for(1.9)))
+    assert "a" in verdict(CALM).failures
 
 
 def run(*options):

@@ -267,7 +267,7 @@ class World:
         while self.recovered is None and self.seconds_since(start) < CALM:
             if self.passes_data():
                 self.recovered = self.seconds_since(start)
-        self.network.run_for(CALM - self.seconds_since(start))
+        self.network.run_for(max(0.0, CALM - self.seconds_since(start)))
         self.recovered_still = self.passes_data() or self.passes_data()
         self.network.run_until(self.agreed, 2.0)
 

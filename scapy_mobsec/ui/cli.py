@@ -16,6 +16,9 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 OUTPUT = click.Choice(["text", "json"])
+KEY_FORMATS = click.Choice(
+    ["toml", "key-list", "xfrm", "ikev2_decryption_table", "esp_sa", "tcpdump", "wireshark"]
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -34,7 +37,8 @@ def cli() -> None:
     "--keys",
     metavar="KEYS",
     multiple=True,
-    help="Wireshark esp_sa table; may repeat. Without -k: your own Wireshark tables.",
+    help="Keys of any format that `mobsec keys convert` reads; may repeat. Without -k: your own "
+    "Wireshark tables.",
 )
 @click.option(
     "--tls-keys",
@@ -126,6 +130,34 @@ def demo(scenario: str, simulate: bool, names: bool, write: Path | None) -> None
     if not simulate:
         raise click.UsageError("only the simulated internet is there yet: give --simulate")
     run_demo(scenario, console, write)
+
+
+@cli.group()
+def keys() -> None:
+    """Key files: from any format to any format."""
+
+
+@keys.command()
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+@click.option(
+    "--to",
+    "kind",
+    type=KEY_FORMATS,
+    help="The format of OUT, where its name does not tell it.",
+)
+def convert(source: str, target: str, kind: str | None) -> None:
+    """Read keys from IN, whatever its format, and write them to OUT.
+
+    IN is told by its content: Wireshark's esp_sa and ikev2_decryption_table, or a folder with them
+    (as strongSwan's save-keys writes), `ip xfrm state`, a log of charon (ike = 4, chd = 4), secrets
+    of tcpdump -E, plain key lists, this program's TOML. OUT is told by its name: *.toml,
+    *.keys.txt, *.xfrm, *.tcpdump, *.esp_sa, *.ikev2_decryption_table, FOLDER/. Only you can read
+    what is written; what is there is replaced. - is stdin and stdout.
+    """
+    from scapy_mobsec.ui.keys import run_convert
+
+    run_convert(source, target, kind)
 
 
 @cli.group()

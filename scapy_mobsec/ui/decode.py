@@ -18,7 +18,12 @@ from scapy_mobsec.drivers.capture import (
     open_capture,
     read_records,
 )
-from scapy_mobsec.drivers.keyfiles import KeyFileError, KeyTable, read_keys, wireshark_key_files
+from scapy_mobsec.drivers.keyfiles import (
+    KeyFileError,
+    KeyTable,
+    read_key_file,
+    wireshark_key_files,
+)
 from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.ui.report_json import report_as_json
@@ -56,7 +61,8 @@ def run_decode(
     """
     messages = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
     key_log = load_tls_keys(tls_keys)
-    observer = Observer(load_keys(keys, messages), tls_keys=key_log, tcp_ports=tcp_ports)
+    table = load_keys(keys, messages)
+    observer = Observer(table, table.ike_keys, tls_keys=key_log, tcp_ports=tcp_ports)
     interrupted = False
     try:
         for name in captures:
@@ -78,22 +84,26 @@ def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
     paths = [str(path) for path in wireshark_key_files()] if names is None else names
     table = KeyTable()
     for name in paths:
-        try:
-            with _text(name) as stream:
-                rows = read_keys(stream, "<stdin>" if name == "-" else name)
-        except KeyFileError as error:
-            raise BadInput(str(error)) from error
-        except UnicodeDecodeError as error:
-            raise BadInput(f"{name}: not a key file: no UTF-8 text") from error
-        except OSError as error:
-            raise BadInput(f"{name}: {error.strerror}") from error
-        table.extend(rows)
-        for warning in rows.warnings:
-            _warn(f"warning: {warning}")
+        read = read_key_source(name)
+        table.extend(read)
         if own:
-            messages.print(f"mobsec: keys from Wireshark's table {name} ({len(rows.rows)} rows)")
+            count = len(read.rows) + len(read.ike_keys)
+            messages.print(f"mobsec: keys from Wireshark's table {name} ({count} rows)")
     if own and not paths:
         messages.print("mobsec: no keys given (-k) and no Wireshark table found")
+    return table
+
+
+def read_key_source(name: str) -> KeyTable:
+    """Read a key file, a folder, or stdin (`-`); warn of what is not used. Raises BadInput."""
+    try:
+        table = read_key_file(name)
+    except KeyFileError as error:
+        raise BadInput(str(error)) from error
+    except OSError as error:
+        raise BadInput(f"{name}: {error.strerror}") from error
+    for warning in table.warnings:
+        _warn(f"warning: {warning}")
     return table
 
 

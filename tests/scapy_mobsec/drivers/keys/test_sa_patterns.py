@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scapy_mobsec.drivers.sa_patterns import AddressPattern, SpiPattern
+from scapy_mobsec.drivers.keys.sa_patterns import AddressPattern, SpiPattern
 
 
 @pytest.mark.parametrize(

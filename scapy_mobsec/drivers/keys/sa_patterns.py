@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 _ALL_BITS = 0xFFFFFFFF
 
@@ -34,11 +34,43 @@ class AddressPattern:
         all_bits = (1 << low.max_prefixlen) - 1
         return cls(len(low.packed), int(low), all_bits ^ int(low) ^ int(high))
 
+    def __str__(self) -> str:
+        """Write it so that `of` reads the same."""
+        if not self.length:
+            return "*"
+        bits = 8 * self.length
+        kind = IPv4Address if self.length == 4 else IPv6Address
+        prefix = self.mask.bit_count()
+        if self.mask == (1 << bits) - (1 << bits - prefix):
+            return f"{kind(self.value)}" + (f"/{prefix}" if prefix < bits else "")
+        mark = "." if self.length == 4 else ":"
+        groups = kind(self.value).exploded.split(mark)
+        width = bits // len(groups)
+        every = (1 << width) - 1
+        masks = [self.mask >> bits - width * (n + 1) & every for n in range(len(groups))]
+        return mark.join(g if mask else "*" for g, mask in zip(groups, masks, strict=True))
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is a single address."""
+        return bool(self.length) and self.mask == (1 << 8 * self.length) - 1
+
     def matches(self, address: bytes) -> bool:
         """Whether a packed address is one of them."""
         if self.length and self.length != len(address):
             return False
         return int.from_bytes(address, "big") & self.mask == self.value
+
+
+def single_address(text: str, what: str) -> AddressPattern:
+    """Compile an address; an unspecified one is any. Raises ValueError naming `what` alone."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(f"{what}: not an address") from None
+    if address.is_unspecified:
+        return AddressPattern()
+    return AddressPattern(len(address.packed), int(address), (1 << address.max_prefixlen) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +95,13 @@ class SpiPattern:
         if not 0 < high <= _ALL_BITS:
             raise ValueError("not an SPI")
         return cls(low, _ALL_BITS ^ low ^ high)
+
+    def __str__(self) -> str:
+        """Write it so that `of` reads the same."""
+        if not self.mask:
+            return "*"
+        pairs = zip(f"{self.value:08x}", f"{self.mask:08x}", strict=True)
+        return "0x" + "".join(digit if mask == "f" else "*" for digit, mask in pairs)
 
     @property
     def exact(self) -> bool:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scapy_mobsec.drivers.uat import MAX_SIZE, UatError, quote, read_rows
+from scapy_mobsec.drivers.keys.lines import BadLine
+from scapy_mobsec.drivers.keys.uat import quote, read_rows
 
 
 def rows(text):
@@ -51,14 +52,17 @@ def test_what_a_field_holds(text, octets):
     ],
 )
 def test_bad_rows(text, line, reason):
-    with pytest.raises(UatError, match=reason) as error:
+    with pytest.raises(BadLine, match=reason) as error:
         rows(text)
     assert error.value.line == line
 
 
-def test_tables_are_bounded():
-    with pytest.raises(UatError, match="longer than"):
-        rows("#" * (MAX_SIZE + 1))
+def test_octets_without_quotes_where_they_are_expected():
+    text = '00fF,"a","",,12'
+    assert list(read_rows(text, bare_hex=True)) == [(1, [b"\x00\xff", b"a", b"", b"", b"\x12"])]
+    for bad in (text, "0", '"a",0g'):
+        with pytest.raises(BadLine, match="not in double quotes"):
+            list(read_rows(bad, bare_hex=bad is not text))
 
 
 @given(st.lists(st.binary(max_size=9), min_size=1, max_size=4))
@@ -74,6 +78,6 @@ def test_only_its_error_escapes(text):
     line = 1
     try:
         assert all(fields for _, fields in read_rows(text))
-    except UatError as error:
+    except BadLine as error:
         line = error.line
     assert 1 <= line <= text.count("\n") + 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scapy_mobsec.drivers.wireshark_names import (
+from scapy_mobsec.drivers.keys.wireshark_names import (
     AUTHENTICATIONS,
     ENCRYPTIONS,
     fold,
@@ -71,7 +71,7 @@ def test_which_rows_wireshark_cannot_read(name, warning):
 
 
 def test_the_document_has_each_name():
-    document = (Path(__file__).parents[3] / "docs" / "decode.md").read_text()
+    document = (Path(__file__).parents[4] / "docs" / "decode.md").read_text()
     rows = [line.split("|") for line in document.splitlines() if line.startswith("| `")]
     for name in (*ENCRYPTIONS.values(), *AUTHENTICATIONS.values()):
         if name.ours:

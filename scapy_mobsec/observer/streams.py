@@ -116,6 +116,9 @@ class StreamReader:
         side = self._sides[sender]
         if not piece.follows:
             side.lose()
+            if self._tls:
+                self.kind = Kind.TLS
+                return
         side.stamp = piece.stamp
         if self._tls:
             self._open(self._tls, sender, piece.octets)
@@ -134,8 +137,6 @@ class StreamReader:
         """Let TLS read what one end sent, and what of the other's has waited for it."""
         try:
             for end, side in self._sides.items():
-                if side.lost:
-                    raise Drop(DropReason.NO_TLS_SECRET, "behind a gap")
                 more = octets if end == sender else b""
                 side.held += tls.receive(more, from_client=end == self._tls_client)
         except Drop as drop:
@@ -199,7 +200,8 @@ class StreamReader:
         side.lost = False
 
     def _begin_tls(self, end: End, side: _Side) -> None:
-        if not self._tls_keys or side.lost or side.held[5:6] not in (b"", _CLIENT_HELLO):
+        is_hello = side.held[5:6] in (b"", _CLIENT_HELLO)
+        if not (self._tls_keys and is_hello) or any(each.lost for each in self._sides.values()):
             self.kind = Kind.TLS
             return
         self._tls, self._tls_client = TlsReader(self._tls_keys), end

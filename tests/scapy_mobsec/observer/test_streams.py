@@ -21,10 +21,11 @@ from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.observer import streams
 from scapy_mobsec.observer.observer import Observer
-from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED
+from scapy_mobsec.observer.stream_units import Kind
+from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED, StreamReader
 from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
-from scapy_mobsec.reassembly import Piece, Stamp
+from scapy_mobsec.reassembly import Connection, Piece, Stamp
 from scapy_mobsec.registration.description import HttpHeader, TlsHeader
 
 SWITCHING = (
@@ -568,3 +569,20 @@ def test_behind_a_gap_tls_is_not_read():
     stream.up(stream.frame())
     assert stream.report.drops == {DropReason.TCP_GAP: 1}
     assert (stream.summary.tls, stream.summary.esp) == (1, 0)
+
+
+def test_in_tls_too_the_next_packet_is_found_behind_a_bad_frame():
+    stream = InTls()
+    stream.up(STREAM_PREFIX, stream.frame(), b"\0\1", bytes(20) + stream.frame())
+    assert stream.summary.verified == 2
+    assert (stream.summary.tls, stream.report.drops) == (0, {DropReason.BAD_FRAME_LENGTH: 1})
+
+
+@pytest.mark.parametrize("gap", [b"\x17\x03\x03", bytes(40)], ids=["record", "in a record"])
+def test_tls_of_which_one_side_is_not_from_the_beginning_is_counted(gap):
+    tls, drops = TlsConnection(), []
+    reader = StreamReader(Connection(OLD, GATEWAY), lambda spi: False, drops.append, tls.keys)
+    (_, hello), *_ = tls.handshake()
+    for end, octets, follows in ((GATEWAY, gap, False), (OLD, hello, True)):
+        assert list(reader.read(end, Piece(octets, Stamp(1, 1), follows))) == []
+    assert (reader.kind, drops) == (Kind.TLS, [])

@@ -214,7 +214,8 @@ class IkeTracker:
         """Begin the IKE SA that replaces one: it takes over the CHILD_SAs (RFC 7296 2.18)."""
         place = spis[0], UNKNOWN_SPI
         if place not in self._sas:
-            new = ObservedIkeSa(*spis, sa.version, sa.outer, inherited=sa.all_children())
+            new = ObservedIkeSa(*spis, sa.version, sa.outer)
+            new.inherited = [child for child in sa.all_children() if not child.deleted]
             new.addresses, new.identities = dict(sa.addresses), dict(sa.identities)
             new.mobike, new.last_move = set(sa.mobike), sa.last_move
             self._begin(place, new)

@@ -124,7 +124,7 @@ class ObservedIkeSa:
         if self.opener is None and self.keys is not None:
             try:
                 told = integrity_of(self.chosen) if self.chosen else None
-                self.opener = Opener(self.keys, told if self.keys.sk_ai else None)
+                self.opener = Opener(self.keys, told)
                 self.problem = ""
             except UnsupportedAlgorithm as error:
                 self.problem = str(error)

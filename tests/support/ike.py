@@ -233,13 +233,13 @@ def _path(octets):
     return outer() if octets[19] & Flag.INITIATOR else outer(GATEWAY, MOBILE)
 
 
-def init_request(*more, **fields):
-    items = sa(IKE_GCM, Protocol.IKE), key_exchange(), nonce(NONCE_I), *more
+def init_request(*more, transforms=IKE_GCM, **fields):
+    items = sa(transforms, Protocol.IKE), key_exchange(), nonce(NONCE_I), *more
     return clear(Exchange.IKE_SA_INIT, *items, **{"spis": (SPI_I, bytes(8)), **fields})
 
 
-def init_response(*more, **fields):
-    items = sa(IKE_GCM, Protocol.IKE), key_exchange(), nonce(NONCE_R), *more
+def init_response(*more, transforms=IKE_GCM, **fields):
+    items = sa(transforms, Protocol.IKE), key_exchange(), nonce(NONCE_R), *more
     return clear(Exchange.IKE_SA_INIT, *items, **{"initiator": False, "response": True, **fields})
 
 

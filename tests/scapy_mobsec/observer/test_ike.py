@@ -13,6 +13,7 @@ from ike import (
     SPI_R,
     Talk,
     clear,
+    delete,
     fragments,
     init_request,
     init_response,
@@ -226,18 +227,22 @@ def test_a_re_keyed_ike_sa_is_followed_if_its_keys_are_given():
     talk = Talk(keys(), new).init().auth(more=[mobike, address], answer=[mobike])
     asked = sa(IKE_GCM, Protocol.IKE, NEW_SPIS[0]), nonce(b"I" * 32)
     answered = sa(IKE_GCM, Protocol.IKE, NEW_SPIS[1]), nonce(b"R" * 32)
-    talk.exchange(Exchange.CREATE_CHILD_SA, asked, answered)
+    gone = sa(AES_GCM_16, spi=b"\0\0\5\5"), nonce(b"n" * 32)
+    talk.exchange(Exchange.CREATE_CHILD_SA, gone, gone)
+    talk.exchange(INFORMATIONAL, [delete(Protocol.ESP, b"\0\0\5\5")], [], mid=3)
+    talk.learnt.clear()
+    talk.exchange(Exchange.CREATE_CHILD_SA, asked, answered, mid=4)
     assert talk.sa.replaced_by == NEW_SPIS
-    assert len(talk.learnt) == 2
+    assert talk.learnt == []
     side = sa(AES_GCM_16, spi=b"\0\0\7\7"), nonce(b"n" * 32)
     talk.exchange(Exchange.CREATE_CHILD_SA, side, side, mid=0, sa_keys=new)
     old, successor = talk.tracker.sas
     assert successor.initiator_spi == NEW_SPIS[0]
-    assert (successor.uses_mobike, successor.inherited) == (True, old.children)
+    assert (successor.uses_mobike, successor.inherited) == (True, old.children[:1])
     assert successor.identities == old.identities != {}
     assert successor.addresses == old.addresses != {}
-    assert "prf" not in successor.children[0].reason
-    assert len(talk.learnt) == 4
+    assert successor.children[0].reason == ""
+    assert [each.spi for each in talk.learnt] == [0x707, 0x707]
 
 
 def test_keys_with_sk_d_are_taken_before_those_without():

@@ -32,6 +32,7 @@ from scapy_mobsec.ike.child import KeySeed, derive_child_sa
 from scapy_mobsec.ike.message import parse_message
 from scapy_mobsec.ike.numbers import Exchange, NotifyType, PayloadType, Protocol
 from scapy_mobsec.ike.payloads import parse_payload
+from scapy_mobsec.observer.ike_messages import Reading
 
 REKEY = notify(NotifyType.REKEY_SA, protocol=Protocol.ESP, spi=b"\0\0\2\2")
 NEW = b"\0\0\3\3", b"\0\0\4\4"
@@ -229,6 +230,19 @@ def test_an_integrity_that_nobody_tells_is_a_problem_until_ike_sa_init_is_seen()
     bare = Talk(replace(keys("aes-cbc", "hmac-sha1-96"), integrity=None))
     bare.see(sealed(keys("aes-cbc", "hmac-sha1-96"), Exchange.INFORMATIONAL))
     assert "aes-cbc is not decrypted" in bare.sa.problem
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_integrity_told_by_ike_sa_init_serves_with_and_without_its_keys(known):
+    whole = keys("aes-cbc", "hmac-sha1-96")
+    secrets = {} if known else {"sk_ai": None, "sk_ar": None}
+    talk = Talk(replace(whole, integrity=None, prf=None, **secrets))
+    agreed = (1, 12, 256), (2, 2, None), (3, 2, None), (4, 31, None)
+    talk.see(init_request(transforms=agreed), init_response(transforms=agreed))
+    talk.see(sealed(whole, 37, notify(NotifyType.COOKIE2, bytes(8)), mid=1))
+    assert talk.sa.algorithms == ("aes-cbc", "hmac-sha1-96")
+    reading = talk.sa.exchanges[1].request.reading
+    assert reading is (Reading.VERIFIED if known else Reading.UNVERIFIED)
 
 
 def test_children_and_exchanges_under_way_are_bounded(monkeypatch):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from frames import Keys
-from ike import read_ike_keys
 
 from scapy_mobsec.drivers.capture import open_capture, read_records
+from scapy_mobsec.drivers.keyfiles import read_key_file
 from scapy_mobsec.ike.keys import IkeSaKeys
 from scapy_mobsec.ike.nat_detection import Verdict
 from scapy_mobsec.ike.numbers import Exchange, NotifyType, Protocol
@@ -17,10 +17,7 @@ from scapy_mobsec.observer.observer import Observer
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 DATA = Path(__file__).parents[1] / "data"
-SAMPLES = {
-    "strongswan-natt": ("aes-gcm-16", None),
-    "strongswan-natt-aes128-sha256": ("aes-cbc", "hmac-sha2-256-128"),
-}
+SAMPLES = "strongswan-natt", "strongswan-natt-aes128-sha256"
 
 
 def observed(capture, *ike_keys):
@@ -34,8 +31,8 @@ def observed(capture, *ike_keys):
 
 @pytest.fixture(scope="module", params=SAMPLES)
 def report(request):
-    keys = read_ike_keys(PCAPS / f"{request.param}.ike.keys.txt", *SAMPLES[request.param])
-    return observed(PCAPS / f"{request.param}.pcap", keys)
+    keys = read_key_file(str(PCAPS / f"{request.param}.ike.keys.txt")).ike_keys
+    return observed(PCAPS / f"{request.param}.pcap", *keys)
 
 
 def test_all_of_ike_and_esp_is_decrypted_and_verified(report):
@@ -90,7 +87,7 @@ def test_the_update_is_behind_another_nat_and_its_path_is_proved(report):
 
 
 def test_without_sk_d_ike_opens_and_esp_does_not():
-    keys = read_ike_keys(PCAPS / "strongswan-natt.ike.keys.txt", "aes-gcm-16")
+    (keys,) = read_key_file(str(PCAPS / "strongswan-natt.ike.keys.txt")).ike_keys
     report = observed(PCAPS / "strongswan-natt.pcap", replace(keys, sk_d=None))
     assert (report.ike[0].verified, report.summary.verified, report.summary.no_key) == (12, 0, 20)
     assert ["SK_d" in each.reason for each in report.ike[0].children] == [True, True]

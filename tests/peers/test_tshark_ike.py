@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from frames import Keys
-from ike import read_ike_keys
 
 from scapy_mobsec.drivers.capture import open_capture, read_records
+from scapy_mobsec.drivers.keyfiles import read_key_file
 from scapy_mobsec.ike.message import parse_message
 from scapy_mobsec.ike.numbers import PayloadType
 from scapy_mobsec.ike.payloads import Notify, parse_payload
@@ -19,18 +19,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is no
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 INSIDE_SA = {"2", "3"}
-SAMPLES = {
-    "strongswan-natt": (
-        ("aes-gcm-16", None),
-        "AES-GCM-256 with 16 octet ICV [RFC5282]",
-        "NONE [RFC4306]",
-    ),
-    "strongswan-natt-aes128-sha256": (
-        ("aes-cbc", "hmac-sha2-256-128"),
-        "AES-CBC-128 [RFC3602]",
-        "HMAC_SHA2_256_128 [RFC4868]",
-    ),
-}
+SAMPLES = "strongswan-natt", "strongswan-natt-aes128-sha256"
 
 
 def as_tshark_decrypts(capture, row, folder):
@@ -67,7 +56,7 @@ def as_we_decrypt(capture, keys):
             [each.kind for each in contents if isinstance(each, Notify)],
         )
 
-    observer = Observer(Keys(), [keys], on_ike=note)
+    observer = Observer(Keys(), keys, on_ike=note)
     with open_capture(capture) as stream:
         for record in read_records(stream):
             observer.feed(record.time_ns, record.data, record.link_type)
@@ -76,13 +65,8 @@ def as_we_decrypt(capture, keys):
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_strongswan(name, tmp_path):
-    names, encryption, integrity = SAMPLES[name]
-    keys = read_ike_keys(PCAPS / f"{name}.ike.keys.txt", *names)
-    secrets = [keys.sk_ei, keys.sk_er, keys.sk_ai or b"", keys.sk_ar or b""]
-    ei, er, ai, ar = (each.hex() or '""' for each in secrets)
-    spis = f"{keys.initiator_spi.hex()},{keys.responder_spi.hex()}"
-    row = f'{spis},{ei},{er},"{encryption}",{ai},{ar},"{integrity}"'
+    table = PCAPS / f"{name}.ikev2_decryption_table"
     capture = PCAPS / f"{name}.pcap"
-    ours = as_we_decrypt(capture, keys)
+    ours = as_we_decrypt(capture, read_key_file(str(table)).ike_keys)
     assert len(ours) == 14
-    assert ours == as_tshark_decrypts(capture, row, tmp_path)
+    assert ours == as_tshark_decrypts(capture, table.read_text().strip(), tmp_path)

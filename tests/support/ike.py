@@ -164,16 +164,6 @@ def outer(source=MOBILE, destination=GATEWAY):
     return Outer(Encapsulation.UDP, *source, *destination)
 
 
-def read_ike_keys(path, encryption, integrity=None):
-    """Keys of a plain list as in pcaps/*.ike.keys.txt; its algorithms, as `alg` tells less."""
-    lines = path.read_text().splitlines()
-    found = dict(line.split(" = ") for line in lines if " = " in line)
-    octets = {name.lower(): bytes.fromhex(digits) for name, digits in found.items()}
-    names = ("sk_ei", "sk_er", "sk_ai", "sk_ar", "sk_d")
-    secrets = {name: octets.get(name) for name in names}
-    return IkeSaKeys(octets["spii"], octets["spir"], encryption, integrity, None, **secrets)
-
-
 class Talk:
     """What an IKE SA says, message by message, and a tracker that listens."""
 

@@ -1,21 +1,21 @@
 from pathlib import Path
 
 import pytest
-from ike import read_ike_keys
 from scapy.contrib.ikev2 import IKEv2, IKEv2_IDi, IKEv2_Notify, IKEv2_SA
 from scapy.packet import Raw
 
 from scapy_mobsec.drivers.capture import open_capture, read_records
 from scapy_mobsec.drivers.ike_layers import ike_layers
+from scapy_mobsec.drivers.keyfiles import read_key_file
 
 PCAPS = Path(__file__).parents[3] / "pcaps"
 
 
 @pytest.fixture(scope="module")
 def packets():
-    keys = read_ike_keys(PCAPS / "strongswan-natt.ike.keys.txt", "aes-gcm-16")
+    keys = read_key_file(str(PCAPS / "strongswan-natt.ike.keys.txt")).ike_keys
     with open_capture(PCAPS / "strongswan-natt.pcap") as stream:
-        return list(ike_layers(read_records(stream), [keys]))
+        return list(ike_layers(read_records(stream), keys))
 
 
 def test_all_messages_are_in_clear(packets):

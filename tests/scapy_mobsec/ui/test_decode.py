@@ -72,6 +72,18 @@ def test_strongswan_captures_are_verified_and_the_move_is_told(as_json, sample):
     assert all(sa["key_found"] and sa["verified"] == 5 for sa in result["sas"])
 
 
+@pytest.mark.parametrize("sample", [GCM, CBC], ids=lambda sample: sample.name)
+def test_the_keys_of_the_ike_sa_suffice(as_json, sample):
+    result = as_json(sample.with_suffix(".pcap"), "-k", sample.with_suffix(".ike.keys.txt"))
+    summary = result["summary"]
+    assert (summary["esp"], summary["verified"], summary["ike"]) == (20, 20, 14)
+    (move,) = result["moves"]
+    assert (move["evidence"], move["signalled"], move["frame"]) == ("mobike", True, 17)
+    (ike,) = result["ike"]
+    assert [child["keys_derived"] for child in ike["child_sas"]] == [True, True]
+    assert ike["identities"] == {"initiator": "mobile@sb", "responder": "gw@sb"}
+
+
 def test_the_simulated_handover_tells_its_registration(as_json):
     result = as_json(*keyed(PCAPS / "handover-nat"))
     summary = result["summary"]

@@ -4,6 +4,7 @@ Light on purpose: Scapy is imported at the first use of a layer's name (``from c
 RREQ``), never before, and nothing global changes until :func:`install`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ EXTENSION_LAYER = "mobsec"
 """As a Scapy extension the layers are ``scapy.layers.mobsec``, for ``load_layer("mobsec")``."""
 
 
-def install() -> None:
+def install(tcp_ports: Iterable[int] = ()) -> None:
     """Bind the layers for dissection; idempotent. See :mod:`contrib_layers.bindings`."""
     from contrib_layers import bindings
 
-    bindings.install()
+    bindings.install(tcp_ports)
 
 
 def scapy_ext(ext: Any) -> None:

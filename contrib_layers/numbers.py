@@ -10,6 +10,21 @@ MOBILE_IP_PORT = 434
 NATT_PORT = 4500
 IKE_PORT = 500
 
+STREAM_PREFIX = b"IKETCP"
+"""What the originator of a stream writes first (RFC 9329 section 4)."""
+
+CAPSULE_DATAGRAM = 0
+"""Type of the capsule that carries a UDP payload (RFC 9297 section 3.5)."""
+
+MAX_UDP_PAYLOAD = 65527
+"""Octets of a UDP payload in a capsule (RFC 9298 section 5)."""
+
+MAX_CAPSULE = MAX_UDP_PAYLOAD + 8
+"""Octets of the value of a capsule that is read: the longest context id, and a UDP payload."""
+
+POST_PATH = "/mobsec"
+"""Path of http-post, unless an encapsulation item names another."""
+
 VENDOR_ID = 32473
 """Private enterprise number of our vendor extensions; reserved for documentation by RFC 5612."""
 

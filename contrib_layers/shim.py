@@ -26,6 +26,14 @@ from contrib_layers.extensions import (
     UnknownExtension,
 )
 from contrib_layers.registration import RREP, RREQ
+from contrib_layers.streams import (
+    Capsule,
+    Capsules,
+    PostBody,
+    StreamFrame,
+    StreamFrames,
+    TCPStream,
+)
 from contrib_layers.vendor_extensions import (
     Addresses,
     Attempt,
@@ -48,6 +56,8 @@ __all__ = [
     "AHHeader",
     "Addresses",
     "Attempt",
+    "Capsule",
+    "Capsules",
     "Challenge",
     "CriticalVendorExtension",
     "ESPHeader",
@@ -65,12 +75,16 @@ __all__ = [
     "Observed",
     "OneBytePadding",
     "Pad",
+    "PostBody",
     "Report",
     "Response",
     "Selected",
     "Sent",
+    "StreamFrame",
+    "StreamFrames",
     "Supported",
     "TCPHeader",
+    "TCPStream",
     "TLSHeader",
     "Translation",
     "Translations",

@@ -8,11 +8,8 @@ capsule longer than any UDP payload needs is refused: RFC 9297 would skip an unk
 octets, which no peer of ours sends.
 """
 
+from contrib_layers.numbers import CAPSULE_DATAGRAM, MAX_CAPSULE, MAX_UDP_PAYLOAD
 from scapy_mobsec.drops import Drop, DropReason
-
-DATAGRAM = 0
-MAX_UDP_PAYLOAD = 65527  # RFC 9298 section 5
-MAX_CAPSULE = MAX_UDP_PAYLOAD + 8  # octets of value: the longest context id before it
 
 
 def write_varint(value: int) -> bytes:
@@ -59,7 +56,7 @@ def unwrap_capsule(capsule: bytes) -> bytes | None:
     UDP cannot carry (RFC 9298 section 5: both abort the stream).
     """
     length = varint_end(capsule, 0)
-    if read_varint(capsule, 0, length) != DATAGRAM:
+    if read_varint(capsule, 0, length) != CAPSULE_DATAGRAM:
         return None
     context = varint_end(capsule, length)
     if context == len(capsule) or (payload := varint_end(capsule, context)) > len(capsule):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import h11
 
+from contrib_layers.numbers import POST_PATH
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import Carried, Channel, Cutter, StreamCarrier
@@ -31,9 +32,6 @@ from scapy_mobsec.encap.http_message import (
 from scapy_mobsec.encap.tcp import measure_frame, wrap_frame
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.registration.description import HttpHeader
-
-POST_PATH = "/mobsec"
-"""Path of the requests, unless an encapsulation item names another."""
 
 ID_LENGTH = 16
 MAX_BODY = 262_144

@@ -6,20 +6,19 @@ What a stream may begin with tells the encapsulation, so that one port serves al
 
 from collections.abc import Callable
 
-from contrib_layers.numbers import NATT_PORT
+from contrib_layers.numbers import NATT_PORT, POST_PATH, STREAM_PREFIX
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import Carried, Channel, StreamCarrier, Violation
 from scapy_mobsec.encap.http import BASE, HttpClient, HttpServer, target_path
 from scapy_mobsec.encap.http_message import authority_of
 from scapy_mobsec.encap.http_post import (
-    POST_PATH,
     Channels,
     HttpPostClient,
     HttpPostReader,
     HttpPostServer,
 )
-from scapy_mobsec.encap.tcp import STREAM_PREFIX, TcpCarrier
+from scapy_mobsec.encap.tcp import TcpCarrier
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, address_text
 
 __all__ = [

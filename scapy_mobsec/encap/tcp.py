@@ -6,12 +6,12 @@ stream, 2 is ignored. A keepalive is understood; sending one on TCP is advised a
 (section 7.5). A frame that cannot even hold an SPI ends the stream too: the sender lost its place.
 """
 
+from contrib_layers.numbers import STREAM_PREFIX
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.carrier import Carried, Cutter, StreamCarrier
 from scapy_mobsec.packet.path import Encapsulation
 
-STREAM_PREFIX = b"IKETCP"
 MAX_FRAME = 0xFFFF
 
 

@@ -4,8 +4,7 @@ A connection on another port is followed from its SYN on, or from a segment that
 stream prefix, until its first octets show that nothing of ours is in it.
 """
 
-from contrib_layers.numbers import NATT_PORT
-from scapy_mobsec.encap.tcp import STREAM_PREFIX
+from contrib_layers.numbers import NATT_PORT, STREAM_PREFIX
 from scapy_mobsec.packet.tcp import TcpFlag
 
 STREAM_PORTS = frozenset({NATT_PORT, 443, 80, 8080})

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from enum import Enum
 
+from contrib_layers.numbers import CAPSULE_DATAGRAM
 from scapy_mobsec.drops import Drop
-from scapy_mobsec.encap.capsule import DATAGRAM, measure_capsule, unwrap_capsule, write_varint
+from scapy_mobsec.encap.capsule import measure_capsule, unwrap_capsule, write_varint
 from scapy_mobsec.encap.carrier import Carried, Cutter, Violation
 from scapy_mobsec.encap.tcp import measure_frame
 from scapy_mobsec.esp.spi_table import FIRST_SPI
@@ -66,10 +67,10 @@ def find_unit(
 
 
 def _capsule_before(data: bytes, at: int) -> int | None:
-    """Return where a DATAGRAM capsule begins whose UDP payload is at `at`."""
+    """Return where a CAPSULE_DATAGRAM capsule begins whose UDP payload is at `at`."""
     for size in (4, 2, 1):
         start = at - size - 2
-        if start < 0 or data[start] != DATAGRAM or data[at - 1]:
+        if start < 0 or data[start] != CAPSULE_DATAGRAM or data[at - 1]:
             continue
         length = int.from_bytes(data[start + 1 : at - 1], "big") & ((1 << (8 * size - 2)) - 1)
         if write_varint(length) == data[start + 1 : at - 1]:
@@ -87,6 +88,6 @@ def _is_followed(data: bytes, start: int, kind: Kind, knows_spi: Callable[[int],
     except Drop:
         return False
     if kind is Kind.HTTP:
-        return end >= len(data) or data[end] == DATAGRAM
+        return end >= len(data) or data[end] == CAPSULE_DATAGRAM
     spi = data[end + 2 : end + 6]
     return len(spi) < 4 or spi == _IKE or knows_spi(int.from_bytes(spi, "big"))

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
+from contrib_layers.numbers import POST_PATH
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.carrier import Carried, Violation
 from scapy_mobsec.encap.connect import ConnectClient, ConnectServer
-from scapy_mobsec.encap.http_post import POST_PATH, HttpPostReader
+from scapy_mobsec.encap.http_post import HttpPostReader
 from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.encap.stream import StreamCarrier, detect, reading_carrier
 from scapy_mobsec.encap.tls import TlsReader

@@ -27,18 +27,21 @@ names = set(vars(builtins))
 IMPORT_ALL = """
 import contrib_layers
 from contrib_layers import RREQ, bindings, descriptions, extensions, numbers, registration
-from contrib_layers import shim, tlv, vendor_extensions
+from contrib_layers import shim, streams, tlv, vendor_extensions
 """
 
 CHANGES = """
 from scapy.contrib.ikev2 import IKEv2
-from scapy.layers.inet import UDP
+from scapy.layers.inet import TCP, UDP
 from scapy.layers.isakmp import ISAKMP
 from scapy.layers.ipsec import ESP, NON_ESP, UDP
 from scapy.layers.mobileip import MobileIP, MobileIPRRP, MobileIPRRQ
 
 def bound(lower, **fields):
     return [upper for guess, upper in lower.payload_guess if guess == fields]
+
+def loaded(cls):
+    return cls.__module__ in ("scapy.contrib.ikev2", "scapy.layers.http")
 
 for _ in range(2):
     contrib_layers.install()
@@ -47,11 +50,16 @@ for _ in range(2):
     assert bound(NON_ESP) == [IKEv2]
     assert bound(UDP, dport=500) == bound(UDP, sport=500) == [IKEv2]
     assert bound(UDP, dport=4500) == [ESP]
+    assert bound(TCP, dport=4500) == bound(TCP, sport=4500) == [contrib_layers.TCPStream]
+    from scapy.layers.http import HTTP, HTTPRequest, HTTPResponse
+    assert bound(TCP, dport=80) == bound(TCP, sport=8080) == [HTTP]
+    body = {"Content_Type": b"application/octet-stream"}
+    assert bound(HTTPRequest, **body) == bound(HTTPResponse, **body) == [contrib_layers.PostBody]
     assert MobileIPRRQ._overload_fields == {MobileIP: {"type": 1}}
     assert "_overload_fields" not in vars(contrib_layers.RREQ)
     ours = [getattr(shim, name) for name in shim.__all__]
     assert conf.layers.ldict["scapy.layers.mobsec"] == ours
-    assert [cls for cls in conf.layers if cls not in stock and "ike" not in cls.__module__] == ours
+    assert [cls for cls in conf.layers if cls not in stock and not loaded(cls)] == ours
     conf.layers.layers()
 """
 
@@ -159,3 +167,31 @@ INSTALL = "import contrib_layers; contrib_layers.install()"
 )
 def test_ike_is_told_apart_by_its_version_in_every_order(run_script, order):
     run_script("\n".join([*order, IKE]))
+
+
+STREAMS = """
+from scapy.layers.http import HTTP
+from scapy.layers.inet import IP, TCP, TCPerror
+from scapy.packet import Raw, bind_bottom_up
+from contrib_layers import StreamFrames
+
+def seen(octets, **ports):
+    return type(IP(bytes(IP() / TCP(**ports) / Raw(octets)))[TCP].payload)
+
+FRAME = bytes([0, 14]) + b"abcdabcdabcd"
+assert seen(FRAME, sport=9, dport=4500) is seen(FRAME, sport=4500, dport=9) is StreamFrames
+assert seen(b"IKETCP" + FRAME, sport=9, dport=1234) is StreamFrames
+assert seen(FRAME, sport=9, dport=1234) is Raw
+bind_bottom_up(TCP, HTTP, dport=1234)
+assert seen(b"IKETCP" + FRAME, sport=9, dport=1234) is HTTP
+assert seen(FRAME, sport=9, dport=80) is HTTP
+contrib_layers.install(tcp_ports=[80])
+contrib_layers.install()
+assert seen(FRAME, sport=9, dport=80) is StreamFrames
+assert seen(b"GET / HTTP/1.1\\r\\n\\r\\n", sport=9, dport=80) is HTTP
+assert seen(FRAME, sport=9, dport=8080) is HTTP
+"""
+
+
+def test_tcp_by_port_and_by_the_prefix(run_script):
+    run_script(INSTALL + STREAMS)

@@ -12,10 +12,10 @@ from enum import Enum
 from plans import Plan
 from world import ATTACKER, CALM, TO_MOBILE, TO_OTHER, World
 
+from contrib_layers.numbers import MAX_CAPSULE
 from scapy_mobsec.drivers.memory import chart, draw
 from scapy_mobsec.drivers.simulation import HOME, OTHER_TERMINAL
 from scapy_mobsec.encap import carrier, http_post, udp
-from scapy_mobsec.encap.capsule import MAX_CAPSULE
 from scapy_mobsec.packet.ip import ESP, UDP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.serial import is_newer_attempt, is_newer_identification

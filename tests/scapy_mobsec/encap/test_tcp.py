@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streams import ESP, IKE, MESSAGES, contents, feed, pieces
 
+from contrib_layers.numbers import STREAM_PREFIX
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.carrier import Carried
-from scapy_mobsec.encap.tcp import STREAM_PREFIX, TcpCarrier, measure_frame, wrap_frame
+from scapy_mobsec.encap.tcp import TcpCarrier, measure_frame, wrap_frame
 from scapy_mobsec.encap.udp import Content
 
 FRAMES = [

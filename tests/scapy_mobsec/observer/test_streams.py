@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from tls_samples import DATA, HANDSHAKE, answer
 from tls_samples import Connection as TlsConnection
 
+from contrib_layers.numbers import STREAM_PREFIX
 from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.capsule import wrap_capsule
-from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
+from scapy_mobsec.encap.tcp import wrap_frame
 from scapy_mobsec.encap.tls import plain_record
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.esp.sa import OutboundSa

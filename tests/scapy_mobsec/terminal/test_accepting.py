@@ -22,10 +22,10 @@ from terminals import (
     with_attempt,
 )
 
-from contrib_layers.numbers import AttemptFlag, EncapsulationCode, ReplyCode
+from contrib_layers.numbers import STREAM_PREFIX, AttemptFlag, EncapsulationCode, ReplyCode
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.encap.http_post import ANSWER_WITHIN
-from scapy_mobsec.encap.tcp import STREAM_PREFIX, wrap_frame
+from scapy_mobsec.encap.tcp import wrap_frame
 from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import (

@@ -198,34 +198,54 @@ class _Section:
 
 
 class PcapngWriter:
-    """Writes one section with one interface: nanoseconds, little endian, comments on packets.
+    """Writes one section, an interface for each link type: nanoseconds, little endian, comments.
 
-    tls_keys: a key log, for who reads it.
+    link_type: of the first interface. tls_keys: a key log, for who reads it.
     """
 
     def __init__(self, stream: BinaryIO, link_type: int = 101, tls_keys: str = "") -> None:
         self._stream = stream
+        self._link_type = link_type
+        self._interfaces: dict[int, int] = {}
         section = struct.pack("<IHHQ", _BYTE_ORDER_MAGIC, *_VERSION, _UNKNOWN_LENGTH)
         self._block(_SECTION_HEADER, section)
-        interface = struct.pack("<HHI", link_type, 0, MAX_RECORD)
-        self._block(_INTERFACE_DESCRIPTION, interface, [(_TIME_RESOLUTION, bytes((_NANOSECONDS,)))])
+        self._interface_of(link_type)
         if tls_keys:
             secrets = tls_keys.encode("ascii")
             head = struct.pack("<II", _TLS_KEY_LOG, len(secrets))
             self._block(_DECRYPTION_SECRETS, head + _padded(secrets))
 
-    def write(self, time_ns: int, data: bytes, comments: Iterable[str] = ()) -> None:
+    def write(
+        self,
+        time_ns: int,
+        data: bytes,
+        comments: Iterable[str] = (),
+        *,
+        link_type: int | None = None,
+        original_length: int | None = None,
+    ) -> None:
         """Add one frame, seen `time_ns` nanoseconds after the Unix epoch, with its comments.
 
-        Raises ValueError if the frame, its time or a comment does not fit.
+        link_type: None for that of the first interface. original_length: octets on the wire, None
+        for those of `data`. Raises ValueError if the frame, its time or a comment does not fit.
         """
         options = [(_COMMENT, comment.encode()) for comment in comments]
         too_long = len(data) > MAX_RECORD or any(len(text) > _MAX_OPTION for _, text in options)
         if too_long or not 0 <= time_ns <= _MAX_TIME_NS:
             raise ValueError(f"{len(data)} octets at {time_ns} ns do not fit into a pcapng block")
-        high, low = divmod(time_ns, 1 << 32)
-        head = struct.pack("<IIIII", 0, high, low, len(data), len(data))
+        interface = self._interface_of(self._link_type if link_type is None else link_type)
+        length = len(data) if original_length is None else original_length
+        head = struct.pack("<IIIII", interface, *divmod(time_ns, 1 << 32), len(data), length)
         self._block(_ENHANCED_PACKET, head + _padded(data), options)
+
+    def _interface_of(self, link_type: int) -> int:
+        """Return the number of the interface with a link type, described before its first frame."""
+        known = self._interfaces.get(link_type)
+        if known is not None:
+            return known
+        body = struct.pack("<HHI", link_type, 0, MAX_RECORD)
+        self._block(_INTERFACE_DESCRIPTION, body, [(_TIME_RESOLUTION, bytes((_NANOSECONDS,)))])
+        return self._interfaces.setdefault(link_type, len(self._interfaces))
 
     def _block(self, kind: int, body: bytes, options: Iterable[tuple[int, bytes]] = ()) -> None:
         listed = b"".join(

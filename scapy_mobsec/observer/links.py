@@ -134,6 +134,7 @@ class Links:
     def __init__(self) -> None:
         self.moves: list[Move] = []
         self.moves_not_kept = 0
+        self.newest_move: Move | None = None
         self._links: list[ObservedLink] = []
         self._by_inner: dict[Inner, tuple[ObservedLink, Outer]] = {}
         self._by_pair: dict[OuterPair, ObservedLink] = {}
@@ -243,7 +244,7 @@ class Links:
             del self._by_pair[link.outer.pair]
         link.left = [*link.left, link.outer.pair][-MAX_LEFT:]
         link.outer = move.new
-        link.last_move = move
+        link.last_move = self.newest_move = move
         self._by_pair[move.new.pair] = link
         if len(self.moves) < MAX_MOVES:
             self.moves.append(move)

@@ -45,15 +45,26 @@ from scapy_mobsec.observer.registrations import (
     Sighting,
     registration_in,
 )
+from scapy_mobsec.observer.seen import PacketType, SeenPacket
 from scapy_mobsec.observer.signs import Sign, sign_of
 from scapy_mobsec.observer.stream_ports import STREAM_PORTS, begins_stream, ports_of
 from scapy_mobsec.observer.streams import InStream, Streams
 from scapy_mobsec.packet.fragments import Reassembler
-from scapy_mobsec.packet.ip import AH, IPV4, IPV6, TCP, IpPacket, addresses, parse_ip
+from scapy_mobsec.packet.ip import (
+    AH,
+    IPV4,
+    IPV6,
+    NO_NEXT_HEADER,
+    TCP,
+    IpPacket,
+    addresses,
+    parse_ip,
+)
 from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.packet.tcp import parse_tcp
 from scapy_mobsec.reassembly import Connection, Found, Stamp, TcpStreams
+from scapy_mobsec.registration.messages import RegistrationRequest
 
 ESP_COUNTS = tuple(name for name in COUNTS if name != "packets")
 DUPLICATE_WINDOW_NS = 1_000_000_000
@@ -144,12 +155,15 @@ class Observer:
         tls_keys: KeyLog | None = None,
         tcp_ports: Collection[int] = (),
         on_ike: Callable[[SeenMessage, bytes], None] | None = None,
+        on_packet: Callable[[SeenPacket], None] | None = None,
     ) -> None:
         """tls_keys: what opens TLS; secrets may be added at any time, before what they open.
 
         tcp_ports: where streams are read whatever they begin with, beside STREAM_PORTS.
-        on_ike gets each IKEv2 message that can be read, as if never encrypted.
+        on_ike gets each IKEv2 message that can be read, as if never encrypted. on_packet gets every
+        packet of mobile IPsec, as soon as it was observed.
         """
+        self._on_packet = on_packet
         self._keys = LearntKeys(keys)
         self._ike = IkeTracker(
             ike_keys, learn=self._keys.learn, on_update=self._move_all, on_clear=on_ike
@@ -282,13 +296,29 @@ class Observer:
         self._summary.malformed += drop.reason in _COUNTED_AS_MALFORMED
 
     def _observe_carried(self, carried: Carried, frame: _Frame, duplicate: bool) -> None:
-        if carried.content is Content.IKE:
-            self._summary.ike += 1
-            self._ike.observe(carried.octets, carried.outer, frame.number, frame.time_ns)
-        elif carried.content is Content.KEEPALIVE:
-            self._summary.keepalives += 1
-        else:
+        if carried.content is Content.ESP:
             self._observe_esp(carried, frame, duplicate)
+            return
+        is_ike = carried.content is Content.IKE
+        kind = PacketType.IKE if is_ike else PacketType.KEEPALIVE
+        seen = SeenPacket(*frame[:2], kind, carried.outer, len(carried.octets))
+        if not is_ike:
+            self._summary.keepalives += 1
+            self._tell(seen)
+            return
+        self._summary.ike += 1
+        before = self._links.newest_move
+        try:
+            self._ike.observe(carried.octets, carried.outer, frame.number, frame.time_ns)
+        except Drop as drop:
+            self._tell(seen, drop.reason)
+            raise
+        move = self._links.newest_move
+        self._tell(seen if move is before else seen._replace(move=move))
+
+    def _tell(self, seen: SeenPacket, dropped: DropReason | None = None) -> None:
+        if self._on_packet is not None:
+            self._on_packet(seen._replace(dropped=dropped) if dropped else seen)
 
     def _observe_esp(self, carried: Carried, frame: _Frame, duplicate: bool) -> None:
         packet, outer = carried.octets, carried.outer
@@ -300,28 +330,35 @@ class Observer:
                 raise Drop(DropReason.ESP_TOO_SHORT, f"{len(packet)} octets")
             spi, sas = int.from_bytes(packet[:4], "big"), self._sas
             self._summary.esp += 1
+        seen = SeenPacket(*frame[:2], PacketType.ENCRYPTED, outer, len(packet), spi)
         try:
             sa, opened = sas.open(spi, packet, outer)
-        except Drop:
+        except Drop as drop:
             failed = sas.sa_of(spi, outer)
             (failed or sas.overflow).duplicates += duplicate
             if failed is not None and not failed.key_found and not failed.unverified:
                 failed.note_path(outer, frame.time_ns, newest=True)
+            self._tell(seen._replace(sa=failed), drop.reason)
             raise
         self._learn_flow(outer)
         newest = opened.sequence > sa.seen.highest
+        seen = seen._replace(sequence=opened.sequence, sa=sa, opened=opened)
         if sa.seen.add(opened.sequence):
-            self._observe_content(sa, opened, carried, frame, newest)
-        elif duplicate:
+            self._observe_content(seen, sa, opened, carried, newest)
+            return
+        seen = seen._replace(type=PacketType.REPEATED)
+        if duplicate:
             sa.duplicates += 1
-        else:
-            sa.replayed += 1
-            raise Drop(DropReason.REPLAYED, f"SPI 0x{sa.spi:08x} sequence {opened.sequence}")
+            self._tell(seen)
+            return
+        sa.replayed += 1
+        self._tell(seen, DropReason.REPLAYED)
+        raise Drop(DropReason.REPLAYED, f"SPI 0x{sa.spi:08x} sequence {opened.sequence}")
 
     def _observe_content(
-        self, sa: ObservedSa, opened: Opened, carried: Carried, frame: _Frame, newest: bool
+        self, seen: SeenPacket, sa: ObservedSa, opened: Opened, carried: Carried, newest: bool
     ) -> None:
-        outer = carried.outer
+        outer = seen.outer
         message: Message | None = None
         move: Move | None = None
         inner: tuple[bytes, bytes] | None = None
@@ -332,19 +369,28 @@ class Observer:
         except Drop as drop:
             malformed = drop
         if sign_of(message) in (Sign.DATA, Sign.ASKS, Sign.USES):
-            sa.note_path(outer, frame.time_ns, newest=newest)
+            sa.note_path(outer, seen.time_ns, newest=newest)
         if newest:
-            move = self._links.follow(sa, outer, inner, message, frame.time_ns, frame.number)
+            move = self._links.follow(sa, outer, inner, message, seen.time_ns, seen.frame)
+        registration = None
         if message is not None:
             sighting = Sighting(
-                frame.number,
-                frame.time_ns,
+                seen.frame,
+                seen.time_ns,
                 sa.spi,
                 outer.description(sa.spi, carried.headers),
                 opened.verified,
                 inner[0] if inner else None,
             )
-            self._registrations.note(message, sighting, move)
+            registration = self._registrations.note(message, sighting, move)
+        seen = seen._replace(
+            type=_type_of(opened, message),
+            inner=inner,
+            message=message,
+            registration=registration,
+            move=move,
+        )
+        self._tell(seen, malformed.reason if malformed else None)
         if malformed is not None:
             raise malformed
 
@@ -383,6 +429,13 @@ class Observer:
             self._flows[outer.pair] = None
             if len(self._flows) > MAX_FLOWS:
                 self._flows.popitem(last=False)
+
+
+def _type_of(opened: Opened, message: Message | None) -> PacketType:
+    if message is not None:
+        asks = isinstance(message, RegistrationRequest)
+        return PacketType.RREQ if asks else PacketType.RREP
+    return PacketType.DUMMY if opened.next_header == NO_NEXT_HEADER else PacketType.DATA
 
 
 def _inner_addresses(opened: Opened) -> tuple[bytes, bytes] | None:

@@ -125,16 +125,19 @@ class Registrations:
         """RREPs whose RREQ is not in the capture; of the last 4096."""
         return len(self._early)
 
-    def note(self, message: Message, sighting: Sighting, move: Move | None) -> None:
+    def note(self, message: Message, sighting: Sighting, move: Move | None) -> Registration | None:
         """Take an RREQ or RREP that was seen for the first time (no replay).
 
-        `move`: what the message told of, if its link moved by it.
+        `move`: what the message told of, if its link moved by it. Returns the registration that the
+        message belongs to, None where that is not known.
         """
         if isinstance(message, RegistrationReply):
-            if not _is_challenge_alone(message):
-                self._note_reply(message, sighting)
-        elif not (message.attempt and message.attempt.flags & AttemptFlag.CONFIRM):
-            self._note_request(Registration(message, sighting, move=move))
+            return None if _is_challenge_alone(message) else self._note_reply(message, sighting)
+        if message.attempt and message.attempt.flags & AttemptFlag.CONFIRM:
+            return None
+        registration = Registration(message, sighting, move=move)
+        self._note_request(registration)
+        return registration
 
     def _note_request(self, registration: Registration) -> None:
         if len(self.kept) < MAX_REGISTRATIONS:
@@ -149,17 +152,18 @@ class Registrations:
         while len(self._waiting) > 2 * MAX_WAITING:
             self._waiting.popitem(last=False)
 
-    def _note_reply(self, reply: RegistrationReply, sighting: Sighting) -> None:
+    def _note_reply(self, reply: RegistrationReply, sighting: Sighting) -> Registration | None:
         exact, by_low_word = _keys(reply)
         stale = reply.code == ReplyCode.IDENTIFICATION_MISMATCH
         key = by_low_word if stale else exact
         registration = self._waiting.get(key)
         if registration is not None:
             _answer(registration, reply, sighting)
-            return
+            return registration
         self._early[key] = reply, sighting
         if len(self._early) > MAX_WAITING:
             self._early.popitem(last=False)
+        return None
 
 
 def _is_challenge_alone(reply: RegistrationReply) -> bool:

@@ -63,6 +63,18 @@ def cli() -> None:
     show_default=True,
     help="Tables for people, or one JSON object.",
 )
+@click.option(
+    "-w",
+    "--write",
+    metavar="FILE",
+    help="Write the inner packets in clear to FILE, - for stdout (the report then to stderr). In a "
+    ".pcapng those that are not verified have a comment; a classic capture does not get them.",
+)
+@click.option(
+    "--keep-outer",
+    is_flag=True,
+    help="With -w FILE.pcapng: write the frames as captured, with comments that tell the events.",
+)
 @click.option("-c", "--count", type=click.IntRange(min=1), help="Stop after so many packets.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the summary; no notes, no progress.")
 def decode(
@@ -72,6 +84,8 @@ def decode(
     tls_keys: tuple[str, ...],
     tcp_ports: tuple[int, ...],
     output: str,
+    write: str | None,
+    keep_outer: bool,
     count: int | None,
     quiet: bool,
 ) -> int:
@@ -88,6 +102,8 @@ def decode(
         raise click.UsageError("no capture given")
     if [*sources, *keys, *tls_keys].count("-") > 1:
         raise click.UsageError("stdin (-) can be read only once")
+    if keep_outer and not write:
+        raise click.UsageError("--keep-outer says what -w writes: give that, too")
     return run_decode(
         sources,
         keys or None,
@@ -96,6 +112,8 @@ def decode(
         as_json=output == "json",
         count=count,
         quiet=quiet,
+        write=write,
+        keep_outer=keep_outer,
     )
 
 

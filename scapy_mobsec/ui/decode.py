@@ -26,6 +26,7 @@ from scapy_mobsec.drivers.keyfiles import (
 )
 from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.ui.packet_output import PacketOutput, packet_output
 from scapy_mobsec.ui.report_json import report_as_json
 from scapy_mobsec.ui.views import print_report
 
@@ -51,10 +52,14 @@ def run_decode(
     as_json: bool,
     count: int | None,
     quiet: bool,
+    write: str | None = None,
+    keep_outer: bool = False,
 ) -> int:
     """Decode captures in the order given, as one observation. Returns the exit code.
 
     tls_keys: key logs; more may be in the captures. tcp_ports: read beside the usual ones.
+    write: where inner packets go, or with `keep_outer` the frames; the report then gives way to
+    stderr if that is stdout.
 
     Raises BadInput for captures and key files that cannot be used, after printing what was decoded
     before.
@@ -62,20 +67,36 @@ def run_decode(
     messages = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
     key_log = load_tls_keys(tls_keys)
     table = load_keys(keys, messages)
-    observer = Observer(table, table.ike_keys, tls_keys=key_log, tcp_ports=tcp_ports)
-    interrupted = False
-    try:
-        for name in captures:
-            observe_capture(observer, name, messages, count, key_log)
-    except KeyboardInterrupt:
-        interrupted = True
-        _warn(f"interrupted after {observer.packets} packets")
-    except BadInput:
-        if observer.packets:
-            _print(observer, as_json=as_json, summary_only=quiet)
-        raise
-    _print(observer, as_json=as_json, summary_only=quiet)
+    writing = _writing(write, captures, keep_outer=keep_outer)
+    interrupted, unusable = False, None
+    with writing as packets:
+        on_packet = packets.take if packets else None
+        observer = Observer(
+            table, table.ike_keys, tls_keys=key_log, tcp_ports=tcp_ports, on_packet=on_packet
+        )
+        try:
+            for name in captures:
+                observe_capture(observer, name, messages, count, key_log, packets)
+        except KeyboardInterrupt:
+            interrupted = True
+            _warn(f"interrupted after {observer.packets} packets")
+        except BadInput as error:
+            unusable = error
+        observer.finish()
+    if observer.packets or not unusable:
+        report_to = sys.stderr if write == "-" else sys.stdout
+        _print(observer, report_to, as_json=as_json, summary_only=quiet)
+    if unusable:
+        raise unusable
     return EXIT_INTERRUPTED if interrupted else 0
+
+
+def _writing(
+    name: str | None, sources: Sequence[str], *, keep_outer: bool
+) -> AbstractContextManager[PacketOutput | None]:
+    if name is None:
+        return nullcontext(None)
+    return packet_output(name, keep_outer=keep_outer, sources=sources, warn=_warn)
 
 
 def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
@@ -130,9 +151,16 @@ def _text(name: str) -> AbstractContextManager[TextIO]:
 
 
 def observe_capture(
-    observer: Observer, name: str, messages: Console, count: int | None, tls_keys: KeyLog
+    observer: Observer,
+    name: str,
+    messages: Console,
+    count: int | None,
+    tls_keys: KeyLog,
+    packets: PacketOutput | None = None,
 ) -> None:
     """Feed one capture, up to `count` packets in all; TLS secrets in it go to `tls_keys`.
+
+    packets: gets each frame before it is observed.
 
     A truncated end is a warning: what was whole is decoded. Raises BadInput for other faults.
     """
@@ -150,6 +178,8 @@ def observe_capture(
             for record in read_records(stream, take):
                 if observer.packets == count:
                     return
+                if packets:
+                    packets.begin(record)
                 observer.feed(record.time_ns, record.data, record.link_type, record.original_length)
                 if not observer.packets % PROGRESS_EVERY:
                     advance()
@@ -178,10 +208,9 @@ def _progress(stream: BinaryIO, name: str, messages: Console) -> Iterator[Callab
         yield lambda: progress.update(task, completed=stream.tell())
 
 
-def _print(observer: Observer, *, as_json: bool, summary_only: bool) -> None:
-    observer.finish()
+def _print(observer: Observer, to: TextIO, *, as_json: bool, summary_only: bool) -> None:
     report = observer.report()
     if as_json:
-        sys.stdout.write(json.dumps(report_as_json(report), indent=2) + "\n")
+        to.write(json.dumps(report_as_json(report), indent=2) + "\n")
     else:
-        print_report(report, Console(highlight=False), summary_only=summary_only)
+        print_report(report, Console(file=to, highlight=False), summary_only=summary_only)

@@ -14,14 +14,15 @@ from scapy_mobsec.ike.numbers import Exchange, NotifyType, Protocol
 from scapy_mobsec.ike.payloads import Delete, Identity
 from scapy_mobsec.observer.links import Evidence
 from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.observer.seen import PacketType
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 DATA = Path(__file__).parents[1] / "data"
 SAMPLES = "strongswan-natt", "strongswan-natt-aes128-sha256"
 
 
-def observed(capture, *ike_keys):
-    observer = Observer(Keys(), ike_keys)
+def observed(capture, *ike_keys, on_packet=None):
+    observer = Observer(Keys(), ike_keys, on_packet=on_packet)
     with open_capture(capture) as stream:
         for record in read_records(stream):
             observer.feed(record.time_ns, record.data, record.link_type, record.original_length)
@@ -67,6 +68,16 @@ def test_mobike_tells_the_move_before_any_data_follows(report):
     assert (move.frame, move.evidence, move.signalled) == (17, Evidence.MOBIKE, True)
     assert (str(move.left), str(move.reached)) == ("192.0.2.2:4500", "192.0.2.6:4500")
     assert len(move.spis) == 2
+
+
+def test_the_move_is_told_with_the_message_that_made_it():
+    packets = []
+    keys = read_ike_keys(PCAPS / "strongswan-natt.ike.keys.txt", *SAMPLES["strongswan-natt"])
+    report = observed(PCAPS / "strongswan-natt.pcap", keys, on_packet=packets.append)
+    assert len(packets) == report.summary.ike + report.summary.esp + report.summary.keepalives
+    moving = [seen for seen in packets if seen.move]
+    assert [(seen.frame, seen.type) for seen in moving] == [(17, PacketType.IKE)]
+    assert [seen.move for seen in moving] == report.moves
 
 
 def test_the_update_is_behind_another_nat_and_its_path_is_proved(report):

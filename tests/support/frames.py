@@ -65,7 +65,10 @@ class Bench:
     tls_keys: KeyLog = field(default_factory=KeyLog)
 
     def __post_init__(self):
-        self.observer = Observer(self.keys, self.ike_keys, tls_keys=self.tls_keys)
+        self.packets = []
+        self.observer = Observer(
+            self.keys, self.ike_keys, tls_keys=self.tls_keys, on_packet=self.packets.append
+        )
         self.senders = {}
 
     def seal(self, spi, payload=None, next_header=4, sequence=None, octet=None):

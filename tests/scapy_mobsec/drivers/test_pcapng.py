@@ -246,6 +246,17 @@ def test_comments_are_options_of_their_packet():
     assert written((7, b"abc")).endswith(block(6, head + b"abc"))
 
 
+def test_each_link_type_has_its_interface_and_cut_frames_their_length():
+    stream = io.BytesIO()
+    writer = PcapngWriter(stream, 1)
+    for link_type in (None, 113, 1, 113):
+        writer.write(7, b"abc", link_type=link_type, original_length=link_type)
+    records = read(stream.getvalue())
+    assert [each.link_type for each in records] == [1, 113, 1, 113]
+    assert [each.original_length for each in records] == [3, 113, 1, 113]
+    assert stream.getvalue().count(struct.pack("<HHI", 113, 0, 256 << 10)) == 1
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -1,0 +1,69 @@
+"""What a packet tells of its link, in lines: for comments in captures, and as packets come."""
+
+from collections.abc import Iterator
+
+from contrib_layers.numbers import AttemptFlag
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.observer.links import Evidence, Move
+from scapy_mobsec.observer.registrations import Registration
+from scapy_mobsec.observer.seen import PacketType, SeenPacket
+from scapy_mobsec.registration.messages import RegistrationReply
+from scapy_mobsec.translation import describe_all
+from scapy_mobsec.ui.views import code_text
+
+NOT_VERIFIED = "NOT VERIFIED: decrypted without an integrity key, so anybody may have written it"
+
+_USUAL = frozenset({None, DropReason.UNKNOWN_SPI, DropReason.UNREADABLE, DropReason.REPLAYED})
+"""Why a packet does not count, where nothing is wrong with it or its type tells it."""
+
+
+def link_lines(seen: SeenPacket) -> Iterator[str]:
+    """Yield a line for the registration message that a packet is, and one for its link's move."""
+    if seen.message is not None:
+        yield _message_line(seen)
+    if seen.move is not None:
+        yield move_line(seen.move)
+
+
+def packet_lines(seen: SeenPacket) -> Iterator[str]:
+    """Yield the same and what is wrong with the packet: replayed, dropped, not verified."""
+    if seen.opened is not None and not seen.opened.verified:
+        yield NOT_VERIFIED
+    yield from link_lines(seen)
+    if seen.type is PacketType.REPEATED:
+        what = "captured twice" if seen.dropped is None else "REPLAYED"
+        yield f"{what}: SPI 0x{seen.spi or 0:08x}, sequence {seen.sequence}"
+    if seen.dropped not in _USUAL:
+        assert seen.dropped is not None
+        yield f"dropped, {seen.dropped.name.lower()}: {seen.dropped.value}"
+
+
+def move_line(move: Move) -> str:
+    """Tell a move: from where to where, and what told it."""
+    if move.evidence is Evidence.MOBIKE:
+        told = "by MOBIKE"
+    else:
+        told = "by registration" if move.signalled else "no registration seen"
+    old, new = move.old.carrier, move.new.carrier
+    peer = "both ends" if move.peer is None else f"peer {move.peer}"
+    return f"link {move.link} moved: {old} {move.left} -> {new} {move.reached}, {peer}, {told}"
+
+
+def _message_line(seen: SeenPacket) -> str:
+    message, registration = seen.message, seen.registration
+    assert message is not None
+    assert message.attempt is not None
+    attempt = message.attempt
+    number = f"#{attempt.number}.{attempt.index}"
+    flags = "".join(f" {flag.name}" for flag in AttemptFlag if attempt.flags & flag)
+    if isinstance(message, RegistrationReply):
+        text = f"RREP {number}{flags}: {code_text(message.code)}"
+        took = registration.round_trip_ns if registration else None
+        text += f", round trip {took / 1e6:.3f} ms" if took is not None else ""
+    else:
+        text = f"RREQ {number}{flags}: {seen.outer}"
+    return "; ".join([text, *_translated(registration)])
+
+
+def _translated(registration: Registration | None) -> list[str]:
+    return list(describe_all(registration.translations)) if registration else []

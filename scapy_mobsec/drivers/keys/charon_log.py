@@ -30,7 +30,7 @@ from scapy_mobsec.ike.keys import SPI_LENGTH, IkeSaKeys
 
 _LINE = re.compile(r"(?:^|[ \t])(\d{2,3})\[([A-Z]{3})\d?\] (?:<[^>]*> )?(.*)")
 _DUMP = re.compile(r"([A-Za-z_' ]+) => (\d{1,5}) bytes @ ")
-_OCTETS = re.compile(r" *(\d+): ((?:[0-9A-F]{2} ){0,15}[0-9A-F]{2})(?: |$)")
+_OCTETS = re.compile(r" *(\d{1,5}): ((?:[0-9A-F]{2} ){0,15}[0-9A-F]{2})(?: |$)")
 _PARSED = re.compile(r"parsed \w+ (request|response) ")
 _PROPOSAL = re.compile(r"selected proposal: (IKE|ESP|AH):(\S+)")
 _SA = re.compile(r"(?:adding|registering) (inbound|outbound) (ESP|AH) SA")

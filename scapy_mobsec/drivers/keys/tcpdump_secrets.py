@@ -32,7 +32,7 @@ _CIPHERS = {
 _NOT_DECRYPTED = ("des", "blowfish", "bf", "rc3", "rc2", "cast128", "cast", "cast5", "none")
 _WRITTEN = {("3des-cbc", 24): "3des", ("aes-cbc", 16): "aes128", ("aes-cbc", 24): "aes192",
             ("aes-cbc", 32): "aes256"}  # fmt: skip
-_FIRST = re.compile(r"\s*(?:\S+@\S+[ \t]+\S+:|(?:file|ikev2)[ \t]|[0-9A-Za-z-]+:\S)", re.I)
+_FIRST = re.compile(r"\s*(?:[^@\s]+@\S+[ \t]+[^:\s]+:|(?:file|ikev2)[ \t]|[0-9A-Za-z-]+:\S)", re.I)
 _ENTRY = re.compile(r"(?:([^@\s]+)@(\S+)\s+)?([^:\s]+):(.+)")
 _SPI = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}")
 

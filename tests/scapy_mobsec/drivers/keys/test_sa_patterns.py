@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scapy_mobsec.drivers.keys.sa_patterns import AddressPattern, SpiPattern
+from scapy_mobsec.drivers.keys.sa_patterns import AddressPattern, SpiPattern, single_address
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,34 @@ def test_spis(pattern, matching, others):
 def test_what_is_no_spi_pattern(text):
     with pytest.raises(ValueError, match="not an SPI"):
         SpiPattern.of(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["*", "10.1.2.3", "10.0.0.0/8", "10.128.0.0/9", "10.*.2.*", "2001:db8::1", "2001:db8::/33"],
+)
+def test_patterns_are_written_as_they_are_read(text):
+    pattern = AddressPattern.of(text)
+    assert str(pattern) == text
+    assert pattern.exact == (not {*text} & {*"*/"})
+
+
+def test_other_ways_of_writing_become_the_shortest():
+    written = {"10.1.*": "10.1.0.0/16", "2001:db8:0::*": "2001:db8::/112", "*.*.*.*": "0.0.0.0/0"}
+    for text, short in written.items():
+        assert str(AddressPattern.of(text)) == short
+    assert AddressPattern.of(str(AddressPattern.of("2001:*::1"))) == AddressPattern.of("2001:*::1")
+
+
+@pytest.mark.parametrize("text", ["*", "0x00000007", "0x12**5678", "0xc*******"])
+def test_spis_are_written_as_they_are_read(text):
+    assert str(SpiPattern.of(text)) == text
+
+
+def test_single_addresses():
+    for text in ("10.1.2.3", "2001:db8::1"):
+        assert single_address(text, "here") == AddressPattern.of(text)
+    assert single_address("0.0.0.0", "here") == single_address("::", "here") == AddressPattern()
+    for bad in ("10.1.2.*", "*", "10.0.0.0/8", "host"):
+        with pytest.raises(ValueError, match=r"^here: not an address$"):
+            single_address(bad, "here")

@@ -1,28 +1,12 @@
 """This program's own key files: TOML that holds everything.
 
-    [[esp]]
-    spi = "0x44ef3913"          # or "*", or 8 digits with wildcards
-    suite = "aes-gcm-16"
-    encryption_key = "d6e6..."  # hexadecimal, ends with the salt
-    integrity_key = "..."       # of suites that have one; missing: not known
-    esn = true
-    esn_high = 1                # upper half of the number that the first packet has, if known
-    family = 4                  # or 6; missing: both
-    source = "10.0.0.0/8"       # or an address, or with wildcards; missing: any
-    destination = "..."
-    anywhere = true             # addresses are those of one moment, and not compared
+    [[esp]] or [[ah]]: spi, suite, encryption_key, integrity_key, esn, esn_high, family, source,
+                       destination, anywhere
+    [[ike]]:           initiator_spi, responder_spi, encryption, integrity, prf, sk_ei, sk_er,
+                       sk_ai, sk_ar, sk_d
 
-    [[ah]]                      # the same without encryption_key
-
-    [[ike]]
-    initiator_spi = "7c2b8a492a2ce89a"
-    responder_spi = "..."
-    encryption = "aes-cbc"
-    integrity = "hmac-sha2-256-128"
-    prf = "hmac-sha2-256"
-    sk_ei = "..."               # sk_ei, sk_er, sk_ai, sk_ar, sk_d
-
-Only `spi`, `suite` and the keys must be there, of `ike` SPIs, `encryption`, `sk_ei` and `sk_er`.
+docs/keys.md tells what each means. Only `spi`, `suite` and the keys must be there, of `ike` SPIs,
+`encryption`, `sk_ei` and `sk_er`. Octets are hexadecimal digits.
 """
 
 import re

@@ -12,7 +12,6 @@ Addresses are not compared: a translator may stand between the host and the capt
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from scapy_mobsec.drivers.keys.lines import BadLine, numbered_lines, octets_after_0x
 from scapy_mobsec.drivers.keys.names import NotDecrypted, find_suite, parts_of
@@ -59,9 +58,10 @@ _FLAG_ESN = ("esn", "80")
 """The flag; older versions print its bit."""
 
 
-class _Algorithm(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Algorithm:
     name: str
-    key: bytes
+    key: bytes = field(repr=False)
     icv_bits: int | None
 
 

@@ -94,7 +94,8 @@ def test_a_key_in_any_wrong_place_is_not_shown(name):
     if name == "charon-log":
         lines = text.splitlines(keepends=True)
         text = "".join(lines[57:122] + lines[217:260])
-    places = [match.span() for match in re.finditer(r"[^\s\",=\[\]:@/]+", text)]
+    words = re.finditer(r"[^\s\",=\[\]:@/]+", text)
+    places = [word.span() for word in words if not re.fullmatch("[0-9A-F]{2}", word[0])]
     assert len(places) > 5
     for start, end in places:
         for secret in (SECRET, f"0x{SECRET}"):

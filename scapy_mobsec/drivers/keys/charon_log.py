@@ -37,7 +37,6 @@ _SA = re.compile(r"(?:adding|registering) (inbound|outbound) (ESP|AH) SA")
 _SPI = re.compile(r"  SPI 0x([0-9a-f]{8}), src (\S+) dst (\S+)")
 _IKE_SECRET = re.compile(r"Sk_(d|ai|ar|ei|er|pr) secret")
 _CHILD_KEY = re.compile(r"(encryption|integrity) (initiator|responder) key")
-_PER_LINE = 16
 _NO_SPI = bytes(SPI_LENGTH)
 MAX_DUMP = 512
 """Octets of the longest dump that is looked into: keys are shorter."""
@@ -138,8 +137,7 @@ class _Reader:
         if line is None or int(line[1]) != len(thread.octets):
             thread.dump = "", 0
             return False
-        wanted = min(_PER_LINE, length - len(thread.octets))
-        thread.octets += bytes.fromhex(line[2])[:wanted]
+        thread.octets += bytes.fromhex(line[2])
         if len(thread.octets) == length:
             thread.dump = "", 0
             self._finish_dump(thread, number, name, bytes(thread.octets))

@@ -121,7 +121,10 @@ def test_what_is_not_used_is_a_warning(text, reason):
 
 
 def test_other_protocols_and_policies_are_passed_over():
-    policy = f"src 10.0.0.0/8 dst 10.0.0.0/8\n\tdir out\n\tauth-trunc hmac(sha1) 0x{K20} 96\n"
+    policy = (
+        "src 10.0.0.0/8 dst 10.0.0.0/8\n\tdir out priority 383615\n"
+        "\ttmpl src 10.0.0.1 dst 10.0.0.2\n\t\tproto esp reqid 1 mode tunnel\n"
+    )
     table = read(state("comp deflate 0x", protocol="comp") + XFRM + policy)
     assert (len(table.rows), table.warnings) == (3, [])
 

@@ -72,8 +72,8 @@ def test_mobike_tells_the_move_before_any_data_follows(report):
 
 def test_the_move_is_told_with_the_message_that_made_it():
     packets = []
-    keys = read_ike_keys(PCAPS / "strongswan-natt.ike.keys.txt", *SAMPLES["strongswan-natt"])
-    report = observed(PCAPS / "strongswan-natt.pcap", keys, on_packet=packets.append)
+    keys = read_key_file(str(PCAPS / "strongswan-natt.ike.keys.txt")).ike_keys
+    report = observed(PCAPS / "strongswan-natt.pcap", *keys, on_packet=packets.append)
     assert len(packets) == report.summary.ike + report.summary.esp + report.summary.keepalives
     moving = [seen for seen in packets if seen.move]
     assert [(seen.frame, seen.type) for seen in moving] == [(17, PacketType.IKE)]

@@ -29,7 +29,7 @@ from scapy_mobsec.esp.suites import Suite
 from scapy_mobsec.ike.keys import SPI_LENGTH, IkeSaKeys
 
 _LINE = re.compile(r"(?:^|[ \t])(\d{2,3})\[([A-Z]{3})\d?\] (?:<[^>]*> )?(.*)")
-_DUMP = re.compile(r"([A-Za-z_' ]+) => (\d{1,5}) bytes @ ")
+_DUMP = re.compile(r"([A-Za-z_' ]+) => (\d{1,4}) bytes @ ")
 _OCTETS = re.compile(r" *(\d{1,5}): ((?:[0-9A-F]{2} ){0,15}[0-9A-F]{2})(?: |$)")
 _PARSED = re.compile(r"parsed \w+ (request|response) ")
 _PROPOSAL = re.compile(r"selected proposal: (IKE|ESP|AH):(\S+)")
@@ -38,8 +38,6 @@ _SPI = re.compile(r"  SPI 0x([0-9a-f]{8}), src (\S+) dst (\S+)")
 _IKE_SECRET = re.compile(r"Sk_(d|ai|ar|ei|er|pr) secret")
 _CHILD_KEY = re.compile(r"(encryption|integrity) (initiator|responder) key")
 _NO_SPI = bytes(SPI_LENGTH)
-MAX_DUMP = 512
-"""Octets of the longest dump that is looked into: keys are shorter."""
 MAX_THREADS = 4096
 
 
@@ -107,7 +105,7 @@ class _Reader:
                 thread.by_initiator = parsed[1] == "response"
         elif proposal:
             thread.proposal = proposal[1], proposal[2].split("/")
-        elif dump and int(dump[2]) <= MAX_DUMP:
+        elif dump:
             thread.dump = dump[1], int(dump[2])
             thread.octets.clear()
         elif sa:

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 
 from scapy_mobsec.drivers.keys.lines import BadLine, numbered_lines, octets_of
 from scapy_mobsec.drivers.keys.names import (
-    COMBINED,
     INTEGRITY_OF_KEY_LENGTH,
     NotDecrypted,
     find_suite,
@@ -125,7 +124,7 @@ def _ike(section: _Section) -> IkeSaKeys:
         told["SPIi"],
         told["SPIr"],
         cipher,
-        _integrity(section, cipher, integrity_key),
+        _integrity(section, integrity_key),
         prf_of(section.words.get("prf", "")),
         *(told.get(name) or b"" for name in ("Sk_ei", "Sk_er")),
         *(told.get(name) or None for name in ("Sk_ai", "Sk_ar", "Sk_d")),
@@ -145,7 +144,7 @@ def _row(section: _Section, direction: str, origin: str) -> KeyRow:
         key = None
     else:
         cipher = _cipher(section)
-        suite = find_suite(cipher, _integrity(section, cipher, integrity_key))
+        suite = find_suite(cipher, _integrity(section, integrity_key))
     if suite is None:
         raise NotDecrypted("its algorithms are not decrypted")
     return KeyRow(
@@ -172,10 +171,8 @@ def _cipher(section: _Section) -> str:
     return cipher
 
 
-def _integrity(section: _Section, cipher: str, key: bytes | None) -> str | None:
+def _integrity(section: _Section, key: bytes | None) -> str | None:
     """Return what is told, else what the key tells, else None: combined mode, or not known."""
-    if cipher in COMBINED:
-        return None
     told = section.words.get("integ")
     if told is None:
         return INTEGRITY_OF_KEY_LENGTH.get(len(key or b""))

@@ -112,6 +112,15 @@ def test_a_dump_that_breaks_off_is_no_key():
         read("".join(lines))
 
 
+def test_a_line_of_a_dump_that_is_not_the_next_one_is_no_part_of_a_key():
+    lines = CBC_LOG.splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if "integrity responder key" in line)
+    lines[at + 1] = lines[at + 2]
+    first, *others = read("".join(lines)).rows
+    assert first.integrity_key is None
+    assert all(row.integrity_key for row in others)
+
+
 def test_threads_are_bounded(monkeypatch):
     monkeypatch.setattr(charon_log, "MAX_THREADS", 2)
     with pytest.raises(KeyFileError, match=r"^log:\d+: more than 2 threads"):

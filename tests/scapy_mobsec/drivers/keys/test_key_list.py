@@ -66,6 +66,10 @@ def test_integrity_that_nothing_tells_is_not_known_of_ike():
         (f"[ESP]\na->b spi = 01\na->b enc = {K16}\n", "alg is not told or not known"),
         (f"[ESP] alg=X\na->b spi = 01\na->b enc = {K16}\n", "alg is not told or not known"),
         (f"[ESP] alg=AES_CBC_128\na->b spi = 01\na->b enc = {K16}\n", "its algorithms are not"),
+        (
+            f"[ESP] alg=AES_GCM_16_128 integ=HMAC_SHA1_96\na->b spi = 01\na->b enc = {K20}\n",
+            "its algorithms are not decrypted",
+        ),
         (f"[AH] alg=X\na->b spi = 01\na->b integ = {K16}\n", "its algorithms are not decrypted"),
         (f"{IKE.replace('AES_GCM_16_128', 'X')}Sk_ei = 00\nSk_er = 00\n", "alg is not told"),
     ],

@@ -75,6 +75,13 @@ def test_other_attributes_than_the_key_length_are_passed_over():
     assert found.transforms == (Transform(1, 12, 256),)
 
 
+@pytest.mark.parametrize("attribute", [b"\x80\x0e\1", b"\0\x63\0\2x"])
+def test_an_attribute_cut_short_is_malformed(attribute):
+    body = b"\0\0" + (16 + len(attribute)).to_bytes(2) + bytes((1, 3, 0, 1))
+    body += b"\0\0" + (8 + len(attribute)).to_bytes(2) + b"\1\0\0\x0c" + attribute
+    assert reason_of(PayloadType.SA, body) is DropReason.MALFORMED_IKE
+
+
 @pytest.mark.parametrize("end", range(len(sa(AES_CBC_SHA256, spi=b"spi4")[1])))
 def test_a_proposal_cut_short_is_malformed(end):
     assert reason_of(PayloadType.SA, sa(AES_CBC_SHA256, spi=b"spi4")[1][:end]) is (
@@ -143,6 +150,11 @@ def test_traffic_selectors():
         (PayloadType.NONCE, bytes(257)),
         (PayloadType.NOTIFY, b"\0\0\0"),
         (PayloadType.NOTIFY, b"\0\5\x40\x09spi4"),
+        (PayloadType.SA, sa(AES_CBC_SHA256)[1] + b"x"),
+        (PayloadType.SA, b""),
+        (PayloadType.DELETE, b""),
+        (PayloadType.DELETE, b"\x63\0\0\1"),
+        (PayloadType.TSI, b""),
         (PayloadType.DELETE, b"\3\4\0"),
         (PayloadType.DELETE, b"\3\4\0\2spi1"),
         (PayloadType.DELETE, b"\3\0\0\1"),

@@ -54,6 +54,8 @@ def test_an_address_that_the_end_told_of_is_found():
 def test_a_port_alone():
     seen = outer(Endpoint(MOBILE.address, 40_001))
     assert judged(*nat_hashes(MOBILE, GATEWAY), seen=seen)[1] == ["source port 4500 -> 40001"]
+    forwarded = nat_hashes(MOBILE, Endpoint(GATEWAY.address, 500))
+    assert judged(*forwarded)[1] == ["destination port 500 -> 4500"]
 
 
 def test_no_nats_allowed_has_the_endpoints_in_clear():

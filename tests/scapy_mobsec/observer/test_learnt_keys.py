@@ -29,6 +29,10 @@ def test_ah_is_apart_from_esp():
     assert list(keys.ah_candidates(*PLACE, 9)) == [AH]
     assert list(keys.candidates(*PLACE, 9)) == []
     assert not keys.knows_spi(9)
+    given = LearntKeys(Keys(AH))
+    given.learn(AH)
+    given.learn(gcm(9))
+    assert list(given.ah_candidates(*PLACE, 9)) == [AH]
 
 
 def test_memory_is_bounded(monkeypatch):

@@ -19,17 +19,14 @@ from scapy_mobsec.drivers.keys.formats import (
     reader_of,
 )
 from scapy_mobsec.drivers.keys.lines import BadLine, numbered_lines
-from scapy_mobsec.drivers.keys.table import KeyFileError, KeyRow, KeyTable
-from scapy_mobsec.drivers.keys.written import Written
+from scapy_mobsec.drivers.keys.table import KeyFileError, KeyTable
 
 __all__ = [
     "FORMATS",
     "TABLES",
     "KeyFileError",
     "KeyFormat",
-    "KeyRow",
     "KeyTable",
-    "Written",
     "format_of_name",
     "read_key_file",
     "read_keys",

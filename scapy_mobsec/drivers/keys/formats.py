@@ -43,7 +43,7 @@ IKEV2_TABLE = KeyFormat(
 
 FORMATS = (
     KeyFormat("toml", own_toml.read, own_toml.recognises, own_toml.write, ("toml",)),
-    KeyFormat("key-list", key_list.read, key_list.recognises, key_list.write, ("keys.txt", "keys")),
+    KeyFormat("key-list", key_list.read, key_list.recognises, key_list.write, ("keys.txt",)),
     KeyFormat("xfrm", xfrm_state.read, xfrm_state.recognises, xfrm_state.write, ("xfrm",)),
     IKEV2_TABLE,
     ESP_SA,

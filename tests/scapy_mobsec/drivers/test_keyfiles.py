@@ -93,6 +93,15 @@ class TestWriting:
         finally:
             os.umask(mask)
 
+    def test_a_new_file_is_never_open_to_others(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "fchmod", lambda *_: None)
+        mask = os.umask(0)
+        try:
+            write_key_file(str(tmp_path / "new"), "text")
+        finally:
+            os.umask(mask)
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
+
     def test_what_is_no_regular_file_keeps_its_mode(self):
         before = os.stat("/dev/null").st_mode
         write_key_file("/dev/null", "text")

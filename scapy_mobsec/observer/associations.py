@@ -67,7 +67,8 @@ class PathSpan:
 class ObservedSa:
     """One SA, one direction. `outer`: where its newest authentic packet found its link, by number.
 
-    `asks`: RREQs came by it.
+    `asks`: RREQs came by it. `forward`: it goes the way of the first SA of its link. `reordered`:
+    packets that came after one with a higher number.
     """
 
     spi: int
@@ -80,8 +81,10 @@ class ObservedSa:
     no_key: int = 0
     replayed: int = 0
     duplicates: int = 0
+    reordered: int = 0
     link: int | None = None
     asks: bool = False
+    forward: bool = True
     outer: Outer | None = None
     seen: SeenSequences = field(default_factory=SeenSequences)
     spans: list[PathSpan] = field(default_factory=list)

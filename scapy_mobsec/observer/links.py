@@ -105,12 +105,14 @@ class Move:
 class ObservedLink:
     """The SAs that two terminals share. `outer`: the newest one on the current endpoints.
 
-    `attempt`: the newest attempt that was seen to register it; `is_validated`: on these endpoints.
-    `is_asking`: a newer one has begun with several RREQs. `is_answered`: an RREP was seen.
+    `forward`: that `outer` goes the way of the link's first SA. `attempt`: the newest attempt that
+    was seen to register it; `is_validated`: on these endpoints. `is_asking`: a newer one has begun
+    with several RREQs. `is_answered`: an RREP was seen.
     """
 
     number: int
     outer: Outer
+    forward: bool = True
     last_move: Move | None = None
     attempt: int | None = None
     is_validated: bool = False
@@ -174,6 +176,7 @@ class Links:
             link.is_answered = True
         if outer.pair == link.outer.pair:
             link.outer = sa.outer = outer
+            link.forward = sa.forward
             if sign is Sign.VALIDATES and attempt == link.attempt:
                 link.is_validated = True
             if link.last_move:
@@ -186,7 +189,7 @@ class Links:
             old = sa.outer
         signalled = sign is not Sign.DATA
         move = Move(link.number, time_ns, frame, old, outer, _EVIDENCE[sign], signalled, [sa.spi])
-        self._record(link, move)
+        self._record(link, move, sa.forward)
         link.is_validated = sign is Sign.VALIDATES
         sa.outer = outer
         return move
@@ -208,8 +211,14 @@ class Links:
             return known.last_move
         old = _in_direction_of(known.outer, new)
         move = Move(known.number, time_ns, frame, old, new, Evidence.MOBIKE, True, [])
-        self._record(known, move)
+        forward = known.forward == (old == known.outer)
+        self._record(known, move, forward)
         return move
+
+    def is_forward(self, move: Move) -> bool:
+        """Whether the newest move of a link is told in the direction of the link's first SA."""
+        link = self._links[move.link - 1]
+        return link.forward == (move.new == link.outer)
 
     def _link_of(self, sa: ObservedSa, outer: Outer, inner: Inner | None) -> ObservedLink:
         if sa.link is not None:
@@ -226,6 +235,7 @@ class Links:
             self._links.append(link)
             self._by_pair[outer.pair] = link
         sa.link = link.number
+        sa.forward = link.forward == _same_way(link.outer, outer)
         return link
 
     def _note_inner(self, link: ObservedLink, outer: Outer, inner: Inner) -> None:
@@ -239,11 +249,11 @@ class Links:
         if known is None or known[0] is link:
             self._by_inner[key] = link, oriented
 
-    def _record(self, link: ObservedLink, move: Move) -> None:
+    def _record(self, link: ObservedLink, move: Move, forward: bool) -> None:
         if self._by_pair.get(link.outer.pair) is link:
             del self._by_pair[link.outer.pair]
         link.left = [*link.left, link.outer.pair][-MAX_LEFT:]
-        link.outer = move.new
+        link.outer, link.forward = move.new, forward
         link.last_move = self.newest_move = move
         self._by_pair[move.new.pair] = link
         if len(self.moves) < MAX_MOVES:
@@ -298,5 +308,11 @@ def _still_under_way(link: ObservedLink, sa: ObservedSa, outer: Outer) -> bool:
 
 def _in_direction_of(old: Outer, new: Outer) -> Outer:
     """The old path in the direction of an SA that was not seen there."""
-    same_way = old.source == new.source or old.destination == new.destination
-    return old if same_way else old.reversed()
+    return old if _same_way(old, new) else old.reversed()
+
+
+def _same_way(one: Outer, other: Outer) -> bool:
+    """Whether two paths that share an end lead in the same direction."""
+    if one == other.reversed():
+        return False
+    return one.source == other.source or one.destination == other.destination

@@ -45,8 +45,9 @@ from scapy_mobsec.observer.registrations import (
     Sighting,
     registration_in,
 )
-from scapy_mobsec.observer.seen import PacketType, SeenPacket
+from scapy_mobsec.observer.seen import PacketType, SeenPacket, type_of
 from scapy_mobsec.observer.signs import Sign, sign_of
+from scapy_mobsec.observer.statistics import Statistics
 from scapy_mobsec.observer.stream_ports import STREAM_PORTS, begins_stream, ports_of
 from scapy_mobsec.observer.streams import InStream, Streams
 from scapy_mobsec.packet.fragments import Reassembler
@@ -54,7 +55,6 @@ from scapy_mobsec.packet.ip import (
     AH,
     IPV4,
     IPV6,
-    NO_NEXT_HEADER,
     TCP,
     IpPacket,
     addresses,
@@ -64,7 +64,6 @@ from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.packet.tcp import parse_tcp
 from scapy_mobsec.reassembly import Connection, Found, Stamp, TcpStreams
-from scapy_mobsec.registration.messages import RegistrationRequest
 
 ESP_COUNTS = tuple(name for name in COUNTS if name != "packets")
 DUPLICATE_WINDOW_NS = 1_000_000_000
@@ -131,6 +130,7 @@ class Report:
     refused: list[Registration]
     moves: list[Move]
     ike: list[ObservedIkeSa]
+    statistics: Statistics
     drops: dict[DropReason, int]
     not_kept: int
     replies_without_request: int
@@ -164,6 +164,7 @@ class Observer:
         packet of mobile IPsec, as soon as it was observed.
         """
         self._on_packet = on_packet
+        self._statistics = Statistics()
         self._keys = LearntKeys(keys)
         self._ike = IkeTracker(
             ike_keys, learn=self._keys.learn, on_update=self._move_all, on_clear=on_ike
@@ -235,6 +236,7 @@ class Observer:
             refused,
             self._links.moves,
             self._ike.sas,
+            self._statistics,
             dict(self._drops + self._tcp.drops),
             not_kept,
             self._registrations.replies_without_request,
@@ -304,6 +306,7 @@ class Observer:
         seen = SeenPacket(*frame[:2], kind, carried.outer, len(carried.octets))
         if not is_ike:
             self._summary.keepalives += 1
+            self._statistics.note(seen, newest=True)
             self._tell(seen)
             return
         self._summary.ike += 1
@@ -344,6 +347,7 @@ class Observer:
         newest = opened.sequence > sa.seen.highest
         seen = seen._replace(sequence=opened.sequence, sa=sa, opened=opened)
         if sa.seen.add(opened.sequence):
+            sa.reordered += not newest
             self._observe_content(seen, sa, opened, carried, newest)
             return
         seen = seen._replace(type=PacketType.REPEATED)
@@ -372,6 +376,8 @@ class Observer:
             sa.note_path(outer, seen.time_ns, newest=newest)
         if newest:
             move = self._links.follow(sa, outer, inner, message, seen.time_ns, seen.frame)
+            if move is not None:
+                self._statistics.note_move(move, forward=sa.forward)
         registration = None
         if message is not None:
             sighting = Sighting(
@@ -384,12 +390,13 @@ class Observer:
             )
             registration = self._registrations.note(message, sighting, move)
         seen = seen._replace(
-            type=_type_of(opened, message),
+            type=type_of(opened, message),
             inner=inner,
             message=message,
             registration=registration,
             move=move,
         )
+        self._statistics.note(seen, newest=newest)
         self._tell(seen, malformed.reason if malformed else None)
         if malformed is not None:
             raise malformed
@@ -405,7 +412,10 @@ class Observer:
             link = sa.link
             if sa.outer.encapsulation is Encapsulation.NATIVE and not update.seen.translations:
                 old, new = (each.native(ah=sa.outer.ah) for each in (update.old, update.new))
-        return self._links.signal(link, old, new, update.seen.time_ns, update.seen.frame)
+        move = self._links.signal(link, old, new, update.seen.time_ns, update.seen.frame)
+        if move is not None:
+            self._statistics.note_move(move, forward=self._links.is_forward(move))
+        return move
 
     def _is_duplicate(self, frame: _Frame) -> bool:
         """Note the frame. Returns whether the same octets were seen within a second."""
@@ -429,13 +439,6 @@ class Observer:
             self._flows[outer.pair] = None
             if len(self._flows) > MAX_FLOWS:
                 self._flows.popitem(last=False)
-
-
-def _type_of(opened: Opened, message: Message | None) -> PacketType:
-    if message is not None:
-        asks = isinstance(message, RegistrationRequest)
-        return PacketType.RREQ if asks else PacketType.RREP
-    return PacketType.DUMMY if opened.next_header == NO_NEXT_HEADER else PacketType.DATA
 
 
 def _inner_addresses(opened: Opened) -> tuple[bytes, bytes] | None:

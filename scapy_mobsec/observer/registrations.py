@@ -54,6 +54,8 @@ class Registration:
     answered: Sighting | None = None
     move: Move | None = None
     """The move that the RREQ told of."""
+    confirmed_ns: int | None = None
+    """When the first CONFIRM with the challenge of its RREP was seen."""
 
     @property
     def accepted(self) -> bool:
@@ -110,6 +112,17 @@ class Registration:
         """From RREQ to RREP at the point of capture."""
         return self.answered.time_ns - self.asked.time_ns if self.answered else None
 
+    @property
+    def whole_round_trip_ns(self) -> int | None:
+        """Between the two terminals, wherever the capture is: from RREQ over RREP to CONFIRM there.
+
+        The mobile terminal confirms at once. Without a CONFIRM as `round_trip_ns`, which is too
+        short by the way between mobile terminal and capture.
+        """
+        if self.confirmed_ns is None:
+            return self.round_trip_ns
+        return max(self.confirmed_ns - self.asked.time_ns, 0)
+
 
 class Registrations:
     """All registrations of a capture, in the order of their RREQs. A CONFIRM registers nothing."""
@@ -118,6 +131,7 @@ class Registrations:
         self.kept: list[Registration] = []
         self.not_kept = 0
         self._waiting: OrderedDict[_Key, Registration] = OrderedDict()
+        self._challenged: OrderedDict[bytes, Registration] = OrderedDict()
         self._early: OrderedDict[_Key, tuple[RegistrationReply, Sighting]] = OrderedDict()
 
     @property
@@ -134,7 +148,7 @@ class Registrations:
         if isinstance(message, RegistrationReply):
             return None if _is_challenge_alone(message) else self._note_reply(message, sighting)
         if message.attempt and message.attempt.flags & AttemptFlag.CONFIRM:
-            return None
+            return self._note_confirm(message, sighting)
         registration = Registration(message, sighting, move=move)
         self._note_request(registration)
         return registration
@@ -152,6 +166,14 @@ class Registrations:
         while len(self._waiting) > 2 * MAX_WAITING:
             self._waiting.popitem(last=False)
 
+    def _note_confirm(
+        self, confirm: RegistrationRequest, sighting: Sighting
+    ) -> Registration | None:
+        registration = self._challenged.get(confirm.response or b"")
+        if registration is not None and registration.confirmed_ns is None:
+            registration.confirmed_ns = sighting.time_ns
+        return registration
+
     def _note_reply(self, reply: RegistrationReply, sighting: Sighting) -> Registration | None:
         exact, by_low_word = _keys(reply)
         stale = reply.code == ReplyCode.IDENTIFICATION_MISMATCH
@@ -159,6 +181,10 @@ class Registrations:
         registration = self._waiting.get(key)
         if registration is not None:
             _answer(registration, reply, sighting)
+            if reply.challenge:
+                self._challenged[reply.challenge] = registration
+                if len(self._challenged) > MAX_WAITING:
+                    self._challenged.popitem(last=False)
             return registration
         self._early[key] = reply, sighting
         if len(self._early) > MAX_WAITING:

@@ -9,6 +9,8 @@ from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.observer.registrations import Message, Registration
+from scapy_mobsec.packet.ip import NO_NEXT_HEADER
+from scapy_mobsec.registration.messages import RegistrationRequest
 
 
 class PacketType(Enum):
@@ -26,6 +28,14 @@ class PacketType(Enum):
     IKE = "ike"
     KEEPALIVE = "keepalive"
     """A NAT keepalive, a single 0xFF."""
+
+
+def type_of(opened: Opened, message: Message | None) -> PacketType:
+    """What an opened packet is, with the message in it."""
+    if message is not None:
+        asks = isinstance(message, RegistrationRequest)
+        return PacketType.RREQ if asks else PacketType.RREP
+    return PacketType.DUMMY if opened.next_header == NO_NEXT_HEADER else PacketType.DATA
 
 
 class SeenPacket(NamedTuple):

@@ -25,6 +25,18 @@ class SeenSequences:
         """The highest number seen, 0 if none."""
         return self._ends[-1] if self._ends else 0
 
+    def missing(self, after: int | None = None, before: int | None = None) -> int:
+        """How many numbers between two are not there; without them between lowest and highest."""
+        if not self._starts:
+            return 0
+        low = self._starts[0] if after is None else after + 1
+        high = self._ends[-1] if before is None else before - 1
+        there = sum(
+            max(min(end, high) - max(start, low) + 1, 0)
+            for start, end in zip(self._starts, self._ends, strict=True)
+        )
+        return max(high - low + 1, 0) - there
+
     def add(self, number: int) -> bool:
         """Note a number. Returns whether it is new."""
         starts, ends = self._starts, self._ends

@@ -16,6 +16,7 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 OUTPUT = click.Choice(["text", "json"])
+DECODE_OUTPUT = click.Choice(["text", "json", "csv"])
 KEY_FORMATS = click.Choice(
     ["toml", "key-list", "xfrm", "ikev2_decryption_table", "esp_sa", "tcpdump", "wireshark"]
 )
@@ -58,10 +59,28 @@ def cli() -> None:
     "-T",
     "--type",
     "output",
-    type=OUTPUT,
+    type=DECODE_OUTPUT,
     default="text",
     show_default=True,
-    help="Tables for people, or one JSON object.",
+    help="Tables for people, one JSON object, or a line of CSV for each packet.",
+)
+@click.option("--ladder", is_flag=True, help="The signalling as a diagram, instead of tables.")
+@click.option(
+    "--svg",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --ladder: write it as a picture, too.",
+)
+@click.option("--timeline", is_flag=True, help="Which path carried data when, instead of tables.")
+@click.option("--explain", is_flag=True, help="One sentence for each move, instead of tables.")
+@click.option(
+    "-Y",
+    "--filter",
+    "filters",
+    metavar="KEY=VALUE...",
+    multiple=True,
+    help="Show these packets alone, of type=, spi=, encap= or inner=ADDRESS/BITS; a comma between "
+    "values is or, several filters are and.",
 )
 @click.option(
     "-w",
@@ -84,6 +103,11 @@ def decode(
     tls_keys: tuple[str, ...],
     tcp_ports: tuple[int, ...],
     output: str,
+    ladder: bool,
+    svg: Path | None,
+    timeline: bool,
+    explain: bool,
+    filters: tuple[str, ...],
     write: str | None,
     keep_outer: bool,
     count: int | None,
@@ -96,6 +120,8 @@ def decode(
     captures and for keys.
     """
     from scapy_mobsec.ui.decode import run_decode
+    from scapy_mobsec.ui.output import Wanted
+    from scapy_mobsec.ui.packet_filter import PacketFilter
 
     sources = [*read, *captures]
     if not sources:
@@ -104,14 +130,18 @@ def decode(
         raise click.UsageError("stdin (-) can be read only once")
     if keep_outer and not write:
         raise click.UsageError("--keep-outer says what -w writes: give that, too")
+    try:
+        packet_filter = PacketFilter(filters)
+        wanted = Wanted(output, ladder, svg, timeline, explain, quiet, packet_filter)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     return run_decode(
         sources,
         keys or None,
         tls_keys,
         tcp_ports,
-        as_json=output == "json",
+        wanted=wanted,
         count=count,
-        quiet=quiet,
         write=write,
         keep_outer=keep_outer,
     )

@@ -1,6 +1,5 @@
 """`mobsec decode`: captures and keys in, a report out."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -26,9 +25,9 @@ from scapy_mobsec.drivers.keyfiles import (
 )
 from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.observer.seen import SeenPacket
+from scapy_mobsec.ui.output import Output, Wanted
 from scapy_mobsec.ui.packet_output import PacketOutput, packet_output
-from scapy_mobsec.ui.report_json import report_as_json
-from scapy_mobsec.ui.views import print_report
 
 EXIT_INTERRUPTED = 130
 LONG_FILE = 8 << 20
@@ -49,9 +48,8 @@ def run_decode(
     tls_keys: Sequence[str] = (),
     tcp_ports: Sequence[int] = (),
     *,
-    as_json: bool,
+    wanted: Wanted,
     count: int | None,
-    quiet: bool,
     write: str | None = None,
     keep_outer: bool = False,
 ) -> int:
@@ -64,15 +62,22 @@ def run_decode(
     Raises BadInput for captures and key files that cannot be used, after printing what was decoded
     before.
     """
-    messages = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
+    messages = Console(
+        stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=wanted.quiet
+    )
     key_log = load_tls_keys(tls_keys)
     table = load_keys(keys, messages)
     writing = _writing(write, captures, keep_outer=keep_outer)
+    output = Output(wanted, sys.stderr if write == "-" else sys.stdout)
     interrupted, unusable = False, None
     with writing as packets:
-        on_packet = packets.take if packets else None
+        takers = [output.on_packet, packets.take if packets else None]
         observer = Observer(
-            table, table.ike_keys, tls_keys=key_log, tcp_ports=tcp_ports, on_packet=on_packet
+            table,
+            table.ike_keys,
+            tls_keys=key_log,
+            tcp_ports=tcp_ports,
+            on_packet=_to_all([taker for taker in takers if taker]),
         )
         try:
             for name in captures:
@@ -84,11 +89,24 @@ def run_decode(
             unusable = error
         observer.finish()
     if observer.packets or not unusable:
-        report_to = sys.stderr if write == "-" else sys.stdout
-        _print(observer, report_to, as_json=as_json, summary_only=quiet)
+        output.print(observer)
     if unusable:
         raise unusable
     return EXIT_INTERRUPTED if interrupted else 0
+
+
+def _to_all(
+    takers: Sequence[Callable[[SeenPacket], None]],
+) -> Callable[[SeenPacket], None] | None:
+    """One function for all of them; None for none, so that nothing is told."""
+    if len(takers) < 2:
+        return takers[0] if takers else None
+
+    def take(seen: SeenPacket) -> None:
+        for taker in takers:
+            taker(seen)
+
+    return take
 
 
 def _writing(
@@ -206,11 +224,3 @@ def _progress(stream: BinaryIO, name: str, messages: Console) -> Iterator[Callab
     with Progress(*columns, TimeRemainingColumn(), console=messages, transient=True) as progress:
         task = progress.add_task(Path(name).name, total=size)
         yield lambda: progress.update(task, completed=stream.tell())
-
-
-def _print(observer: Observer, to: TextIO, *, as_json: bool, summary_only: bool) -> None:
-    report = observer.report()
-    if as_json:
-        to.write(json.dumps(report_as_json(report), indent=2) + "\n")
-    else:
-        print_report(report, Console(file=to, highlight=False), summary_only=summary_only)

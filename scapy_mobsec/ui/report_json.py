@@ -11,8 +11,8 @@ from contrib_layers.numbers import AttemptFlag, EncapsulationCode, HeaderType, R
 from scapy_mobsec.observer.associations import ObservedSa, PathSpan
 from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.observer import Report
-from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.observer.registrations import Registration, Sighting
+from scapy_mobsec.observer.statistics import Handover
 from scapy_mobsec.packet.path import address_text
 from scapy_mobsec.registration.description import (
     Description,
@@ -23,18 +23,27 @@ from scapy_mobsec.registration.description import (
 )
 from scapy_mobsec.translation import as_json
 from scapy_mobsec.ui.ike_json import ike_sa_as_json
+from scapy_mobsec.ui.statistics_json import (
+    interruption_as_json,
+    keepalives_as_json,
+    links_as_json,
+    outer_as_json,
+)
 
 Json = dict[str, Any]
 
 
 def report_as_json(report: Report) -> Json:
     """The object that `mobsec decode -T json` prints."""
+    handovers = {id(each.move): each for each in report.statistics.handovers}
     return {
         "summary": asdict(report.summary),
         "sas": [_sa(sa) for sa in report.sas],
         "registrations": [_registration(entry) for entry in report.registrations],
         "refused": [_registration(entry) for entry in report.refused],
-        "moves": [_move(move) for move in report.moves],
+        "moves": [_move(move, handovers.get(id(move))) for move in report.moves],
+        "links": links_as_json(report.statistics),
+        "keepalives": keepalives_as_json(report.statistics),
         "ike": [ike_sa_as_json(sa) for sa in report.ike],
         "drops": {reason.name.lower(): count for reason, count in report.drops.items()},
         "not_kept": report.not_kept,
@@ -63,6 +72,8 @@ def _sa(sa: ObservedSa) -> Json:
         "no_key": sa.no_key,
         "replayed": sa.replayed,
         "duplicates": sa.duplicates,
+        "reordered": sa.reordered,
+        "missing": sa.seen.missing(),
         "highest_sequence": sa.seen.highest,
         "paths": [_span(span) for span in sa.spans],
     }
@@ -70,22 +81,14 @@ def _sa(sa: ObservedSa) -> Json:
 
 def _span(span: PathSpan) -> Json:
     return {
-        **_outer(span.outer),
+        **outer_as_json(span.outer),
         "first_time": _seconds(span.first_time),
         "last_time": _seconds(span.last_time),
         "packets": span.packets,
     }
 
 
-def _outer(outer: Outer) -> Json:
-    return {
-        "encapsulation": outer.carrier,
-        "source": str(outer.source_endpoint),
-        "destination": str(outer.destination_endpoint),
-    }
-
-
-def _move(move: Move) -> Json:
+def _move(move: Move, handover: Handover | None) -> Json:
     return {
         "time": _seconds(move.time_ns),
         "frame": move.frame,
@@ -95,11 +98,12 @@ def _move(move: Move) -> Json:
         "from": str(move.left),
         "to": str(move.reached),
         "peer": None if move.peer is None else str(move.peer),
-        "old": _outer(move.old),
-        "new": _outer(move.new),
+        "old": outer_as_json(move.old),
+        "new": outer_as_json(move.new),
         "signalled": move.signalled,
         "evidence": move.evidence.value,
         "refused": move.refused,
+        "interruption": interruption_as_json(handover),
     }
 
 
@@ -123,6 +127,9 @@ def _registration(entry: Registration) -> Json:
         "told": None if entry.told is None else [as_json(item) for item in entry.told],
         "supported": _items(request.supported),
         "round_trip_ms": None if entry.round_trip_ns is None else entry.round_trip_ns / 1e6,
+        "whole_round_trip_ms": (
+            None if entry.whole_round_trip_ns is None else entry.whole_round_trip_ns / 1e6
+        ),
         "code": None if reply is None else reply.code,
         "code_name": None if reply is None else _name(ReplyCode, reply.code, "code"),
         "reply": _reply(entry),

@@ -8,12 +8,13 @@ from rich.text import Text
 
 from contrib_layers.numbers import AttemptFlag, HeaderType, ReplyCode
 from scapy_mobsec.observer.associations import ObservedSa
-from scapy_mobsec.observer.links import Evidence, Move
+from scapy_mobsec.observer.links import Evidence
 from scapy_mobsec.observer.observer import Report, Summary
 from scapy_mobsec.observer.registrations import Registration, Sighting
 from scapy_mobsec.registration.description import Description, HeaderDescriptor
 from scapy_mobsec.translation import Translation, describe_all, show_header
 from scapy_mobsec.ui.ike_views import ike_tables
+from scapy_mobsec.ui.statistics_views import data_table, keepalives_table, pause_lines
 from scapy_mobsec.ui.tables import add_row, at_text, shown, table_of
 
 PIPED_WIDTH = 132
@@ -30,7 +31,9 @@ def print_report(report: Report, console: Console, *, summary_only: bool = False
     parts = (
         _registrations("Registrations", report.registrations, start),
         _registrations("Refused registrations", report.refused, start),
-        _moves(report.moves, start),
+        _moves(report, start),
+        data_table(report.statistics, start),
+        keepalives_table(report.statistics),
         *ike_tables(report.ike, start),
         _sas(report.sas, start),
         _drops(report),
@@ -143,11 +146,12 @@ def _translations(translations: tuple[Translation, ...], nothing: str = "") -> T
 _TOLD_BY = {Evidence.MOBIKE: "by MOBIKE", Evidence.VALIDATION: "by validation"}
 
 
-def _moves(moves: list[Move], start: int) -> Table | None:
-    if not moves:
+def _moves(report: Report, start: int) -> Table | None:
+    if not report.moves:
         return None
+    handovers = {id(each.move): each for each in report.statistics.handovers}
     table = table_of("Moves", "Time", "Endpoints", "How")
-    for move in shown(table, moves):
+    for move in shown(table, report.moves):
         peer = "both ends moved" if move.peer is None else f"peer {move.peer}"
         by = _TOLD_BY.get(move.evidence, "by registration")
         told = by if move.signalled else "no registration seen"
@@ -159,7 +163,12 @@ def _moves(moves: list[Move], start: int) -> Table | None:
             at_text(move.time_ns, start),
             f"{old} {move.left} -> {new} {move.reached}\n{peer}",
             f"{told}\nframe {move.frame}, link {move.link}\n"
-            + " ".join(f"0x{spi:08x}" for spi in move.spis),
+            + "\n".join(
+                [
+                    " ".join(f"0x{spi:08x}" for spi in move.spis),
+                    *pause_lines(handovers.get(id(move))),
+                ]
+            ),
         )
     return table
 
@@ -196,6 +205,9 @@ def _sa_counts(sa: ObservedSa) -> Text:
         value = getattr(sa, name)
         if value:
             text.append(f"\n{value} {_words(name, value)}", style=style)
+    for name, value in (("reordered", sa.reordered), ("missing", sa.seen.missing())):
+        if value and sa.key_found:
+            text.append(f"\n{value} {name}")
     return text
 
 

@@ -333,3 +333,15 @@ def test_what_was_proved_in_an_older_attempt_is_not_proved_in_this_one(bench):
     at_old(bench).see(asks(bench, OLD, 2))
     bench.see(asks(bench, NEW, 2, flags=CONFIRM, response=bytes(8)))
     assert causes(bench) == [(str(NEW), 5, Evidence.VALIDATION, True)]
+
+
+def test_each_sa_goes_forward_or_backward(bench):
+    bench.see(bench.down(), bench.up(), bench.up(NEW), bench.down(NEW))
+    assert [sa.forward for sa in bench.report.sas] == [True, False]
+
+
+def test_two_ends_at_one_address_have_directions_too(bench):
+    one, other = Endpoint.of("127.0.0.1", 4500), Endpoint.of("127.0.0.1", 4501)
+    bench.see(bench.udp(bench.seal(TO_GATEWAY), one, other))
+    bench.see(bench.udp(bench.seal(TO_MOBILE), other, one))
+    assert [sa.forward for sa in bench.report.sas] == [True, False]

@@ -174,6 +174,32 @@ def test_a_confirm_is_no_registration(bench):
     assert bench.report.registrations == []
 
 
+@pytest.mark.parametrize(("to_gateway", "to_mobile"), [(0.05, 0), (0, 0.05), (0.02, 0.03)])
+def test_the_whole_round_trip_wherever_the_capture_is(bench, to_gateway, to_mobile):
+    """The way from the capture to either terminal and back."""
+    bench.see(asks(bench))
+    bench.see(answers(bench, challenge=b"12345678"), after=to_gateway)
+    (entry,) = bench.report.registrations
+    assert entry.whole_round_trip_ns == entry.round_trip_ns == pytest.approx(to_gateway * 1e9)
+    bench.see(asks(bench, flags=AttemptFlag.CONFIRM, response=b"othertwo"), after=to_mobile)
+    bench.see(asks(bench, flags=AttemptFlag.CONFIRM, response=b"12345678"), after=0)
+    bench.see(asks(bench, flags=AttemptFlag.CONFIRM, response=b"12345678"), after=1)
+    assert entry.whole_round_trip_ns == pytest.approx(50e6)
+    assert bench.packets[-1].registration is entry
+
+
+def test_challenges_that_are_remembered_are_bounded(bench, monkeypatch):
+    monkeypatch.setattr(registrations_module, "MAX_WAITING", 1)
+    for number in (1, 2):
+        bench.see(asks(bench, identification=number))
+        bench.see(answers(bench, identification=number, challenge=bytes([number] * 8)))
+    for number in (1, 2):
+        response = bytes([number] * 8)
+        bench.see(asks(bench, flags=AttemptFlag.CONFIRM, response=response, identification=9))
+    confirmed = [entry.confirmed_ns is not None for entry in bench.report.registrations]
+    assert confirmed == [False, True]
+
+
 def test_a_reply_that_comes_first_is_paired(bench):
     bench.see(answers(bench))
     assert bench.report.replies_without_request == 1

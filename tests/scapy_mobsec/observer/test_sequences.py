@@ -27,3 +27,14 @@ def test_memory_is_bounded_and_the_lowest_run_is_forgotten():
     assert len(seen) == 3
     assert not seen.add(3)
     assert seen.add(1)
+
+
+@given(st.lists(st.integers(1, 40)), st.integers(0, 41), st.integers(0, 41))
+def test_what_is_missing(numbers, after, before):
+    seen = SeenSequences()
+    for number in numbers:
+        seen.add(number)
+    there = set(numbers)
+    assert seen.missing() == (max(there) - min(there) + 1 - len(there) if there else 0)
+    if there:
+        assert seen.missing(after, before) == len(set(range(after + 1, before)) - there)

@@ -1,0 +1,210 @@
+"""Signalling diagrams as data: who the two ends are, and what passed between them, step by step.
+
+`ladder` draws one with characters, `svg` as a picture.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.observer.ike_messages import SeenMessage
+from scapy_mobsec.observer.ladder import Kind, Ladder, Run
+from scapy_mobsec.observer.links import Move
+from scapy_mobsec.observer.observer import Report
+from scapy_mobsec.observer.outer import Outer, OuterPair
+from scapy_mobsec.observer.registrations import Registration
+from scapy_mobsec.observer.seen import PacketType, SeenPacket
+from scapy_mobsec.translation import Translation, describe_all
+from scapy_mobsec.ui.message_text import ike_text, message_text
+
+
+class Shape(Enum):
+    """How a step is drawn."""
+
+    MESSAGE = "message"
+    DATA = "data"
+    """Several packets, folded."""
+    MOVE = "move"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One arrow, or a move. translated: something translates on its path, as far as is known.
+
+    notes: what was done to this message. loud: not to be trusted.
+    """
+
+    time_ns: int
+    shape: Shape
+    text: str
+    to_right: bool = True
+    translated: bool = False
+    notes: tuple[str, ...] = ()
+    loud: bool = False
+
+
+@dataclass(slots=True)
+class Diagram:
+    """Left the end that moves or asks, right the other; in the middle what translates, if any."""
+
+    title: str
+    left: str
+    right: str
+    translator: bool = False
+    steps: list[Step] = field(default_factory=list)
+
+
+def diagrams(ladders: list[Ladder], report: Report) -> list[Diagram]:
+    """One for each ladder that has something to show."""
+    ike: defaultdict[int, list[SeenMessage]] = defaultdict(list)
+    for sa in report.ike:
+        for exchange in sa.exchanges:
+            for seen in exchange.messages:
+                ike[seen.frame].append(seen)
+    moves = {move.frame: move for move in report.moves}
+    return [_Drawing(ladder, ike, moves).diagram for ladder in ladders]
+
+
+class _Drawing:
+    """Makes the diagram of one ladder."""
+
+    def __init__(
+        self, ladder: Ladder, ike: dict[int, list[SeenMessage]], moves: dict[int, Move]
+    ) -> None:
+        self._ike, self._moves = ike, moves
+        self._flip = False
+        self._left: set[bytes] = set()
+        self._right: set[bytes] = set()
+        self._translated: set[OuterPair] = set()
+        """Paths with a translator on them."""
+        self._learn_ends(ladder)
+        first = next(ladder.packets())[0]
+        if not self._to_right(first):
+            first = first.reversed()
+        name = "No link" if ladder.link is None else f"Link {ladder.link}"
+        self.diagram = Diagram(name, str(first.source_endpoint), str(first.destination_endpoint))
+        for row in ladder.rows:
+            steps = self._of_run(row) if isinstance(row, Run) else self._of_message(row)
+            self.diagram.steps += steps
+        self.diagram.translator = any(step.translated for step in self.diagram.steps)
+
+    def _learn_ends(self, ladder: Ladder) -> None:
+        """Find which addresses are whose; the left end asks, or moves, or is the first seen."""
+        for outer, forward in ladder.packets():
+            if forward is not None:
+                self._learn(outer if forward else outer.reversed())
+        if not self._left:
+            self._learn(next(ladder.packets())[0])
+        for row in ladder.rows:
+            if isinstance(row, SeenPacket) and row.type is PacketType.RREQ and row.sa is not None:
+                self._flip = not row.sa.forward
+                break
+            move = self._moves.get(row.frame)
+            if move is not None:
+                outward = move.new if move.moved != "destination" else move.new.reversed()
+                self._flip = outward.source in self._right
+
+    def _learn(self, outer: Outer) -> None:
+        self._left.add(outer.source)
+        self._right.add(outer.destination)
+
+    def _to_right(self, outer: Outer, forward: bool | None = None) -> bool:
+        if forward is None:
+            known = outer.source in self._left or outer.destination in self._right
+            forward = known and not (outer.source in self._right and outer.source not in self._left)
+        return forward != self._flip
+
+    def _mark(self, move: Move | None) -> Iterator[Step]:
+        if move is None:
+            return
+        text = f"{move.old.carrier} {move.left} -> {move.new.carrier} {move.reached}"
+        if move.moved == "both":
+            text = f"{move.old} -> {move.new}"
+        elif move.moved == "encapsulation":
+            text = f"{move.old.carrier} -> {move.new.carrier}"
+        told = "REFUSED" if move.refused else "" if move.signalled else "no registration seen"
+        yield Step(move.time_ns, Shape.MOVE, f"moved: {text}" + (f", {told}" if told else ""))
+
+    def _of_message(self, row: SeenPacket) -> Iterator[Step]:
+        if row.type is PacketType.IKE:
+            yield from self._mark(self._moves.get(row.frame))
+            yield self._ike_step(row)
+            return
+        yield from self._mark(row.move)
+        assert row.message is not None
+        asks = row.type is PacketType.RREQ
+        changed: tuple[Translation, ...] = ()
+        if row.registration is not None and row.registration.asked.frame == row.frame:
+            changed = row.registration.translations
+            if changed:
+                self._translated.add(row.outer.pair)
+        elif row.registration is not None and not asks and _is_answer(row, row.registration):
+            changed = row.registration.reply_translations or ()
+        text = f"{message_text(row.message)} [{row.outer.carrier}]"
+        loud = row.dropped is not None
+        if row.opened is None or not row.opened.verified:
+            text, loud = f"{text} NOT VERIFIED", True
+        if row.dropped is not None:
+            text += f" ({row.dropped.value})"
+        yield Step(
+            row.time_ns,
+            Shape.MESSAGE,
+            text,
+            self._to_right(row.outer, row.sa.forward if row.sa else None),
+            row.outer.pair in self._translated,
+            tuple(describe_all(changed)),
+            loud,
+        )
+
+    def _ike_step(self, row: SeenPacket) -> Step:
+        to_right = self._to_right(row.outer)
+        messages = self._ike.get(row.frame, [])
+        if row.dropped is not None:
+            return Step(
+                row.time_ns, Shape.MESSAGE, f"IKE: {row.dropped.value}", to_right, loud=True
+            )
+        if not messages:
+            return Step(row.time_ns, Shape.MESSAGE, "IKE, a fragment or a repetition", to_right)
+        notes = tuple(describe_all(messages[0].translations))
+        if notes:
+            self._translated.add(row.outer.pair)
+        text = "; ".join(ike_text(seen) for seen in messages)
+        translated = row.outer.pair in self._translated
+        return Step(row.time_ns, Shape.MESSAGE, text, to_right, translated, notes)
+
+    def _of_run(self, run: Run) -> Iterator[Step]:
+        yield from self._mark(run.move)
+        for kind, count in run.counts.items():
+            text = _run_text(kind, count)
+            if run.last_time > run.time_ns and count > 1:
+                text += f" in {(run.last_time - run.time_ns) / 1e6:.3f} ms"
+            loud = kind.dropped not in (None, DropReason.UNKNOWN_SPI)
+            to_right = self._to_right(kind.outer, kind.forward)
+            translated = kind.outer.pair in self._translated
+            yield Step(run.time_ns, Shape.DATA, text, to_right, translated, loud=loud)
+
+
+def _is_answer(row: SeenPacket, registration: Registration) -> bool:
+    return registration.answered is not None and registration.answered.frame == row.frame
+
+
+_WORDS = {
+    PacketType.DATA: "data",
+    PacketType.DUMMY: "dummy",
+    PacketType.ENCRYPTED: "encrypted",
+    PacketType.REPEATED: "captured twice",
+    PacketType.KEEPALIVE: "keepalive",
+}
+
+
+def _run_text(kind: Kind, count: int) -> str:
+    words = _WORDS[kind.type]
+    if kind.dropped is DropReason.BAD_ICV:
+        words = "WRONG ICV"
+    elif kind.dropped is DropReason.REPLAYED:
+        words = "REPLAYED"
+    elif kind.dropped is not None:
+        words += f" ({kind.dropped.value})"
+    return f"{count} x {words} [{kind.outer.carrier}]"

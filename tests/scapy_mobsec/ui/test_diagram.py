@@ -1,0 +1,105 @@
+from frames import GATEWAY, NEW, OLD, TO_MOBILE, reply, request, signalling
+from ike import init_request, notify
+from shown import Shown, shown
+
+from scapy_mobsec.packet.ip import build_ip, build_udp
+from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.ui.diagram import Shape
+
+INSIDE = Endpoint.of("10.0.0.2", 4500)
+
+
+def drawn(bench):
+    return Shown(bench.report, bench.packets).diagrams
+
+
+def steps(bench):
+    (diagram,) = drawn(bench)
+    return [("->" if step.to_right else "<-", step.text) for step in diagram.steps]
+
+
+def ike(octets, source=OLD, destination=GATEWAY):
+    udp = build_udp(source.address, destination.address, 500, 500, octets)
+    return build_ip(source.address, destination.address, 17, udp)
+
+
+def test_the_end_that_asks_is_left_whoever_speaks_first(bench):
+    bench.see(bench.down(), bench.up(payload=signalling(request(source=OLD))))
+    bench.see(bench.down(payload=signalling(reply())))
+    (diagram,) = drawn(bench)
+    assert (diagram.title, diagram.left, diagram.right) == ("Link 1", str(OLD), str(GATEWAY))
+    assert steps(bench) == [
+        ("<-", "1 x data [udp]"),
+        ("->", "RREQ #1 [udp]"),
+        ("<-", "RREP #1 accepted USE [udp]"),
+    ]
+
+
+def test_without_a_registration_the_end_that_moves_is_left(bench):
+    bench.see(bench.down(), bench.down(NEW), bench.up(NEW))
+    assert steps(bench) == [
+        ("<-", "1 x data [udp]"),
+        ("->", f"moved: udp {OLD} -> udp {NEW}, no registration seen"),
+        ("<-", "1 x data [udp]"),
+        ("->", "1 x data [udp]"),
+    ]
+
+
+def test_what_was_translated_stands_with_the_message(bench):
+    bench.see(bench.up(NEW, payload=signalling(request(source=INSIDE))), bench.up(NEW))
+    (diagram,) = drawn(bench)
+    assert diagram.translator
+    asked, data = diagram.steps
+    assert asked.notes == ("source address and port 10.0.0.2:4500 -> 192.0.2.1:40001",)
+    assert (asked.translated, data.translated, data.notes) == (True, True, ())
+
+
+def test_nothing_doubtful_is_quiet(bench):
+    good = bench.up()
+    bench.see(good, good[:-1] + bytes([good[-1] ^ 1]))
+    bench.see(good, after=5)
+    bench.see(bench.up(payload=signalling(request(source=OLD, sent=None))))
+    (diagram,) = drawn(bench)
+    told = {step.text: step.loud for step in diagram.steps}
+    assert told == {
+        "1 x data [udp]": False,
+        "1 x WRONG ICV [udp]": True,
+        "1 x REPLAYED [udp]": True,
+        "RREQ #1 [udp] (poorly formed registration message)": True,
+    }
+
+
+def test_what_no_key_opens_is_a_diagram_without_link(bench):
+    bench.see(bench.native((7).to_bytes(4) + bytes(40)), bench.native((7).to_bytes(4) + bytes(40)))
+    (diagram,) = drawn(bench)
+    assert (diagram.title, diagram.left) == ("No link", "198.51.100.2")
+    assert [(step.text, step.loud) for step in diagram.steps] == [
+        ("2 x encrypted (no SA with this SPI) [native] in 10.000 ms", False)
+    ]
+
+
+def test_ike_that_is_no_message_of_its_own(bench):
+    whole = init_request()
+    bench.see(ike(whole), ike(whole), ike(init_request(notify(7))[:-3]))
+    assert [text for _, text in steps(bench)] == [
+        "IKE_SA_INIT #0: sa, ke, nonce",
+        "IKE, a fragment or a repetition",
+        "IKE: not a well-formed IKE message",
+    ]
+
+
+def test_a_refused_move_and_one_of_encapsulation(bench):
+    bench.see(bench.up(), bench.native(bench.seal(TO_MOBILE), GATEWAY, OLD))
+    bench.see(bench.up(NEW, payload=signalling(request())))
+    bench.see(bench.down(NEW, payload=signalling(reply(code=129))))
+    (diagram,) = drawn(bench)
+    marks = [step.text for step in diagram.steps if step.shape is Shape.MOVE]
+    assert marks[0] == "moved: udp -> native, no registration seen"
+    assert marks[-1].endswith("REFUSED")
+
+
+def test_a_mobike_move_and_ike_stand_with_the_link():
+    (diagram,) = shown("strongswan-natt").diagrams
+    assert diagram.steps[0].text.startswith("IKE_SA_INIT #0")
+    assert diagram.steps[0].to_right
+    assert sum(step.shape is Shape.MOVE for step in diagram.steps) == 1

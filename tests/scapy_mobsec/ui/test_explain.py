@@ -1,0 +1,124 @@
+import pytest
+from frames import GATEWAY, NEW, OLD, TO_MOBILE, reply, request, signalling
+from shown import CAPTURES, EXPECTED, shown
+
+from contrib_layers.numbers import FieldCode, HeaderType, NatureCode
+from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.translation import Translation
+from scapy_mobsec.ui.explain import network_text, sentences
+
+INSIDE = Endpoint.of("10.0.0.2", 4500)
+OTHER_PORT = OLD._replace(port=31337)
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_whole_captures(name):
+    text = "\n".join(sentences(shown(name).report)) + "\n"
+    assert text == (EXPECTED / f"{name}.explain.txt").read_text()
+
+
+def test_no_move(bench):
+    bench.see(bench.up())
+    assert sentences(bench.report) == ["No link moved."]
+
+
+def explained(bench):
+    (sentence,) = sentences(bench.report)
+    return sentence
+
+
+def test_another_port_alone(bench):
+    bench.see(bench.up(), bench.up(OTHER_PORT))
+    assert (
+        "one end kept its address and shows another port, 198.51.100.2:31337 after "
+        "198.51.100.2:4500, and no message told so: data alone came from there; "
+        "what the network changes there is not known" in explained(bench)
+    )
+
+
+def test_another_encapsulation(bench):
+    bench.see(bench.up(), bench.native(bench.seal(TO_MOBILE), GATEWAY, OLD))
+    assert "one end stayed where it was and went on by plain ESP instead of UDP" in explained(bench)
+
+
+def test_refused(bench):
+    bench.see(bench.up(), bench.up(NEW, payload=signalling(request(source=INSIDE))))
+    bench.see(bench.down(NEW, payload=signalling(reply(code=129))))
+    assert (
+        "asked to be registered there, and was refused (administratively prohibited (129))"
+        in explained(bench)
+    )
+
+
+def test_data_first(bench):
+    bench.see(bench.up(), bench.up(NEW), bench.up(NEW, payload=signalling(request())))
+    assert "with data first and its registration after" in explained(bench)
+
+
+def test_without_sent_the_network_is_not_known(bench):
+    bench.see(bench.up(), bench.up(NEW, payload=signalling(request(sent=None))))
+    assert "what the network changes there is not known" in explained(bench)
+
+
+def test_pauses_in_ms_and_round_trips_and_what_is_missing(bench):
+    for _ in range(3):
+        bench.see(bench.up(), bench.down(), after=0.005)
+    bench.up(), bench.up()
+    bench.see(bench.up(NEW, payload=signalling(request())), after=0.035)
+    bench.see(bench.down(NEW, payload=signalling(reply())), after=0.05)
+    bench.see(bench.up(NEW))
+    sentence = explained(bench)
+    assert (
+        "data to 203.0.113.2:4500 paused for 100.000 ms = 2.0 round trips, and went on 60.000 ms "
+        "= 1.2 round trips after the move was told (before, a packet came every 10.000 ms), "
+        "with 2 missing in between; data back was not seen both before and after." in sentence
+    )
+    assert "nothing on the way changes its addresses or ports" in sentence
+
+
+def changed(field, nature, sent="a", observed="b", header=HeaderType.IPV4):
+    return Translation(0, field, nature, sent, observed, header)
+
+
+@pytest.mark.parametrize(
+    ("translations", "text"),
+    [
+        ([], "nothing on the way changes its addresses or ports"),
+        (
+            [changed(FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS)],
+            "an address translator (NAT) replaces its address a by b",
+        ),
+        (
+            [changed(FieldCode.DESTINATION_PORT, NatureCode.PORT, "1", "2")],
+            "a port translator (NAT) replaces the port that it sends to 1 by 2",
+        ),
+        (
+            [
+                changed(FieldCode.DESTINATION_ADDRESS, NatureCode.ADDRESS_AND_PORT),
+                changed(FieldCode.DESTINATION_PORT, NatureCode.ADDRESS_AND_PORT, "1", "2"),
+            ],
+            "an address translator (NAT) replaces the address and port that it sends to a:1 by b:2",
+        ),
+        (
+            [changed(FieldCode.WHOLE_HEADER, NatureCode.PROTOCOL, "a > b", "::1 > ::2")],
+            "a translator (NAT64) makes IPv6 packets of its packets",
+        ),
+        (
+            [
+                changed(FieldCode.SOURCE_ADDRESS, NatureCode.PROXIED),
+                changed(FieldCode.HTTP_INTERMEDIARY, NatureCode.PROXIED),
+                changed(FieldCode.TLS_CERTIFICATE, NatureCode.INTERCEPTED),
+                changed(FieldCode.HTTP_REQUEST, NatureCode.REWRITTEN),
+            ],
+            "a proxy ends its connection and makes one of its own and somebody on the way opens "
+            "TLS and shows a certificate of its own and a proxy rewrites its HTTP request",
+        ),
+    ],
+)
+def test_each_nature_in_plain_words(translations, text):
+    assert network_text(translations) == text
+
+
+def test_a_translation_of_which_one_half_is_told_is_not_left_out():
+    half = [changed(FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS_AND_PORT)]
+    assert network_text(half) == "an address translator (NAT) replaces its address a by b"

@@ -27,6 +27,12 @@ class Agenda(Generic[Key]):
             self._heap = [(when, next(self._order), which) for which, when in self._times.items()]
             heapify(self._heap)
 
+    def advance(self, key: Key, time: float) -> None:
+        """Let `key` be due at `time`, unless it is due before."""
+        before = self._times.get(key)
+        if before is None or time < before:
+            self.set(key, time)
+
     def remove(self, key: Key) -> None:
         """Let `key` never be due."""
         self._times.pop(key, None)
@@ -44,6 +50,10 @@ class Agenda(Generic[Key]):
             else:
                 heapreplace(heap, (time, next(self._order), key))
         return None
+
+    def may_be_due(self, now: float) -> bool:
+        """Tell whether `due` is worth a look."""
+        return bool(self._heap) and self._heap[0][0] <= now
 
     def due(self, now: float) -> Iterator[Key]:
         """Yield the keys that are due, the earliest first, and take each off."""

@@ -40,12 +40,17 @@ class BoundLink(Link):
         """Return what is known of a path: admitted, current or suspended."""
         return self.paths.get(path) or self.kept(path)
 
+    def states(self) -> list[PathState]:
+        """Return what is known of all its paths."""
+        kept = (each for each in (self.current, self.suspended) if each)
+        return [*self.paths, *(each for each in kept if not self.paths.get(each.path))]
+
     def kept(self, path: Path) -> PathState | None:
         """Return what is known of a path for being current or suspended, whatever the attempt."""
-        for each in (self.current, self.suspended):
-            if each and each.path == path:
-                return each
-        return None
+        current, suspended = self.current, self.suspended
+        if current and current.path == path:
+            return current
+        return suspended if suspended and suspended.path == path else None
 
     def is_newest(self, opened: Opened) -> bool:
         """Tell whether a packet that was just opened has the highest number so far of its SA."""

@@ -8,7 +8,7 @@
   makes room; what is validated is given up only if there is nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from scapy_mobsec.packet.path import Encapsulation, Path
@@ -126,8 +126,8 @@ class PathState:
         challenge = self.challenge
         if challenge and now < challenge.started + CHALLENGE_LIFE:
             return challenge, False
-        self.challenge = Challenge(random_bytes(CHALLENGE_LENGTH), now, now)
-        return self.challenge, True
+        self.challenge = challenge = Challenge(random_bytes(CHALLENGE_LENGTH), now, now)
+        return challenge, True
 
 
 class AdmittedPaths:
@@ -142,6 +142,9 @@ class AdmittedPaths:
 
     def __len__(self) -> int:
         return len(self._states)
+
+    def __iter__(self) -> Iterator[PathState]:
+        return iter(self._states.values())
 
     def clear(self) -> None:
         """Forget all: another attempt begins."""

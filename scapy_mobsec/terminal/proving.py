@@ -14,6 +14,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from hmac import compare_digest
+from operator import itemgetter
 from typing import Any
 
 from contrib_layers.numbers import LIFETIME_INFINITE, AttemptFlag
@@ -59,16 +60,19 @@ LONGEST_RETRY = 30.0
 
 
 class Timer(Enum):
-    """What is due: for a home address, for one of its paths, or for a stream."""
+    """What is due: for a home address, or for a stream."""
 
     EXPIRY = "lifetime of a binding"
-    CHALLENGE = "challenge on a path"
+    CHALLENGE = "first challenge of all paths of a link"
     SUSPENDED = "challenge on the suspended path"
     REBINDING = "silence of the current path"
     STREAM = "end of a stream of no use"
     ANSWER = "answer to a request that waits"
 
     __hash__ = object.__hash__  # members are singletons; the one of Enum is not in C
+
+
+_CHALLENGE, _EXPIRY = Timer.CHALLENGE, Timer.EXPIRY
 
 
 class ProvingTerminal(Terminal[BoundLink]):
@@ -81,8 +85,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         self._timers: Agenda[tuple[Any, ...]] = Agenda()
 
     def receive(self, data: Input, path: Path, now: float) -> None:
-        due = self.timer()
-        if due is not None and due <= now:  # so that what comes cannot put off what is over
+        if self._timers.may_be_due(now):  # so that what comes cannot put off what is over
             self.handle_timer(now)
         super().receive(data, path, now)
 
@@ -90,9 +93,9 @@ class ProvingTerminal(Terminal[BoundLink]):
         return self._timers.next()
 
     def handle_timer(self, now: float) -> None:
-        for what, key, *rest in self._timers.due(now):
+        for what, key in self._timers.due(now):
             if what is Timer.CHALLENGE:
-                self._challenge_due(self._homes[key], rest[0], now)
+                self._challenge_due(self._homes[key], now)
             elif what is Timer.SUSPENDED:
                 self._retry_suspended(self._homes[key], now)
             elif what is Timer.REBINDING:
@@ -114,23 +117,21 @@ class ProvingTerminal(Terminal[BoundLink]):
             state = known.in_new_attempt() if known else PathState(path)
             if known is None or known.validated:
                 state.received(octets, data=False)
-            evicted = link.paths.add(state, link.current)
-            if evicted:
-                self._timers.remove((Timer.CHALLENGE, link.home_address, evicted.path))
+            link.paths.add(state, link.current)
         return state
 
     def _challenged(self, link: BoundLink, state: PathState, now: float) -> tuple[Challenge, bool]:
         """Return the challenge for the next RREP on a path, and whether it is a new one."""
         challenge, new = state.challenged(now, self._random_bytes)
         if new:
-            self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
+            self._timers.advance((_CHALLENGE, link.home_address), challenge.due)
         return challenge, new
 
     def _wind_challenge(self, link: BoundLink, state: PathState, now: float) -> None:
         """A path became the current one: a challenge under way has all its time from now on."""
         if challenge := state.challenge:
             challenge.started, challenge.repeated = now, 0
-            self._timers.set((Timer.CHALLENGE, link.home_address, state.path), challenge.due)
+            self._timers.advance((_CHALLENGE, link.home_address), challenge.due)
 
     def _challenge(self, link: BoundLink, state: PathState, now: float) -> None:
         """Challenge a path that nobody asked about, or again one that is not the current one: its
@@ -190,18 +191,26 @@ class ProvingTerminal(Terminal[BoundLink]):
         if link.unanswered.may_skip(now, refuses=refuses) and link.skip(SKIPPED_NUMBERS):
             self._tell(NumbersSkipped(SKIPPED_NUMBERS))
 
-    def _challenge_due(self, link: BoundLink, path: Path, now: float) -> None:
-        state = link.state_of(path)
-        challenge = state.challenge if state else None
-        if state is None or challenge is None:
-            return
-        if now >= challenge.started + CHALLENGE_LIFE:
+    def _challenge_due(self, link: BoundLink, now: float) -> None:
+        """Repeat or give up the challenge that is due first, if there still is one."""
+        under_way = [(each.challenge.due, each) for each in link.states() if each.challenge]
+        due, state = min(under_way, key=itemgetter(0), default=(now, None))
+        challenge = state.challenge if state and due <= now else None
+        if state and challenge and now >= challenge.started + CHALLENGE_LIFE:
             state.challenge = None
             self._failed(link, state, now)
-            return
-        challenge.repeated += 1
-        self._timers.set((Timer.CHALLENGE, link.home_address, path), challenge.due)
-        self._attempt_send(partial(self._send_challenge, link, state, now), path)
+        elif state and challenge:
+            challenge.repeated += 1
+            self._attempt_send(partial(self._send_challenge, link, state, now), state.path)
+        self._wind_challenges(link)
+
+    def _wind_challenges(self, link: BoundLink) -> None:
+        """Wake up when the first challenge of a link is due."""
+        dues = [each.challenge.due for each in link.states() if each.challenge]
+        if dues:
+            self._timers.set((_CHALLENGE, link.home_address), min(dues))
+        else:
+            self._timers.remove((_CHALLENGE, link.home_address))
 
     def _attempt_send(self, send: Callable[[], None], path: Path) -> None:
         try:
@@ -220,9 +229,9 @@ class ProvingTerminal(Terminal[BoundLink]):
         if state is None or challenge is None or not compare_digest(challenge.octets, response):
             raise Drop(DropReason.WRONG_RESPONSE)
         state.challenge, state.answered = None, challenge.octets
+        self._wind_challenges(link)
         link.unanswered.hear(now)
         self._unsave(link, now + COMMITTED_WITHIN)
-        self._timers.remove((Timer.CHALLENGE, link.home_address, path))
         if not state.validated:
             state.validated = True
             link.paths.validated(state)
@@ -250,7 +259,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         self._wind_expiry(link)
 
     def _wind_expiry(self, link: BoundLink) -> None:
-        key = (Timer.EXPIRY, link.home_address)
+        key = (_EXPIRY, link.home_address)
         if link.expires is None:
             self._timers.remove(key)
         else:
@@ -312,8 +321,10 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     def _forget(self, link: BoundLink, path: Path) -> None:
         """A stream is gone: nothing is sent there any more, and nothing moved to it."""
+        if state := link.state_of(path):
+            state.challenge = None
+            self._wind_challenges(link)
         link.paths.remove(path)
-        self._timers.remove((Timer.CHALLENGE, link.home_address, path))
 
     def _retry_suspended(self, link: BoundLink, now: float) -> None:
         state = link.suspended

@@ -220,7 +220,7 @@ def test_a_channel_of_two_connections():
     pair.other.send(PONG, pair.now)
     (data,) = pair.other.transmits(pair.now)
     assert data.path.remote.port == 2
-    pair.other._timers.remove((Timer.CHALLENGE, HOME, pair.other.path(HOME)))
+    pair.other._timers.remove((Timer.CHALLENGE, HOME))
     assert post(pair, 2, channel=channel) == []
     assert later(pair, ANSWER_WITHIN - 1) == []
     (empty,) = later(pair, 1)
@@ -369,7 +369,7 @@ def test_a_closed_stream_suspends_although_another_path_is_validated():
     stream_request(pair)
     link = pair.other._homes[HOME]
     link.state_of(STREAM).validated = True
-    pair.other._timers.remove((Timer.CHALLENGE, HOME, STREAM))
+    pair.other._timers.remove((Timer.CHALLENGE, HOME))
     pair.now += 1
     (probed,) = pair.request(**with_attempt(5, PROBE), **BIG)
     pair.confirm(probed)

@@ -60,13 +60,15 @@ class ReplayWindow:
 
     def check(self, sequence: int) -> None:
         """Raise Drop if `sequence` is zero, too old or seen before. Changes nothing."""
+        if sequence > self.highest:
+            return
         if not sequence:
             raise Drop(DropReason.SEQUENCE_ZERO)
         if not self.size:
             return
         if sequence <= self.highest - self.size or sequence <= self._ceiling:
             raise Drop(DropReason.TOO_OLD, f"{sequence}, highest {self.highest}")
-        if sequence <= self.highest and self._seen >> self.highest - sequence & 1:
+        if self._seen >> self.highest - sequence & 1:
             raise Drop(DropReason.REPLAYED, str(sequence))
 
     def update(self, sequence: int) -> None:

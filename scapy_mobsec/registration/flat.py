@@ -175,45 +175,29 @@ def values_of(request: RegistrationRequest) -> RequestValues:
     )
 
 
-class _Usual:
-    """How a usual description is written, with addresses of so many octets."""
-
-    def __init__(self, size: int) -> None:
-        address = bytes(size)
-        sample = build_description(ip_udp_esp(address, 0, address, 0, 0))
-        layout = Struct(f">{_DESCRIPTION[size]}")
-        self.pack, self.length = layout.pack, layout.size
-        self.ip_head, _, _, self.udp_head, _, _, self.esp_head, _ = layout.unpack(sample)
-
-
-_USUAL = {size: _Usual(size) for size in _DESCRIPTION}
+_SAMPLES = {
+    size: build_description(ip_udp_esp(bytes(size), 0, bytes(size), 0, 0)) for size in _DESCRIPTION
+}
+_USUAL = {size: (Struct(f">{_DESCRIPTION[size]}").pack, _SAMPLES[size][:3]) for size in _SAMPLES}
+_UDP_HEAD, _ESP_HEAD = _SAMPLES[4][11:14], _SAMPLES[4][18:21]
+_HEADS = {
+    len(sample): [
+        build_vendor(kind, sample)[: -len(sample)]
+        for kind in (VendorType.SENT, VendorType.OBSERVED)
+    ]
+    for sample in _SAMPLES.values()
+}
+"""What lies before the values of SENT and of OBSERVED, by the length of these."""
 
 
 def build_usual(
     source: bytes, source_port: int, destination: bytes, destination_port: int, spi: int
 ) -> bytes:
     """Write the description of IP, UDP and ESP, as `build_description` does."""
-    usual = _USUAL[len(source)]
-    return usual.pack(
-        usual.ip_head,
-        source,
-        destination,
-        usual.udp_head,
-        source_port,
-        destination_port,
-        usual.esp_head,
-        spi,
+    pack, ip_head = _USUAL[len(source)]
+    return pack(
+        ip_head, source, destination, _UDP_HEAD, source_port, destination_port, _ESP_HEAD, spi
     )
-
-
-_HEADS = {
-    each.length: [
-        build_vendor(kind, bytes(each.length))[: -each.length]
-        for kind in (VendorType.SENT, VendorType.OBSERVED)
-    ]
-    for each in _USUAL.values()
-}
-"""What lies before the values of SENT and of OBSERVED, by the length of these."""
 
 
 def build_acceptance_head(

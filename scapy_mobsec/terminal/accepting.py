@@ -21,15 +21,13 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.carrier import Channel, StreamCarrier
 from scapy_mobsec.encap.http_post import ANSWER_WITHIN, ID_LENGTH, Channels
 from scapy_mobsec.encap.stream import server_carrier
-from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Encapsulation, Ends, Path, address_text
 from scapy_mobsec.terminal.answering import encapsulations
 from scapy_mobsec.terminal.base import Established
 from scapy_mobsec.terminal.bound_link import BoundLink
 from scapy_mobsec.terminal.config import OtherConfiguration
-from scapy_mobsec.terminal.paths import DATAGRAM, MAX_ADMITTED
+from scapy_mobsec.terminal.paths import MAX_ADMITTED
 from scapy_mobsec.terminal.proving import ProvingTerminal, Timer
-from scapy_mobsec.terminal.signalling import Inner
 from scapy_mobsec.terminal.streams import Stream
 
 FIRST_ESP_WITHIN = 5.0
@@ -149,15 +147,11 @@ class AcceptingTerminal(ProvingTerminal):
 
     # the link of a stream
 
-    def _authentic(
-        self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float
-    ) -> None:
-        if path.encapsulation not in DATAGRAM:
-            stream = self._streams.get(path.ends)
-            if stream and not stream.authentic:
-                self._prove(stream)
-                self._adopt(link, stream, now)
-        super()._authentic(link, inner, opened, octets, path, now)
+    def _stream_authentic(self, link: BoundLink, path: Path, now: float) -> None:
+        stream = self._streams.get(path.ends)
+        if stream and not stream.authentic:
+            self._prove(stream)
+            self._adopt(link, stream, now)
 
     def _prove(self, stream: Stream) -> None:
         """Nothing more is to be shown by it."""

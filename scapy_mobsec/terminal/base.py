@@ -155,7 +155,8 @@ class Terminal(ABC, Generic[L]):
             if not isinstance(data, bytes):
                 self._stream_changed(data, path, now)
             elif path.encapsulation is _UDP:
-                self._receive_carried(*udp.unwrap(data), path, now)
+                content, message = udp.unwrap(data)
+                self._receive_carried(content, message, path, now)
             elif path.ah:
                 self._receive_ah(data, now)
             elif path.encapsulation is Encapsulation.NATIVE:
@@ -226,6 +227,9 @@ class Terminal(ABC, Generic[L]):
 
     def _stream_refused(self, path: Path, reason: str, now: float) -> None:
         """Go on without a stream that a forward proxy makes no tunnel for."""
+
+    def _stream_authentic(self, link: L, path: Path, now: float) -> None:
+        """Note that a stream shows an authentic ESP packet."""
 
     def _authentic(
         self, link: L, inner: Inner, opened: Opened, octets: int, path: Path, now: float
@@ -349,6 +353,8 @@ class Terminal(ABC, Generic[L]):
         self, link: L, opened: Opened, spi: int, length: int, path: Path, now: float
     ) -> None:
         inner, octets = link.mode.unwrap(opened)
+        if path.encapsulation not in DATAGRAM:
+            self._stream_authentic(link, path, now)
         self._authentic(link, inner, opened, length, path, now)
         if inner is _SIGNALLING:
             self._receive_message(link, octets, Arrival(path, spi, length), now)
@@ -439,7 +445,8 @@ class Terminal(ABC, Generic[L]):
         """Let the state of a link be written, until `by` at the latest."""
         self._unsaved[link] = None
         due = self._snapshot_due
-        self._snapshot_due = by if due is None else min(due, by)
+        if due is None or by < due:
+            self._snapshot_due = by
 
     def _saved(self) -> list[L]:
         """Return the links whose state is to be written, and take it for done."""

@@ -91,7 +91,7 @@ class Link:
         """Note that a packet was sealed for a path; True where that needs another snapshot."""
         if path.ah:
             return self.ah_reservation.sent(self._ah().next_sequence)
-        return self.reservation.sent(self._esp().next_sequence)
+        return self.reservation.sent((self.outbound or self._esp()).next_sequence)
 
     def has_sent(self, header: bytes, path: Path) -> bool:
         """Tell whether a header of ESP or AH, whole or not, is that of a packet sent lately."""
@@ -115,19 +115,21 @@ class Link:
 
     def outbound_spi(self, path: Path | None = None) -> int:
         """Return the SPI of the packets that this end sends. Raises Drop."""
-        return (self._ah() if path and path.ah else self._esp()).parameters.spi
+        sa = self._ah() if path and path.ah else self.outbound or self._esp()
+        return sa.parameters.spi
 
     def seal(self, payload: bytes, next_header: int, path: Path | None = None) -> bytes:
         """Make an ESP packet, or the IP packet with AH that goes by `path`. Raises Drop."""
         if not (path and path.ah):
-            return self._esp().seal(payload, next_header)
+            return (self.outbound or self._esp()).seal(payload, next_header)
         if self._length(len(payload), path) > MAX_LENGTH:
             raise Drop(DropReason.MESSAGE_TOO_LONG, f"{len(payload)} octets by AH")
         return self._ah().seal(payload, next_header, path.local.address, path.remote.address)
 
     def seal_message(self, message: bytes, path: Path | None = None) -> bytes:
         """Make the packet that carries a registration message. Raises Drop."""
-        return self.seal(*self.mode.wrap_message(message), path)
+        payload, next_header = self.mode.wrap_message(message)
+        return self.seal(payload, next_header, path)
 
     def seal_data(self, packet: bytes, path: Path | None = None) -> bytes:
         """Make the packet that carries an inner IP packet. Raises Drop."""
@@ -155,11 +157,11 @@ class Link:
     def _length(self, length: int, path: Path | None) -> int:
         """Return the octets of the packet that a payload becomes. Raises Drop."""
         if not (path and path.ah):
-            return self._esp().sealed_length(length)
+            return (self.outbound or self._esp()).sealed_length(length)
         return self._ah().sealed_length(length, len(path.remote.address))
 
     def _esp(self) -> OutboundSa:
-        if self.outbound is None:
+        if self.outbound is None:  # each packet is spared this call where there is one
             raise Drop(DropReason.NO_PATH, "no ESP SA")
         return self.outbound
 

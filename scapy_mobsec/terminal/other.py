@@ -140,7 +140,8 @@ class OtherTerminal(AcceptingTerminal):
             raise Drop(DropReason.WRONG_IDENTITY, "HOME")
         if request.missing:
             raise Drop(DropReason.POORLY_FORMED, f"no {request.missing}")
-        event = link.binding.check(request, proven=link.proven(path, request.number))
+        proven = bool(request.flags & _USE) and link.proven(path, request.number)
+        event = link.binding.check(request, proven=proven)
         carrier = request.carrier
         if not _arrives_as(request, path):
             name = carrier.value if carrier else "unknown"
@@ -165,7 +166,9 @@ class OtherTerminal(AcceptingTerminal):
             link.unanswered.begin()
         binding.accept(request, event)
         self._unsave(link, now + COMMITTED_WITHIN)
-        lifetime = min(request.lifetime, self._configuration.max_lifetime)
+        lifetime, longest = request.lifetime, self._configuration.max_lifetime
+        if lifetime > longest:
+            lifetime = longest
         observed = self._build_description(path, arrival.spi, arrived=True)
         received = RegistrationReceivedDraft()
         received.home_address = link.home_address
@@ -274,6 +277,6 @@ def _arrives_as(request: RequestValues, path: Path) -> bool:
 _RREQ = bytes((MessageType.RREQ,))
 _CONFIRM, _FORCED = int(AttemptFlag.CONFIRM), int(AttemptFlag.FORCED)
 _OTHER_PORT, _OTHER_ADDRESS = int(AttemptFlag.OTHER_PORT), int(AttemptFlag.OTHER_ADDRESS)
-_ELSEWHERE = _OTHER_PORT | _OTHER_ADDRESS
+_ELSEWHERE, _USE = _OTHER_PORT | _OTHER_ADDRESS, int(AttemptFlag.USE)
 _UDP, _SUSPENDED = Encapsulation.UDP, OtherState.SUSPENDED
 _MOVE, _RENEW = OtherEvent.MOVE, OtherEvent.RENEW

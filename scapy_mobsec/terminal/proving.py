@@ -72,7 +72,7 @@ class Timer(Enum):
     __hash__ = object.__hash__  # members are singletons; the one of Enum is not in C
 
 
-_CHALLENGE, _EXPIRY = Timer.CHALLENGE, Timer.EXPIRY
+_CHALLENGE, _EXPIRY, _SIGNALLING = Timer.CHALLENGE, Timer.EXPIRY, Inner.SIGNALLING
 
 
 class ProvingTerminal(Terminal[BoundLink]):
@@ -354,7 +354,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float
     ) -> None:
         state = link.state_of(path)
-        if inner is Inner.SIGNALLING:
+        if inner is _SIGNALLING:
             if state:  # else it is counted once the RREQ is accepted
                 state.received(octets, data=False)
                 self._flush(link)

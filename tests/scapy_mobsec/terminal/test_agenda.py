@@ -38,3 +38,20 @@ def test_setting_again_and_again_does_not_fill_it():
         agenda.set("link", time)
     assert len(agenda._heap) <= 2 * 1 + 16
     assert list(agenda.due(1)) == ["link"]
+
+
+def test_what_is_due_before_stays():
+    agenda = Agenda()
+    for time, expected in [(5.0, 5.0), (7.0, 5.0), (3.0, 3.0), (4.0, 3.0)]:
+        agenda.advance("a", time)
+        assert agenda.next() == expected
+
+
+def test_what_may_be_due():
+    agenda = Agenda()
+    assert not agenda.may_be_due(9.0)
+    agenda.set("a", 5.0)
+    assert (agenda.may_be_due(4.9), agenda.may_be_due(5.0)) == (False, True)
+    agenda.set("a", 7.0)
+    assert list(agenda.due(6.0)) == []
+    assert not agenda.may_be_due(6.0)

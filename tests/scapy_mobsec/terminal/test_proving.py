@@ -618,3 +618,17 @@ def test_answers_from_another_port_or_address(flag, source):
     assert reply.sent == describe(Encapsulation.UDP, source, TRANSLATED, TO_MOBILE.spi)
     traffic = pair.other._homes[HOME].state_of(PATH).traffic
     assert traffic.sent_octets == len(answer.data)  # rule 3 applies
+
+
+def test_the_challenge_that_is_due_first_is_repeated_first(pair):
+    """One timer serves all paths of a link."""
+    pair.request(**with_attempt(5), **BIG)
+    pair.now += 0.3
+    pair.request(ELSEWHERE, **with_attempt(5, PROBE), **BIG)
+    began = pair.now - 0.3
+    for seconds, remote in [(0.5, TRANSLATED), (0.8, ELSEWHERE), (1.0, TRANSLATED)]:
+        pair.now = pair.other.timer()
+        assert pair.now == pytest.approx(began + seconds)
+        pair.other.handle_timer(pair.now)
+        (repeated,) = pair.other.transmits(pair.now)
+        assert repeated.path.remote == remote

@@ -362,17 +362,17 @@ def describe_all(translations: Iterable[Translation]) -> list[str]:
         if each.nature is NatureCode.ADDRESS_AND_PORT:
             if each.field in _ADDRESS_OF and _ADDRESS_OF[each.field] in addresses:
                 line, address = addresses.pop(_ADDRESS_OF[each.field])
-                lines[line] = (
-                    f"{_spaced(address.field.name)} and port {_endpoint(address.sent, each.sent)}"
-                    f" -> {_endpoint(address.observed, each.observed)}"
-                )
+                sent = endpoint_text(address.sent, each.sent)
+                observed = endpoint_text(address.observed, each.observed)
+                lines[line] = f"{_spaced(address.field.name)} and port {sent} -> {observed}"
                 continue
             addresses[each.field] = len(lines), each
         lines.append(describe(each))
     return lines
 
 
-def _endpoint(address: str, port: str) -> str:
+def endpoint_text(address: str, port: str) -> str:
+    """Write an address and a port as people do."""
     if not address and not port:
         return "?"
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

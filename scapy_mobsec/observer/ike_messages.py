@@ -1,5 +1,6 @@
 """IKE messages as a capture shows them, and the exchanges that they make."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -79,6 +80,13 @@ class IkeExchange:
         return [each for each in (self.request, self.response) if each is not None]
 
     @property
+    def duration_ns(self) -> int | None:
+        """From request to response at the point of capture, None without both."""
+        if self.request is None or self.response is None:
+            return None
+        return max(self.response.time_ns - self.request.time_ns, 0)
+
+    @property
     def path_proved(self) -> bool | None:
         """Whether COOKIE2 came back as it was (RFC 4555 section 3.7); None: it was not asked."""
         if self.request is None or self.response is None:
@@ -88,3 +96,18 @@ class IkeExchange:
             return None
         answered = self.response.notifies(NotifyType.COOKIE2)
         return [each.data for each in answered] == [each.data for each in asked]
+
+
+def whole_round_trip_ns(exchanges: Iterable[IkeExchange]) -> int | None:
+    """The round trip between the two ends, wherever the capture is; None where not known.
+
+    An exchange takes the way from the capture to the end that answers, and back: so it is the
+    shortest that the initiator asked for and the shortest of the responder together.
+    """
+    shortest: dict[bool, int] = {}
+    for exchange in exchanges:
+        took, asked = exchange.duration_ns, exchange.request
+        if took is not None and asked is not None:
+            end = asked.header.from_initiator
+            shortest[end] = min(took, shortest.get(end, took))
+    return sum(shortest.values()) if len(shortest) == 2 else None

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.observer.links import Move
-from scapy_mobsec.observer.outer import Outer
+from scapy_mobsec.observer.outer import Outer, OuterPair
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
 
 MAX_ROWS = 20_000
@@ -34,13 +34,19 @@ class Kind(NamedTuple):
 
 @dataclass(slots=True)
 class Run:
-    """Packets that signal nothing, one after the other. move: that the first one made."""
+    """Packets by one path that signal nothing, one after the other. move: the first one made it."""
 
     frame: int
     time_ns: int
+    path: OuterPair
     move: Move | None = None
     last_time: int = 0
     counts: Counter[Kind] = field(default_factory=Counter)
+
+    def has_room(self, kind: Kind) -> bool:
+        """Whether a packet can be counted here."""
+        known = kind in self.counts
+        return known or (kind.outer.pair == self.path and len(self.counts) < MAX_KINDS)
 
 
 Row: TypeAlias = SeenPacket | Run
@@ -71,6 +77,8 @@ class Ladders:
         self.not_kept = 0
         """Packets without room."""
         self._ladders: dict[int | _Addresses, Ladder] = {}
+        self._links: dict[_Addresses, int] = {}
+        """The link that was seen first between two addresses."""
         self._rows = 0
 
     def take(self, seen: SeenPacket) -> None:
@@ -87,9 +95,8 @@ class Ladders:
         forward = seen.sa.forward if seen.sa is not None and _is_linked(seen) else None
         kind = Kind(seen.type, seen.outer, seen.dropped, forward)
         run = ladder.rows[-1] if ladder.rows else None
-        full = isinstance(run, Run) and kind not in run.counts and len(run.counts) >= MAX_KINDS
-        if not isinstance(run, Run) or seen.move or full:
-            run = Run(seen.frame, seen.time_ns, seen.move)
+        if not isinstance(run, Run) or seen.move or not run.has_room(kind):
+            run = Run(seen.frame, seen.time_ns, seen.outer.pair, seen.move)
             if not self._add(ladder, run):
                 return
         run.counts[kind] += 1
@@ -117,6 +124,10 @@ class Ladders:
     def _ladder(self, seen: SeenPacket) -> Ladder | None:
         pair = frozenset((seen.outer.source, seen.outer.destination))
         link = seen.sa.link if seen.sa is not None and _is_linked(seen) else None
+        if link is None:
+            link = self._links.get(pair)
+        elif len(self._links) < MAX_ROWS:
+            self._links.setdefault(pair, link)
         key = pair if link is None else link
         ladder = self._ladders.get(key)
         if ladder is None:

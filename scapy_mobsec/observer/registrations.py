@@ -53,7 +53,7 @@ class Registration:
     reply: RegistrationReply | None = None
     answered: Sighting | None = None
     move: Move | None = None
-    """The move that the RREQ told of."""
+    """The move that the RREQ or its RREP told of."""
     confirmed_ns: int | None = None
     """When the first CONFIRM with the challenge of its RREP was seen."""
 
@@ -146,7 +146,12 @@ class Registrations:
         message belongs to, None where that is not known.
         """
         if isinstance(message, RegistrationReply):
-            return None if _is_challenge_alone(message) else self._note_reply(message, sighting)
+            if _is_challenge_alone(message):
+                return None
+            answered = self._note_reply(message, sighting)
+            if answered is not None and answered.move is None:
+                answered.move = move
+            return answered
         if message.attempt and message.attempt.flags & AttemptFlag.CONFIRM:
             return self._note_confirm(message, sighting)
         registration = Registration(message, sighting, move=move)

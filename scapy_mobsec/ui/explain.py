@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from contrib_layers.numbers import FieldCode, NatureCode
+from scapy_mobsec.observer.ike_messages import whole_round_trip_ns
 from scapy_mobsec.observer.links import Evidence, Move
 from scapy_mobsec.observer.observer import Report
 from scapy_mobsec.observer.registrations import Registration
 from scapy_mobsec.observer.statistics import Handover, Interruption
-from scapy_mobsec.translation import Translation
+from scapy_mobsec.translation import Translation, endpoint_text
 from scapy_mobsec.ui.views import code_text
 
 _CARRIERS = {
@@ -44,9 +45,16 @@ def _sentence(handover: Handover, entry: Registration | None, report: Report) ->
     move = handover.move
     at = (move.time_ns - report.first_time) / 1e6
     parts = [f"{_what(move)}{_how(move, entry)}", network_text(_translations(move, entry, report))]
-    round_trip = entry.whole_round_trip_ns if entry is not None else None
+    round_trip = entry.whole_round_trip_ns if entry is not None else _ike_round_trip(move, report)
     parts += _pauses(handover, round_trip)
     return f"+{at:.3f} ms, link {move.link}: {'; '.join(part for part in parts if part)}."
+
+
+def _ike_round_trip(move: Move, report: Report) -> int | None:
+    for sa in report.ike:
+        if sa.last_move is move:
+            return whole_round_trip_ns(sa.exchanges)
+    return None
 
 
 def _what(move: Move) -> str:
@@ -74,6 +82,8 @@ def _how(move: Move, entry: Registration | None) -> str:
         return ", told so by IKE, and was refused" if move.refused else ", and told so by IKE"
     if move.refused and entry is not None and entry.reply is not None:
         return f", asked to be registered there, and was refused ({code_text(entry.reply.code)})"
+    if move.evidence is Evidence.VALIDATION:
+        return ", and proved its path, which the one before was not"
     if move.evidence is Evidence.REGISTRATION:
         return ", and registered there"
     if move.signalled:
@@ -115,8 +125,9 @@ def _changes(translations: Iterable[Translation]) -> Iterator[str]:
                 continue
             address = together.pop(of_source)
             end = "its address and port" if of_source else "the address and port that it sends to"
-            sent, shown = f"{address.sent}:{each.sent}", f"{address.observed}:{each.observed}"
-            yield f"an address translator (NAT) replaces {end} {sent} by {shown}"
+            sent = address.sent and endpoint_text(address.sent, each.sent)
+            shown = endpoint_text(address.observed, each.observed)
+            yield f"an address translator (NAT) {_replaces(end, sent, shown)}"
         elif nature is NatureCode.PROTOCOL:
             family = "IPv6" if ":" in each.observed else "IPv4"
             yield f"a translator (NAT64) makes {family} packets of its packets"
@@ -129,10 +140,15 @@ def _changes(translations: Iterable[Translation]) -> Iterator[str]:
         else:
             kind = "a port" if nature is NatureCode.PORT else "an address"
             whose = _WHOSE.get(each.field, "a header")
-            yield f"{kind} translator (NAT) replaces {whose} {each.sent or '?'} by {each.observed}"
+            yield f"{kind} translator (NAT) {_replaces(whose, each.sent, each.observed)}"
     for each in together.values():
         whose = _WHOSE[each.field]
-        yield f"an address translator (NAT) replaces {whose} {each.sent} by {each.observed}"
+        yield f"an address translator (NAT) {_replaces(whose, each.sent, each.observed)}"
+
+
+def _replaces(what: str, sent: str, shown: str) -> str:
+    """What its sender wrote is not always known."""
+    return f"replaces {what} {sent} by {shown}" if sent else f"replaces {what} by {shown}"
 
 
 _SOURCE = frozenset({FieldCode.SOURCE_ADDRESS, FieldCode.SOURCE_PORT})

@@ -12,12 +12,14 @@ from scapy_mobsec.drivers.capture import open_capture, read_records
 from scapy_mobsec.drivers.keyfiles import KeyTable, read_keys, write_esp_sa
 from scapy_mobsec.observer.ladder import Ladders
 from scapy_mobsec.observer.observer import Observer, Report
+from scapy_mobsec.ui.decode import load_keys
 from scapy_mobsec.ui.diagram import diagrams
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = ROOT / "tests" / "data" / "shown"
-CAPTURES = ("handover-nat", "strongswan-natt", "nat64")
-"""Two samples and a scenario, whose views are in EXPECTED, 80 columns wide."""
+WITH_IKE_KEYS = "strongswan-natt.ike"
+CAPTURES = ("handover-nat", "strongswan-natt", WITH_IKE_KEYS, "nat64")
+"""Samples and a scenario, whose views are in EXPECTED, 80 columns wide."""
 
 
 class Shown(NamedTuple):
@@ -36,23 +38,26 @@ class Shown(NamedTuple):
 
 @cache
 def shown(name, side=None):
-    """Observe a sample, or the capture of a scenario at one of its sides (None: the shown one)."""
-    sample = ROOT / "pcaps" / f"{name}.pcap"
+    """Observe a sample, with the keys of its SAs or of IKE, or the capture of a scenario.
+
+    side: of a scenario, at which of its ends; None: the one that it shows.
+    """
+    sample = ROOT / "pcaps" / f"{name.removesuffix('.ike')}.pcap"
     if sample.exists():
-        with sample.with_suffix(".esp_sa").open() as text, open_capture(sample) as stream:
-            keys = read_keys(text, name)
+        keys = sample.with_suffix(".ike.keys.txt" if name == WITH_IKE_KEYS else ".esp_sa")
+        table = load_keys([str(keys)], Console(quiet=True))
+        with open_capture(sample) as stream:
             frames = [(each.time_ns, each.data, each.link_type) for each in read_records(stream)]
     else:
         result = result_of(name)
         text = io.StringIO()
         write_esp_sa(result.sas, text)
         text.seek(0)
-        keys = read_keys(text, name)
+        table = KeyTable()
+        table.extend(read_keys(text, name))
         frames = [(*each, 101) for each in result.captures[side or result.shown]]
-    table = KeyTable()
-    table.extend(keys)
     packets = []
-    observer = Observer(table, on_packet=packets.append)
+    observer = Observer(table, table.ike_keys, on_packet=packets.append)
     for frame in frames:
         observer.feed(*frame)
     observer.finish()

@@ -4,7 +4,12 @@ from ike import clear, notify, outer
 from scapy_mobsec.ike.message import parse_message
 from scapy_mobsec.ike.numbers import Exchange, NotifyType
 from scapy_mobsec.ike.payloads import parse_payload
-from scapy_mobsec.observer.ike_messages import IkeExchange, Reading, SeenMessage
+from scapy_mobsec.observer.ike_messages import (
+    IkeExchange,
+    Reading,
+    SeenMessage,
+    whole_round_trip_ns,
+)
 
 
 def seen(*items, **fields):
@@ -47,3 +52,21 @@ def test_errors_are_the_notifications_below_16384():
     message = seen(notify(16384), notify(NotifyType.UNACCEPTABLE_ADDRESSES))
     assert message.error.kind == NotifyType.UNACCEPTABLE_ADDRESSES
     assert [each.kind for each in message.notifies(NotifyType.INITIAL_CONTACT)] == [16384]
+
+
+def took(milliseconds, *, initiator):
+    exchange = IkeExchange(seen(initiator=initiator), seen(response=True, initiator=not initiator))
+    exchange.response.time_ns = milliseconds * 10**6
+    return exchange
+
+
+def test_the_round_trip_is_the_shortest_of_both_ends_together():
+    assert whole_round_trip_ns([]) is None
+    ours = [took(30, initiator=True), took(20, initiator=True)]
+    assert whole_round_trip_ns([*ours, IkeExchange(request=seen())]) is None
+    assert whole_round_trip_ns([*ours, took(7, initiator=False)]) == 27_000_000
+
+
+def test_an_exchange_without_an_answer_took_no_time_that_is_known():
+    assert IkeExchange(request=seen()).duration_ns is None
+    assert took(3, initiator=True).duration_ns == 3_000_000

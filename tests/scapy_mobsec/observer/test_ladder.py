@@ -47,8 +47,14 @@ def test_a_move_begins_a_new_run(bench):
 def test_what_has_no_sa_stands_with_the_link_of_these_addresses(bench):
     bench.see(ike(), bench.up(), bench.udp(b"\xff"), ike(ELSEWHERE))
     linked, alone = ladders(bench).ladders()
-    assert (linked.link, shape(linked)) == (1, ["ike", 1, 1])
+    assert (linked.link, shape(linked)) == (1, ["ike", 2])
     assert (alone.link, shape(alone)) == (None, ["ike"])
+
+
+def test_what_has_no_sa_ends_the_run_of_its_link(bench):
+    bench.see(bench.up(), ike(), bench.up(), ike(NEW), bench.up(NEW), bench.up())
+    (ladder,) = ladders(bench).ladders()
+    assert shape(ladder) == [1, "ike", 1, "ike", 1, 1]
 
 
 def test_a_wrong_icv_is_of_no_link_until_addresses_tell(bench):

@@ -1,6 +1,7 @@
+import pytest
 from frames import GATEWAY, NEW, OLD, TO_MOBILE, reply, request, signalling
 from ike import init_request, notify
-from shown import Shown, shown
+from shown import WITH_IKE_KEYS, Shown, shown
 
 from scapy_mobsec.packet.ip import build_ip, build_udp
 from scapy_mobsec.packet.path import Endpoint
@@ -98,8 +99,9 @@ def test_a_refused_move_and_one_of_encapsulation(bench):
     assert marks[-1].endswith("REFUSED")
 
 
-def test_a_mobike_move_and_ike_stand_with_the_link():
-    (diagram,) = shown("strongswan-natt").diagrams
+@pytest.mark.parametrize("name", ["strongswan-natt", WITH_IKE_KEYS])
+def test_a_mobike_move_and_ike_stand_with_the_link(name):
+    (diagram,) = shown(name).diagrams
     assert diagram.steps[0].text.startswith("IKE_SA_INIT #0")
     assert diagram.steps[0].to_right
     assert sum(step.shape is Shape.MOVE for step in diagram.steps) == 1

@@ -50,6 +50,16 @@ def test_refused(bench):
     )
 
 
+def test_a_copy_of_the_request_that_came_first():
+    sentence = sentences(shown("race", "other").report)[1]
+    assert "and proved its path, which the one before was not" in sentence
+
+
+def test_a_move_that_the_reply_tells_has_the_translations_of_its_request():
+    (sentence,) = sentences(shown("twointerfaces").report)
+    assert "nothing on the way changes its addresses or ports" in sentence
+
+
 def test_data_first(bench):
     bench.see(bench.up(), bench.up(NEW), bench.up(NEW, payload=signalling(request())))
     assert "with data first and its registration after" in explained(bench)
@@ -83,6 +93,14 @@ def changed(field, nature, sent="a", observed="b", header=HeaderType.IPV4):
 @pytest.mark.parametrize(
     ("translations", "text"),
     [
+        (None, "what the network changes there is not known"),
+        (
+            [
+                changed(FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS_AND_PORT, "", "::1"),
+                changed(FieldCode.SOURCE_PORT, NatureCode.ADDRESS_AND_PORT, "", "2"),
+            ],
+            "an address translator (NAT) replaces its address and port by [::1]:2",
+        ),
         ([], "nothing on the way changes its addresses or ports"),
         (
             [changed(FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS)],

@@ -36,12 +36,16 @@ _HTTP_BEGINNINGS = (b"GET ", b"POST ", b"HTTP/1.")
 _UPGRADED = "mobsec_upgraded"
 
 
+_IKE_HEADER = 28
+"""Octets of the shortest IKE message (RFC 7296 section 3.1); Scapy fails on shorter ones."""
+
+
 def _carried(octets: bytes) -> type[Packet]:
     """The layer of what UDP would carry (RFC 3948 section 2)."""
     if octets == b"\xff":
         return NAT_KEEPALIVE
     if octets.startswith(bytes(4)):
-        return NON_ESP
+        return NON_ESP if len(octets) >= 4 + _IKE_HEADER else conf.raw_layer
     return ESP if len(octets) >= 8 else conf.raw_layer
 
 

@@ -141,12 +141,16 @@ def test_unknown_types_from_128_on_are_kept_in_their_place():
     assert [type(extension) for extension in request.extensions] == [UnknownExtension, Attempt]
 
 
+EMPTY = ("Capsules", "PostBody", "TCPStream")
+"""Layers that have no octets of their own."""
+
+
 @pytest.mark.parametrize("name", shim.__all__)
 def test_every_layer_can_be_shown_repeated_and_fuzzed(name):
     layer = getattr(shim, name)()
     assert layer.show(dump=True)
     assert bytes(eval(layer.command(), vars(shim))) == bytes(layer)
-    assert bytes(fuzz(getattr(shim, name)()))
+    assert bool(bytes(fuzz(getattr(shim, name)()))) is (name not in EMPTY)
 
 
 def test_names_are_accepted_and_shown():

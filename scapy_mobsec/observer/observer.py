@@ -333,7 +333,6 @@ class Observer:
                 raise Drop(DropReason.ESP_TOO_SHORT, f"{len(packet)} octets")
             spi, sas = int.from_bytes(packet[:4], "big"), self._sas
             self._summary.esp += 1
-        seen = SeenPacket(*frame[:2], PacketType.ENCRYPTED, outer, len(packet), spi)
         try:
             sa, opened = sas.open(spi, packet, outer)
         except Drop as drop:
@@ -341,16 +340,17 @@ class Observer:
             (failed or sas.overflow).duplicates += duplicate
             if failed is not None and not failed.key_found and not failed.unverified:
                 failed.note_path(outer, frame.time_ns, newest=True)
-            self._tell(seen._replace(sa=failed), drop.reason)
+            seen = SeenPacket(*frame[:2], PacketType.ENCRYPTED, outer, len(packet), spi, sa=failed)
+            self._tell(seen, drop.reason)
             raise
         self._learn_flow(outer)
         newest = opened.sequence > sa.seen.highest
-        seen = seen._replace(sequence=opened.sequence, sa=sa, opened=opened)
         if sa.seen.add(opened.sequence):
             sa.reordered += not newest
-            self._observe_content(seen, sa, opened, carried, newest)
+            self._observe_content(sa, opened, carried, frame, newest)
             return
-        seen = seen._replace(type=PacketType.REPEATED)
+        kind, length = PacketType.REPEATED, len(packet)
+        seen = SeenPacket(*frame[:2], kind, outer, length, spi, opened.sequence, sa, opened)
         if duplicate:
             sa.duplicates += 1
             self._tell(seen)
@@ -360,9 +360,9 @@ class Observer:
         raise Drop(DropReason.REPLAYED, f"SPI 0x{sa.spi:08x} sequence {opened.sequence}")
 
     def _observe_content(
-        self, seen: SeenPacket, sa: ObservedSa, opened: Opened, carried: Carried, newest: bool
+        self, sa: ObservedSa, opened: Opened, carried: Carried, frame: _Frame, newest: bool
     ) -> None:
-        outer = seen.outer
+        outer = carried.outer
         message: Message | None = None
         move: Move | None = None
         inner: tuple[bytes, bytes] | None = None
@@ -373,28 +373,36 @@ class Observer:
         except Drop as drop:
             malformed = drop
         if sign_of(message) in (Sign.DATA, Sign.ASKS, Sign.USES):
-            sa.note_path(outer, seen.time_ns, newest=newest)
+            sa.note_path(outer, frame.time_ns, newest=newest)
         if newest:
-            move = self._links.follow(sa, outer, inner, message, seen.time_ns, seen.frame)
+            move = self._links.follow(sa, outer, inner, message, frame.time_ns, frame.number)
             if move is not None:
                 self._statistics.note_move(move, forward=sa.forward)
         registration = None
         if message is not None:
             sighting = Sighting(
-                seen.frame,
-                seen.time_ns,
+                frame.number,
+                frame.time_ns,
                 sa.spi,
                 outer.description(sa.spi, carried.headers),
                 opened.verified,
                 inner[0] if inner else None,
             )
             registration = self._registrations.note(message, sighting, move)
-        seen = seen._replace(
-            type=type_of(opened, message),
-            inner=inner,
-            message=message,
-            registration=registration,
-            move=move,
+        seen = SeenPacket(
+            frame.number,
+            frame.time_ns,
+            type_of(opened, message),
+            outer,
+            len(carried.octets),
+            sa.spi,
+            opened.sequence,
+            sa,
+            opened,
+            inner,
+            message,
+            registration,
+            move,
         )
         self._statistics.note(seen, newest=newest)
         self._tell(seen, malformed.reason if malformed else None)

@@ -1,10 +1,12 @@
 """`-T csv`: one line for each packet of mobile IPsec, written as soon as it was observed."""
 
 import csv
+from functools import lru_cache
 from typing import TextIO
 
 from scapy_mobsec.drops import Drop
 from scapy_mobsec.esp.sa import Opened
+from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
 from scapy_mobsec.packet.ip import IPV4, IPV6, parse_ip
 from scapy_mobsec.packet.path import address_text
@@ -30,6 +32,9 @@ COLUMNS = (
     "message",
 )
 
+MAX_TEXTS = 4096
+"""Paths and addresses whose texts are remembered: most packets have those of the one before."""
+
 Cell = str | int | None
 
 
@@ -50,9 +55,7 @@ class CsvView:
             seen.sa.link if seen.sa is not None and opened is not None else None,
             None if seen.spi is None else f"0x{seen.spi:08x}",
             seen.sequence,
-            outer.carrier,
-            str(outer.source_endpoint),
-            str(outer.destination_endpoint),
+            *_outside(outer),
             seen.length,
             _verified(seen),
             None if seen.dropped is None else seen.dropped.name.lower(),
@@ -60,6 +63,14 @@ class CsvView:
             None if seen.message is None else message_text(seen.message),
         ]
         self._writer.writerow(cells)
+
+
+@lru_cache(MAX_TEXTS)
+def _outside(outer: Outer) -> tuple[str, str, str]:
+    return outer.carrier, str(outer.source_endpoint), str(outer.destination_endpoint)
+
+
+_address = lru_cache(MAX_TEXTS)(address_text)
 
 
 def _verified(seen: SeenPacket) -> Cell:
@@ -79,5 +90,4 @@ def _inner(opened: Opened | None) -> list[Cell]:
         ip = parse_ip(opened.payload)
     except Drop:
         return [None, None, None, len(opened.payload)]
-    ends = address_text(ip.source), address_text(ip.destination)
-    return [*ends, ip.protocol, len(opened.payload)]
+    return [_address(ip.source), _address(ip.destination), ip.protocol, len(opened.payload)]

@@ -94,6 +94,19 @@ def cli() -> None:
     is_flag=True,
     help="With -w FILE.pcapng: write the frames as captured, with comments that tell the events.",
 )
+@click.option(
+    "-i",
+    "--interface",
+    metavar="IFACE",
+    help="Decode what passes this interface, until Ctrl-C or -c; needs CAP_NET_RAW.",
+)
+@click.option(
+    "-f",
+    "--bpf",
+    metavar="BPF",
+    default="",
+    help="With -i: a filter as of tcpdump, by libpcap.",
+)
 @click.option("-c", "--count", type=click.IntRange(min=1), help="Stop after so many packets.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the summary; no notes, no progress.")
 def decode(
@@ -110,6 +123,8 @@ def decode(
     filters: tuple[str, ...],
     write: str | None,
     keep_outer: bool,
+    interface: str | None,
+    bpf: str,
     count: int | None,
     quiet: bool,
 ) -> int:
@@ -124,8 +139,12 @@ def decode(
     from scapy_mobsec.ui.packet_filter import PacketFilter
 
     sources = [*read, *captures]
-    if not sources:
+    if not sources and not interface:
         raise click.UsageError("no capture given")
+    if interface and sources:
+        raise click.UsageError("-i decodes an interface, not captures: give one or the other")
+    if bpf and not interface:
+        raise click.UsageError("-f filters what -i captures: give that, too")
     if [*sources, *keys, *tls_keys].count("-") > 1:
         raise click.UsageError("stdin (-) can be read only once")
     if keep_outer and not write:
@@ -144,6 +163,8 @@ def decode(
         count=count,
         write=write,
         keep_outer=keep_outer,
+        interface=interface,
+        bpf=bpf,
     )
 
 

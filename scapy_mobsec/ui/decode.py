@@ -26,6 +26,7 @@ from scapy_mobsec.drivers.keyfiles import (
 from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.observer.seen import SeenPacket
+from scapy_mobsec.ui.live import LiveLines, observe_live
 from scapy_mobsec.ui.output import Output, Wanted
 from scapy_mobsec.ui.packet_output import PacketOutput, packet_output
 
@@ -52,12 +53,15 @@ def run_decode(
     count: int | None,
     write: str | None = None,
     keep_outer: bool = False,
+    interface: str | None = None,
+    bpf: str = "",
 ) -> int:
     """Decode captures in the order given, as one observation. Returns the exit code.
 
     tls_keys: key logs; more may be in the captures. tcp_ports: read beside the usual ones.
     write: where inner packets go, or with `keep_outer` the frames; the report then gives way to
-    stderr if that is stdout.
+    stderr if that is stdout. interface: what passes there is decoded instead of captures, if the
+    filter `bpf` lets it through.
 
     Raises BadInput for captures and key files that cannot be used, after printing what was decoded
     before.
@@ -68,10 +72,12 @@ def run_decode(
     key_log = load_tls_keys(tls_keys)
     table = load_keys(keys, messages)
     writing = _writing(write, captures, keep_outer=keep_outer)
-    output = Output(wanted, sys.stderr if write == "-" else sys.stdout)
+    stream = sys.stderr if write == "-" else sys.stdout
+    output = Output(wanted, stream)
+    live = LiveLines(stream) if interface and wanted.kind == "text" and not wanted.quiet else None
     interrupted, unusable = False, None
     with writing as packets:
-        takers = [output.on_packet, packets.take if packets else None]
+        takers = [output.on_packet, packets and packets.take, live and live.take]
         observer = Observer(
             table,
             table.ike_keys,
@@ -82,6 +88,8 @@ def run_decode(
         try:
             for name in captures:
                 observe_capture(observer, name, messages, count, key_log, packets)
+            if interface:
+                _observe_live(observer, interface, bpf, messages, count, packets)
         except KeyboardInterrupt:
             interrupted = True
             _warn(f"interrupted after {observer.packets} packets")
@@ -93,6 +101,25 @@ def run_decode(
     if unusable:
         raise unusable
     return EXIT_INTERRUPTED if interrupted else 0
+
+
+def _observe_live(
+    observer: Observer,
+    interface: str,
+    bpf: str,
+    messages: Console,
+    count: int | None,
+    packets: PacketOutput | None,
+) -> None:
+    """Do `observe_live`. Raises BadInput."""
+
+    def say(text: str) -> None:
+        messages.print(f"mobsec: {text}")
+
+    try:
+        observe_live(observer, interface, bpf, count=count, packets=packets, say=say, warn=_warn)
+    except CaptureError as error:
+        raise BadInput(str(error)) from error
 
 
 def _to_all(

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 
-from contrib_layers.numbers import AttemptFlag
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.observer.links import Evidence, Move
-from scapy_mobsec.observer.registrations import Registration
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
 from scapy_mobsec.registration.messages import RegistrationReply
 from scapy_mobsec.translation import describe_all
-from scapy_mobsec.ui.views import code_text
+from scapy_mobsec.ui.message_text import message_text
 
 NOT_VERIFIED = "NOT VERIFIED: decrypted without an integrity key, so anybody may have written it"
 
@@ -52,18 +50,10 @@ def move_line(move: Move) -> str:
 def _message_line(seen: SeenPacket) -> str:
     message, registration = seen.message, seen.registration
     assert message is not None
-    assert message.attempt is not None
-    attempt = message.attempt
-    number = f"#{attempt.number}.{attempt.index}"
-    flags = "".join(f" {flag.name}" for flag in AttemptFlag if attempt.flags & flag)
+    took = registration.round_trip_ns if registration else None
     if isinstance(message, RegistrationReply):
-        text = f"RREP {number}{flags}: {code_text(message.code)}"
-        took = registration.round_trip_ns if registration else None
-        text += f", round trip {took / 1e6:.3f} ms" if took is not None else ""
+        detail = "no RREQ seen" if took is None else f"round trip {took / 1e6:.3f} ms"
     else:
-        text = f"RREQ {number}{flags}: {seen.outer}"
-    return "; ".join([text, *_translated(registration)])
-
-
-def _translated(registration: Registration | None) -> list[str]:
-    return list(describe_all(registration.translations)) if registration else []
+        detail = str(seen.outer)
+    translated = describe_all(registration.translations) if registration else []
+    return "; ".join([f"{message_text(message)}: {detail}", *translated])

@@ -19,11 +19,11 @@ def test_a_registration_that_moves(bench):
     data, rreq, rrep = bench.packets
     assert list(packet_lines(data)) == []
     assert list(link_lines(rreq)) == [
-        "RREQ #1.0: udp 192.0.2.1:40001 > 203.0.113.2:4500",
+        "RREQ #1: udp 192.0.2.1:40001 > 203.0.113.2:4500",
         "link 1 moved: udp 198.51.100.2:4500 -> udp 192.0.2.1:40001, peer 203.0.113.2:4500, "
         "by registration",
     ]
-    assert list(link_lines(rrep)) == ["RREP #1.0 USE: accepted, round trip 50.000 ms"]
+    assert list(link_lines(rrep)) == ["RREP #1 accepted USE: round trip 50.000 ms"]
 
 
 def test_flags_refusals_and_what_was_translated(bench):
@@ -33,13 +33,13 @@ def test_flags_refusals_and_what_was_translated(bench):
     rreq, rrep = (next(link_lines(seen)) for seen in bench.packets)
     translated = "source address and port 192.0.2.1:40001 -> 198.51.100.2:4500"
     there = "udp 198.51.100.2:4500 > 203.0.113.2:4500"
-    assert rreq == f"RREQ #1.0 FORCED PROBE: {there}; {translated}"
-    assert rrep.startswith("RREP #1.0: identification mismatch (133), round trip 10.000 ms")
+    assert rreq == f"RREQ #1 FORCED PROBE: {there}; {translated}"
+    assert rrep.startswith("RREP #1 identification mismatch (133): round trip 10.000 ms")
 
 
 def test_a_reply_without_its_request(bench):
     bench.see(bench.down(payload=signalling(reply())))
-    assert list(link_lines(bench.packets[0])) == ["RREP #1.0 USE: accepted"]
+    assert list(link_lines(bench.packets[0])) == ["RREP #1 accepted USE: no RREQ seen"]
 
 
 def test_a_move_that_only_data_shows(bench):

@@ -23,9 +23,9 @@ from scapy_mobsec.encap.http_post import ANSWER_WITHIN, ID_LENGTH, Channels
 from scapy_mobsec.encap.stream import server_carrier
 from scapy_mobsec.packet.path import Encapsulation, Ends, Path, address_text
 from scapy_mobsec.terminal.answering import encapsulations
-from scapy_mobsec.terminal.base import Established
 from scapy_mobsec.terminal.bound_link import BoundLink
 from scapy_mobsec.terminal.config import OtherConfiguration
+from scapy_mobsec.terminal.driving import Established
 from scapy_mobsec.terminal.paths import MAX_ADMITTED
 from scapy_mobsec.terminal.proving import ProvingTerminal, Timer
 from scapy_mobsec.terminal.streams import Stream

@@ -10,8 +10,7 @@ dropped in one place, with its reason, a counter and an event.
 
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from dataclasses import dataclass
-from typing import ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
@@ -21,8 +20,17 @@ from scapy_mobsec.esp.sa import InboundSa, Opened
 from scapy_mobsec.esp.spi_table import S, SpiTable
 from scapy_mobsec.packet.ip import addresses
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Ends, Path
-from scapy_mobsec.registration.description import Description, HttpHeader, ip_udp_esp
+from scapy_mobsec.registration.description import Description, ip_udp_esp
 from scapy_mobsec.registration.outer import describe, describe_ah, is_connect
+from scapy_mobsec.terminal.driving import (
+    Close,
+    Closed,
+    Established,
+    Input,
+    Output,
+    Refused,
+    Transmit,
+)
 from scapy_mobsec.terminal.events import Event, PacketDropped
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import DATAGRAM
@@ -41,66 +49,6 @@ L = TypeVar("L", bound=Link)
 
 # Members that each packet needs: a look-up in an Enum is slow.
 _UDP, _ESP, _SIGNALLING = Encapsulation.UDP, udp.Content.ESP, Inner.SIGNALLING
-
-
-class Transmit(NamedTuple):
-    """What the driver shall send: a UDP payload from `path.local` to `path.remote`, octets of a
-    stream, an ESP packet (native), or a whole IP packet (native, AH).
-    """
-
-    data: bytes
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """What the driver shall do: open a stream; a local port of 0 may be any.
-
-    `target`: where a tunnel leads to that the forward proxy at `path.remote` is asked for
-    (`encap.connect`), "" without one. TLS is inside the tunnel. It answers `receive` with
-    Established, Closed or Refused.
-    """
-
-    path: Path
-    target: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """What the driver shall do: close a stream."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Established:
-    """A stream is open. `wanted`: the path of `Open`, None where this side accepted it.
-
-    `headers`: IP, TCP and TLS as this side wrote them (wanted) or as they arrived (accepted), with
-    CONNECT to a forward proxy, and `tunnel`: what that answered.
-    """
-
-    wanted: Path | None
-    headers: Description
-    tunnel: HttpHeader | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """A stream ended, or could not be opened."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A forward proxy makes no tunnel for the stream of `Open`."""
-
-    reason: str
-
-
-Output: TypeAlias = Transmit | Open | Close
-Input: TypeAlias = bytes | Established | Closed | Refused
 
 
 class Arrival(NamedTuple):

@@ -21,10 +21,10 @@ from scapy_mobsec.packet.ip import NO_NEXT_HEADER
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.messages import RegistrationReply
-from scapy_mobsec.terminal.base import Established
 from scapy_mobsec.terminal.config import MobileConfiguration
 from scapy_mobsec.terminal.counters import MobileSnapshot
 from scapy_mobsec.terminal.deciding import BackOff, Findings
+from scapy_mobsec.terminal.driving import Established
 from scapy_mobsec.terminal.events import (
     Event,
     FallBackReason,

@@ -27,9 +27,10 @@ from scapy_mobsec.registration.messages import build_reply
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.agenda import Agenda
 from scapy_mobsec.terminal.answering import bare_challenge
-from scapy_mobsec.terminal.base import Input, Terminal
+from scapy_mobsec.terminal.base import Terminal
 from scapy_mobsec.terminal.bound_link import FIRST_RETRY, BoundLink
 from scapy_mobsec.terminal.counters import COMMITTED_WITHIN, SKIPPED_NUMBERS
+from scapy_mobsec.terminal.driving import Input
 from scapy_mobsec.terminal.events import (
     BindingMoved,
     BindingMovedDraft,

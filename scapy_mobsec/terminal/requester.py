@@ -25,7 +25,7 @@ from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.description import Description, TlsHeader
 from scapy_mobsec.registration.serial import is_newer_attempt
-from scapy_mobsec.terminal.base import Close, Established, Input, Open, Output, Terminal, Transmit
+from scapy_mobsec.terminal.base import Terminal
 from scapy_mobsec.terminal.config import MobileConfiguration
 from scapy_mobsec.terminal.counters import (
     RESERVED_ATTEMPTS,
@@ -34,6 +34,7 @@ from scapy_mobsec.terminal.counters import (
     RepeatedChallenge,
     SkipLimit,
 )
+from scapy_mobsec.terminal.driving import Close, Established, Input, Open, Output, Transmit
 from scapy_mobsec.terminal.events import (
     CertificateRefused,
     FailureReason,

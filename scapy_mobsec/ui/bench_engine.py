@@ -29,8 +29,8 @@ from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.messages import parse_reply
 from scapy_mobsec.registration.outer import describe
-from scapy_mobsec.terminal.base import Transmit
 from scapy_mobsec.terminal.config import LinkParameters, MobileConfiguration, OtherConfiguration
+from scapy_mobsec.terminal.driving import Transmit
 from scapy_mobsec.terminal.exchange import PADDED_LENGTHS, Exchange
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.other import OtherTerminal

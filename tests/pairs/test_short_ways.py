@@ -55,9 +55,9 @@ from scapy_mobsec.registration.messages import (
 )
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
-from scapy_mobsec.terminal.base import Transmit
 from scapy_mobsec.terminal.choice import Decider
 from scapy_mobsec.terminal.config import OtherConfiguration
+from scapy_mobsec.terminal.driving import Transmit
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.other import OtherTerminal
 

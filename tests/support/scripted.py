@@ -16,8 +16,8 @@ from scapy_mobsec.registration.messages import (
     parse_request,
 )
 from scapy_mobsec.registration.outer import describe
-from scapy_mobsec.terminal.base import Open, Transmit
 from scapy_mobsec.terminal.config import MobileConfiguration
+from scapy_mobsec.terminal.driving import Open, Transmit
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.paths import DATAGRAM

@@ -13,7 +13,8 @@ from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.terminal_stream import TerminalStreams
 from scapy_mobsec.packet.ip import AH, ESP, TCP, UDP, parse_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.terminal.base import Close, Closed, Input, Open, Output, Terminal, Transmit
+from scapy_mobsec.terminal.base import Terminal
+from scapy_mobsec.terminal.driving import Close, Closed, Input, Open, Output, Transmit
 from scapy_mobsec.terminal.events import Event
 from scapy_mobsec.terminal.mobile import MobileTerminal
 

@@ -8,7 +8,7 @@ from scapy_mobsec.drivers.memory.streams import Stream, StreamUser
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.terminal.base import Closed, Established, Input, Open, Refused
+from scapy_mobsec.terminal.driving import Closed, Established, Input, Open, Refused
 
 Receive = Callable[[Input, Path], None]
 

@@ -43,8 +43,8 @@ from scapy_mobsec.terminal.accepting import (
     MAX_LINK_STREAMS,
     MAX_UNPROVEN_PER_SOURCE,
 )
-from scapy_mobsec.terminal.base import Close, Closed, Established
 from scapy_mobsec.terminal.config import OtherConfiguration
+from scapy_mobsec.terminal.driving import Close, Closed, Established
 from scapy_mobsec.terminal.events import PathValidated
 from scapy_mobsec.terminal.other import OtherTerminal
 from scapy_mobsec.terminal.paths import PathState

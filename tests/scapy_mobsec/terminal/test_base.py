@@ -27,14 +27,9 @@ from scapy_mobsec.esp.ah import OutboundAh
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.messages import build_request
 from scapy_mobsec.registration.outer import describe, describe_ah
-from scapy_mobsec.terminal.base import (
-    MAX_EVENTS,
-    MAX_RECEIVED,
-    MAX_TRANSMITS,
-    Close,
-    Established,
-)
+from scapy_mobsec.terminal.base import MAX_EVENTS, MAX_RECEIVED, MAX_TRANSMITS
 from scapy_mobsec.terminal.config import OtherConfiguration
+from scapy_mobsec.terminal.driving import Close, Established
 from scapy_mobsec.terminal.events import PacketDropped
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.other import OtherTerminal

@@ -11,8 +11,8 @@ from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.messages import Report, TranslationItem
 from scapy_mobsec.registration.transitions import MobileState
-from scapy_mobsec.terminal.base import Closed, Established
 from scapy_mobsec.terminal.choice import Decider
+from scapy_mobsec.terminal.driving import Closed, Established
 from scapy_mobsec.terminal.events import (
     FallBackReason,
     FellBack,

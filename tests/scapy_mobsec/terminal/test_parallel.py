@@ -9,8 +9,8 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Endpoint, Path
 from scapy_mobsec.registration.messages import Attempt, RegistrationReply, build_reply
 from scapy_mobsec.registration.transitions import MobileState
-from scapy_mobsec.terminal.base import Established
 from scapy_mobsec.terminal.choice import Decider
+from scapy_mobsec.terminal.driving import Established
 from scapy_mobsec.terminal.events import (
     ChallengeAnswered,
     CountersCorrected,

@@ -15,7 +15,7 @@ from scapy_mobsec.registration.description import (
 )
 from scapy_mobsec.registration.messages import Report
 from scapy_mobsec.registration.transitions import MobileState
-from scapy_mobsec.terminal.base import Close, Closed, Established, Open, Refused
+from scapy_mobsec.terminal.driving import Close, Closed, Established, Open, Refused
 from scapy_mobsec.terminal.events import (
     CertificateRefused,
     FailureReason,

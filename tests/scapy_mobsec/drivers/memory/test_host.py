@@ -8,7 +8,7 @@ from scapy_mobsec.drivers.memory import EPOCH, Delay, Host, MemoryNetwork, Mobil
 from scapy_mobsec.drivers.memory.links import too_big
 from scapy_mobsec.packet.ip import AH, ESP, TCP, UDP, build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.terminal.base import Transmit
+from scapy_mobsec.terminal.driving import Transmit
 
 SECOND_ADDRESS = Endpoint.of("10.0.0.3", 4500)
 UDP_PATH = Path(Encapsulation.UDP, CLIENT, SERVER)

@@ -22,7 +22,7 @@ from scapy_mobsec.drivers.memory import (
 from scapy_mobsec.drivers.memory.tls import TlsClient
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import HttpHeader, Ipv4Header, TcpHeader, TlsHeader
-from scapy_mobsec.terminal.base import Closed, Established, Open, Refused, Transmit
+from scapy_mobsec.terminal.driving import Closed, Established, Open, Refused, Transmit
 
 PROXY = Endpoint.of("198.51.100.80", 8080)
 CERTIFICATE, OTHER_CERTIFICATE = b"the server's", b"the interceptor's"

@@ -9,7 +9,7 @@ from wires import CLIENT, EXTERNAL, SERVER
 from scapy_mobsec.drivers.memory import Delay, Host, MemoryNetwork, MobileHost, Napt
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import Ipv4Header, TcpHeader, TlsHeader
-from scapy_mobsec.terminal.base import Close, Closed, Established, Open, Transmit
+from scapy_mobsec.terminal.driving import Close, Closed, Established, Open, Transmit
 
 CERTIFICATE = b"a certificate"
 

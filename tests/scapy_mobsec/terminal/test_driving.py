@@ -9,21 +9,21 @@ PATH = Path(Encapsulation.TCP, Endpoint.of("198.51.100.2", 0), Endpoint.of("203.
 
 
 @pytest.mark.parametrize(
-    ("make", "values"),
+    ("make", "name", "values"),
     [
-        (Transmit, (b"octets", PATH)),
-        (Open, (PATH, "203.0.113.2:4500")),
-        (Close, (PATH,)),
-        (Established, (PATH, ())),
-        (Closed, ("reset",)),
-        (Refused, ("403",)),
+        (Transmit, "data", (b"octets", PATH)),
+        (Open, "path", (PATH, "203.0.113.2:4500")),
+        (Close, "path", (PATH,)),
+        (Established, "wanted", (PATH, ())),
+        (Closed, "reason", ("reset",)),
+        (Refused, "reason", ("403",)),
     ],
 )
-def test_they_are_values_that_nobody_changes(make, values):
+def test_they_are_values_that_nobody_changes(make, name, values):
     one = make(*values)
     assert one == make(*values)
     with pytest.raises(AttributeError):
-        one.path = None
+        setattr(one, name, None)
 
 
 def test_without_a_forward_proxy_there_is_no_target():

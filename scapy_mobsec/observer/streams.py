@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
-from contrib_layers.numbers import POST_PATH
+from contrib_layers.numbers import POST_PATH, STREAM_PREFIX
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.carrier import Carried, Violation
 from scapy_mobsec.encap.connect import ConnectClient, ConnectServer
@@ -48,6 +48,8 @@ _OF_CHANNEL = re.compile(
 )
 _CARRYING = {kind: Encapsulation(kind.value) for kind in (Kind.TCP, Kind.HTTP, Kind.POST)}
 _END_OF_HEAD = b"\r\n\r\n"
+_END_OF_SPI = 6
+"""Octets of a frame."""
 _ANSWER = b"HTTP/1."
 _CONNECT = b"CONNECT "
 
@@ -178,8 +180,10 @@ class StreamReader:
         try:
             encapsulation = None if _begins(first, _ANSWER) else detect(first)
         except Drop:
-            # Not lost, it may be the responder of a stream whose prefix the capture does not have.
-            if self._connection.tentative or not (self._search(end) or side.lost):
+            # Not lost, it may be the responder of a stream whose prefix the capture does not have,
+            # or only later.
+            may_be = len(first) < _END_OF_SPI or self._search(end) or side.lost
+            if self._connection.tentative or not may_be:
                 self.kind = Kind.OTHER
             return
         if encapsulation is Encapsulation.HTTP and b"\r\n" in first:
@@ -224,6 +228,8 @@ class StreamReader:
         if side.lost and not self._search(end):
             return
         assert self.kind is not None
+        if side.decoder is None and self.client is None and _begins(side.held, STREAM_PREFIX):
+            self.client = end  # which showed late: the other end was read by its SPIs
         encapsulation, is_client = _CARRYING[self.kind], end == self.client
         if side.decoder is None:
             side.decoder = reading_carrier(encapsulation, from_client=is_client, path=self._base)

@@ -1,6 +1,7 @@
 """Streams of a capture, cut, reordered and repeated anyhow: the same packets; mutated: no lies."""
 
 from itertools import pairwise
+from random import Random
 
 import pytest
 from frames import GATEWAY, OLD, RAW_IP, TO_GATEWAY, TO_MOBILE, Bench
@@ -72,14 +73,19 @@ def segments(draw, kind):
     return (up, down), seen
 
 
-def feed(segments_, first=(1000, 2000)):
-    bench = Bench()
-    observer = Noting(bench.keys)
+def packets_of(segments_, first=(1000, 2000)):
+    """The IP packets of a connection: both SYNs, and the segments."""
     for end, offset, octets in [(UP, -1, SYN), (DOWN, -1, SYN), *segments_]:
         ends = (OLD._replace(port=999), GATEWAY)[:: 1 - 2 * end]
         flags, payload = (SYN, b"") if octets is SYN else (ACK, octets)
         fields = TcpFields(flags, (first[end] + offset) % (1 << 32), 1)
-        packet = Packet(TCP_PROTOCOL, *ends, payload, fields).octets()
+        yield Packet(TCP_PROTOCOL, *ends, payload, fields).octets()
+
+
+def feed(packets):
+    bench = Bench()
+    observer = Noting(bench.keys)
+    for packet in packets:
         observer.feed(bench.time_ns, packet, RAW_IP)
     observer.finish()
     return observer
@@ -89,8 +95,50 @@ def feed(segments_, first=(1000, 2000)):
 @given(st.data(), st.integers(0, (1 << 32) - 1) | st.integers((1 << 32) - 300, (1 << 32) - 1))
 def test_any_cutting_order_and_repetition_gives_the_same_packets(kind, data, first):
     packets, seen = data.draw(segments(kind))
-    observer = feed(seen, (first, first))
+    observer = feed(packets_of(seen, (first, first)))
     report = observer.report()
     assert (observer.noted, report.drops) == (packets, {})
     assert report.summary.verified == sum(map(len, packets))
     assert {sa.outer.encapsulation for sa in report.sas} == {kind}
+
+
+def mutated(packets, random):
+    """The packets with one to four faults."""
+    packets = list(packets)
+    for _ in range(random.randint(1, 4)):
+        at = random.randrange(len(packets))
+        octets = bytearray(packets[at])
+        fault = random.randrange(6)
+        if fault < 3 and octets:
+            octets[random.randrange(len(octets))] = random.randrange(256)
+        elif fault == 3:
+            del octets[random.randrange(len(octets) + 1) :]
+        elif fault == 4:
+            packets.insert(random.randrange(len(packets) + 1), bytes(octets))
+        elif len(packets) > 1:
+            del packets[at]
+            at = random.randrange(len(packets))
+            octets = packets[at]
+        packets[at] = bytes(octets)
+    return packets
+
+
+@pytest.mark.parametrize("kind", [TCP, HTTP, HTTP_POST], ids=lambda kind: kind.value)
+def test_of_mutated_streams_only_what_was_sent_is_verified(kind):
+    bench = Bench()
+    up, down = ([bench.seal(spi) for _ in range(4)] for spi in SPIS)
+    offsets, segments_ = [0, 0], []
+    for end, octets in turns_of(kind, up, down):
+        for at in range(0, len(octets), 100):
+            segments_.append((end, offsets[end] + at, octets[at : at + 100]))
+        offsets[end] += len(octets)
+    packets = list(packets_of(segments_))
+    whole = 0
+    for seed in range(334):
+        observer = feed(mutated(packets, Random(seed)))
+        summary = observer.report().summary
+        noted = {*observer.noted[UP], *observer.noted[DOWN]}
+        genuine = noted.intersection(up + down)
+        assert summary.verified - summary.replayed == len(genuine), seed
+        whole += len(genuine)
+    assert whole > 334 * 4

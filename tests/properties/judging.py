@@ -150,6 +150,7 @@ class Judge:
         receive_esp = terminal._receive_esp
 
         def watched(packet, path, now):
+            world.other.pump()  # what was due by now has left before the packet does anything
             self._before(world)
             known = len(terminal._events)
             fresh = packet in self._of_mobile and packet not in self._delivered

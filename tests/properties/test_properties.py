@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from judging import PROPERTIES, verdict
-from plans import Burst, Move, Place, Plan, Restart, plans
+from plans import Burst, Move, Place, Plan, Reboot, Restart, plans
 from world import World
 
 from scapy_mobsec.registration.transitions import OtherEvent
@@ -114,6 +114,11 @@ def test_the_judge_sees(name, broken, monkeypatch):
     assert name in verdict(plan).failures
     monkeypatch.undo()
     assert not verdict(plan).failures
+
+
+def test_a_challenge_repeated_just_before_an_attempt_begins_is_of_the_one_before():
+    plan = replace(CALM, seed=2, places=(Place("nat"),), loss=0.15)
+    assert not verdict(replace(plan, steps=(Reboot(2.0, 0), Move(2.0, 0)))).failures
 
 
 def test_the_last_look_for_an_answer_may_end_after_the_calm(monkeypatch):

@@ -44,6 +44,14 @@ def test_a_move_begins_a_new_run(bench):
     assert ladder.rows[1].move is bench.report.moves[0]
 
 
+def test_a_run_is_of_one_path(bench):
+    late = bench.up()
+    bench.see(bench.up(), bench.up(NEW), late, bench.up(NEW))
+    (ladder,) = ladders(bench).ladders()
+    assert shape(ladder) == [1, 1, 1, 1]
+    assert [row.move is not None for row in ladder.rows] == [False, True, False, False]
+
+
 def test_what_has_no_sa_stands_with_the_link_of_these_addresses(bench):
     bench.see(ike(), bench.up(), bench.udp(b"\xff"), ike(ELSEWHERE))
     linked, alone = ladders(bench).ladders()

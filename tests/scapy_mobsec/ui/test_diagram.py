@@ -70,6 +70,15 @@ def test_nothing_doubtful_is_quiet(bench):
     }
 
 
+def test_a_message_that_is_not_verified_says_so(bench):
+    bench.see(bench.up(payload=signalling(request(source=OLD))))
+    (seen,) = bench.packets
+    bench.packets[:] = [seen._replace(opened=seen.opened._replace(verified=False))]
+    (diagram,) = drawn(bench)
+    (step,) = diagram.steps
+    assert (step.text, step.loud) == ("RREQ #1 [udp] NOT VERIFIED", True)
+
+
 def test_what_no_key_opens_is_a_diagram_without_link(bench):
     bench.see(bench.native((7).to_bytes(4) + bytes(40)), bench.native((7).to_bytes(4) + bytes(40)))
     (diagram,) = drawn(bench)

@@ -53,6 +53,7 @@ def test_refused(bench):
 def test_a_copy_of_the_request_that_came_first():
     sentence = sentences(shown("race", "other").report)[1]
     assert "and proved its path, which the one before was not" in sentence
+    assert "and went on 50.000 ms before the move was told" in sentence
 
 
 def test_a_move_that_the_reply_tells_has_the_translations_of_its_request():

@@ -77,7 +77,7 @@ def run_decode(
     live = LiveLines(stream) if interface and wanted.kind == "text" and not wanted.quiet else None
     interrupted, unusable = False, None
     with writing as packets:
-        takers = [output.on_packet, packets and packets.take, live and live.take]
+        takers = [output.on_packet, packets and packets.take, live and output.filtered(live.take)]
         observer = Observer(
             table,
             table.ike_keys,

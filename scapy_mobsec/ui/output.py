@@ -66,6 +66,16 @@ class Output:
         wanted = self._wanted
         return self._take if self._csv or wanted.ladder or wanted.packet_filter else None
 
+    def filtered(self, taker: Callable[[SeenPacket], None]) -> Callable[[SeenPacket], None]:
+        """Return what gives another taker the packets that the filter passes."""
+        passes = self._wanted.packet_filter.passes
+
+        def take(seen: SeenPacket) -> None:
+            if passes(seen):
+                taker(seen)
+
+        return take
+
     def _take(self, seen: SeenPacket) -> None:
         if not self._wanted.packet_filter.passes(seen):
             return

@@ -14,7 +14,8 @@ import pytest
 from shown import EXPECTED, ROOT
 
 from scapy_mobsec.ui.cli import main
-from scapy_mobsec.ui.output import Wanted
+from scapy_mobsec.ui.output import Output, Wanted
+from scapy_mobsec.ui.packet_filter import PacketFilter
 
 HANDOVER = [
     str(ROOT / "pcaps" / "handover-nat.pcap"),
@@ -102,6 +103,16 @@ def test_what_does_not_go_together_is_one_line(run, arguments, words):
 def test_wanted_says_why():
     with pytest.raises(ValueError, match="--ladder"):
         Wanted(kind="csv", timeline=True)
+
+
+def test_another_taker_gets_what_passes(bench):
+    bench.see(bench.up(), bench.udp(b"\xff"))
+    taken = []
+    wanted = Wanted(packet_filter=PacketFilter(["type=keepalive"]))
+    take = Output(wanted, io.StringIO()).filtered(taken.append)
+    for seen in bench.packets:
+        take(seen)
+    assert taken == bench.packets[1:]
 
 
 def test_an_output_without_utf_8_gets_ascii():

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from scapy_mobsec.drops import DropReason
-from scapy_mobsec.observer.links import Evidence, Move
+from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
 from scapy_mobsec.registration.messages import RegistrationReply
 from scapy_mobsec.translation import describe_all
 from scapy_mobsec.ui.message_text import message_text
+from scapy_mobsec.ui.views import told_by
 
 NOT_VERIFIED = "NOT VERIFIED: decrypted without an integrity key, so anybody may have written it"
 
@@ -38,13 +39,10 @@ def packet_lines(seen: SeenPacket) -> Iterator[str]:
 
 def move_line(move: Move) -> str:
     """Tell a move: from where to where, and what told it."""
-    if move.evidence is Evidence.MOBIKE:
-        told = "by MOBIKE"
-    else:
-        told = "by registration" if move.signalled else "no registration seen"
     old, new = move.old.carrier, move.new.carrier
     peer = "both ends" if move.peer is None else f"peer {move.peer}"
-    return f"link {move.link} moved: {old} {move.left} -> {new} {move.reached}, {peer}, {told}"
+    way = f"{old} {move.left} -> {new} {move.reached}"
+    return f"link {move.link} moved: {way}, {peer}, {told_by(move)}"
 
 
 def _message_line(seen: SeenPacket) -> str:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from contrib_layers.numbers import AttemptFlag, HeaderType, ReplyCode
 from scapy_mobsec.observer.associations import ObservedSa
-from scapy_mobsec.observer.links import Evidence
+from scapy_mobsec.observer.links import Evidence, Move
 from scapy_mobsec.observer.observer import Report, Summary
 from scapy_mobsec.observer.registrations import Registration, Sighting
 from scapy_mobsec.registration.description import Description, HeaderDescriptor
@@ -146,6 +146,14 @@ def _translations(translations: tuple[Translation, ...], nothing: str = "") -> T
 _TOLD_BY = {Evidence.MOBIKE: "by MOBIKE", Evidence.VALIDATION: "by validation"}
 
 
+def told_by(move: Move) -> str:
+    """Return what told a move."""
+    by = _TOLD_BY.get(move.evidence, "by registration")
+    if move.refused:
+        return f"{by}, REFUSED"
+    return by if move.signalled else "no registration seen"
+
+
 def _moves(report: Report, start: int) -> Table | None:
     if not report.moves:
         return None
@@ -153,10 +161,7 @@ def _moves(report: Report, start: int) -> Table | None:
     table = table_of("Moves", "Time", "Endpoints", "How")
     for move in shown(table, report.moves):
         peer = "both ends moved" if move.peer is None else f"peer {move.peer}"
-        by = _TOLD_BY.get(move.evidence, "by registration")
-        told = by if move.signalled else "no registration seen"
-        if move.refused:
-            told = f"{by}, REFUSED"
+        told = told_by(move)
         old, new = move.old.carrier, move.new.carrier
         add_row(
             table,

@@ -1,6 +1,7 @@
 """Which sequence numbers of one SA a capture has shown, in bounded memory."""
 
 from bisect import bisect_right
+from collections.abc import Iterator
 
 
 class SeenSequences:
@@ -36,6 +37,28 @@ class SeenSequences:
             for start, end in zip(self._starts, self._ends, strict=True)
         )
         return max(high - low + 1, 0) - there
+
+    def not_in(self, other: "SeenSequences") -> int:
+        """How many of these are not in `other`, from the first to the last that both have."""
+        common = list(self._overlaps(other))
+        if not common:
+            return 0
+        first, last = common[0][0], common[-1][1]
+        there = sum(high - low + 1 for low, high in common)
+        return last - first + 1 - self.missing(first - 1, last + 1) - there
+
+    def _overlaps(self, other: "SeenSequences") -> Iterator[tuple[int, int]]:
+        """Yield the runs of numbers that are in both, in order."""
+        mine, others = 0, 0
+        while mine < len(self._starts) and others < len(other._starts):
+            low = max(self._starts[mine], other._starts[others])
+            high = min(self._ends[mine], other._ends[others])
+            if low <= high:
+                yield low, high
+            if self._ends[mine] < other._ends[others]:
+                mine += 1
+            else:
+                others += 1
 
     def add(self, number: int) -> bool:
         """Note a number. Returns whether it is new."""

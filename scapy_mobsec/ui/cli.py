@@ -95,6 +95,12 @@ def cli() -> None:
     help="With -w FILE.pcapng: write the frames as captured, with comments that tell the events.",
 )
 @click.option(
+    "--both-ends",
+    is_flag=True,
+    help="Compare two captures of one run, at two places: one-way loss, and what was translated in "
+    "between.",
+)
+@click.option(
     "-i",
     "--interface",
     metavar="IFACE",
@@ -123,6 +129,7 @@ def decode(
     filters: tuple[str, ...],
     write: str | None,
     keep_outer: bool,
+    both_ends: bool,
     interface: str | None,
     bpf: str,
     count: int | None,
@@ -149,6 +156,16 @@ def decode(
         raise click.UsageError("stdin (-) can be read only once")
     if keep_outer and not write:
         raise click.UsageError("--keep-outer says what -w writes: give that, too")
+    if both_ends:
+        from scapy_mobsec.ui.both_ends import run_both_ends
+
+        if len(sources) != 2:
+            raise click.UsageError("--both-ends compares two captures: give two")
+        if write or count or filters or ladder or timeline or explain or output == "csv":
+            raise click.UsageError("--both-ends has tables and JSON of its own, of whole captures")
+        as_json = output == "json"
+        run_both_ends(sources, keys or None, tls_keys, tcp_ports, as_json=as_json, quiet=quiet)
+        return 0
     try:
         packet_filter = PacketFilter(filters)
         wanted = Wanted(output, ladder, svg, timeline, explain, quiet, packet_filter)

@@ -92,7 +92,7 @@ def run_decode(
                 _observe_live(observer, interface, bpf, messages, count, packets)
         except KeyboardInterrupt:
             interrupted = True
-            _warn(f"interrupted after {observer.packets} packets")
+            warn(f"interrupted after {observer.packets} packets")
         except BadInput as error:
             unusable = error
         observer.finish()
@@ -117,7 +117,7 @@ def _observe_live(
         messages.print(f"mobsec: {text}")
 
     try:
-        observe_live(observer, interface, bpf, count=count, packets=packets, say=say, warn=_warn)
+        observe_live(observer, interface, bpf, count=count, packets=packets, say=say, warn=warn)
     except CaptureError as error:
         raise BadInput(str(error)) from error
 
@@ -141,7 +141,7 @@ def _writing(
 ) -> AbstractContextManager[PacketOutput | None]:
     if name is None:
         return nullcontext(None)
-    return packet_output(name, keep_outer=keep_outer, sources=sources, warn=_warn)
+    return packet_output(name, keep_outer=keep_outer, sources=sources, warn=warn)
 
 
 def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
@@ -169,7 +169,7 @@ def read_key_source(name: str) -> KeyTable:
     except OSError as error:
         raise BadInput(f"{name}: {error.strerror}") from error
     for warning in table.warnings:
-        _warn(f"warning: {warning}")
+        warn(f"warning: {warning}")
     return table
 
 
@@ -195,6 +195,18 @@ def _text(name: str) -> AbstractContextManager[TextIO]:
     return open(name, encoding="utf-8-sig")
 
 
+def secrets_into(tls_keys: KeyLog, name: str) -> Callable[[str], None]:
+    """Return what takes the TLS key logs of a capture; a wrong one is a warning."""
+
+    def take(key_log: str) -> None:
+        try:
+            tls_keys.read(key_log.splitlines())
+        except ValueError as error:
+            warn(f"warning: {name}: TLS secrets: {error}")
+
+    return take
+
+
 def observe_capture(
     observer: Observer,
     name: str,
@@ -209,18 +221,11 @@ def observe_capture(
 
     A truncated end is a warning: what was whole is decoded. Raises BadInput for other faults.
     """
-
-    def take(key_log: str) -> None:
-        try:
-            tls_keys.read(key_log.splitlines())
-        except ValueError as error:
-            _warn(f"warning: {name}: TLS secrets: {error}")
-
     if observer.packets == count:
         return
     try:
         with open_capture(name) as stream, _progress(stream, name, messages) as advance:
-            for record in read_records(stream, take):
+            for record in read_records(stream, secrets_into(tls_keys, name)):
                 if observer.packets == count:
                     return
                 if packets:
@@ -229,14 +234,15 @@ def observe_capture(
                 if not observer.packets % PROGRESS_EVERY:
                     advance()
     except CaptureTruncated as error:
-        _warn(f"warning: {name}: {error}")
+        warn(f"warning: {name}: {error}")
     except CaptureError as error:
         raise BadInput(f"{name}: {error}") from error
     except OSError as error:
         raise BadInput(f"{name}: {error.strerror or error}") from error
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
+    """Print a line on stderr."""
     click.echo(f"mobsec: {text}", err=True)
 
 

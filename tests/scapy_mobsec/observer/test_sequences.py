@@ -38,3 +38,15 @@ def test_what_is_missing(numbers, after, before):
     assert seen.missing() == (max(there) - min(there) + 1 - len(there) if there else 0)
     if there:
         assert seen.missing(after, before) == len(set(range(after + 1, before)) - there)
+
+
+@given(st.sets(st.integers(1, 40)), st.sets(st.integers(1, 40)))
+def test_what_another_set_has_not(numbers, others):
+    seen, other = SeenSequences(), SeenSequences()
+    for number in numbers:
+        seen.add(number)
+    for number in others:
+        other.add(number)
+    both = numbers & others
+    between = range(min(both), max(both)) if both else ()
+    assert seen.not_in(other) == len(numbers.intersection(between) - others)

@@ -1,0 +1,160 @@
+"""Two captures of one run, at two places on its path: what was lost and changed in between.
+
+A packet is known again by its SPI and sequence number. The two clocks may differ by any amount:
+what only one direction tells has that difference in it, and is named so.
+
+    first capture ---- translators, losses, delay ---- second capture
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+from scapy_mobsec.observer.associations import MAX_SAS
+from scapy_mobsec.observer.outer import Outer
+from scapy_mobsec.observer.seen import SeenPacket
+from scapy_mobsec.observer.sequences import SeenSequences
+from scapy_mobsec.translation import Translation, compare
+
+MAX_WAITING = 65_536
+"""Packets of one end whose like at the other end is still to come."""
+MAX_CHANGES = 256
+"""Of one SA: pairs of outer headers."""
+
+
+class Place(IntEnum):
+    """Which of the two captures."""
+
+    FIRST = 0
+    SECOND = 1
+
+
+class Change(NamedTuple):
+    """Outer headers of the same packets in the first and in the second capture."""
+
+    first: Outer
+    second: Outer
+
+
+@dataclass(slots=True)
+class SaAtBothEnds:
+    """One SA. link: number in the first capture, None where it is not there.
+
+    changes: packets by pairs of outer headers. least_ns, most_ns: time in the second capture minus
+    time in the first, with the difference of the clocks in it. matched: of how many packets.
+    """
+
+    spi: int
+    ah: bool
+    link: int | None = None
+    changes: Counter[Change] = field(default_factory=Counter)
+    matched: int = 0
+    least_ns: int = 0
+    most_ns: int = 0
+    seen: tuple[SeenSequences, SeenSequences] = field(
+        default_factory=lambda: (SeenSequences(), SeenSequences())
+    )
+
+    @property
+    def only_at(self) -> tuple[int, int]:
+        """How many packets are in the first capture alone, and in the second alone.
+
+        Of those between the first and the last number that both have: what one capture saw before
+        or after the other ran is not lost.
+        """
+        first, second = self.seen
+        return first.not_in(second), second.not_in(first)
+
+    def note(self, first: tuple[int, Outer], second: tuple[int, Outer]) -> None:
+        """Take a packet that both captures have: time in nanoseconds, and outer headers."""
+        took = second[0] - first[0]
+        self.least_ns = min(self.least_ns, took) if self.matched else took
+        self.most_ns = max(self.most_ns, took) if self.matched else took
+        self.matched += 1
+        change = Change(first[1], second[1])
+        if change in self.changes or len(self.changes) < MAX_CHANGES:
+            self.changes[change] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAtBothEnds:
+    """The SAs of a link by direction; `unknown` where only one direction was seen at both ends.
+
+    round_trip_ns: the least time there and back, in which the difference of the clocks cancels out.
+    """
+
+    link: int | None
+    to_second: list[SaAtBothEnds]
+    to_first: list[SaAtBothEnds]
+    unknown: list[SaAtBothEnds]
+    round_trip_ns: int | None
+
+
+class BothEnds:
+    """Puts the packets of two observers beside each other."""
+
+    def __init__(self) -> None:
+        self._sas: dict[tuple[int, bool], SaAtBothEnds] = {}
+        self._waiting: tuple[_Waiting, _Waiting] = OrderedDict(), OrderedDict()
+
+    def take(self, place: Place, seen: SeenPacket) -> None:
+        """Take a packet; counts if a key opens it and its number is new there."""
+        if seen.sequence is None or seen.spi is None or seen.sa is None:
+            return
+        name = seen.spi, seen.outer.ah
+        sa = self._sas.get(name)
+        if sa is None:
+            if len(self._sas) >= MAX_SAS:
+                return
+            sa = self._sas[name] = SaAtBothEnds(*name)
+        if not sa.seen[place].add(seen.sequence):
+            return
+        if place is Place.FIRST:
+            sa.link = seen.sa.link
+        key = (*name, seen.sequence)
+        here = seen.time_ns, seen.outer
+        there = self._waiting[1 - place].pop(key, None)
+        if there is not None:
+            sa.note(*((here, there) if place is Place.FIRST else (there, here)))
+            return
+        waiting = self._waiting[place]
+        waiting[key] = here
+        if len(waiting) > MAX_WAITING:
+            waiting.popitem(last=False)
+
+    def links(self) -> Iterator[LinkAtBothEnds]:
+        """Yield the links with what both captures have of them, and at last SAs of none."""
+        of_link: dict[int | None, list[SaAtBothEnds]] = {}
+        for sa in self._sas.values():
+            of_link.setdefault(sa.link, []).append(sa)
+        for link in sorted(of_link, key=lambda number: (number is None, number or 0)):
+            yield _by_direction(link, of_link[link])
+
+
+_Waiting = OrderedDict[tuple[int, bool, int], tuple[int, Outer]]
+
+
+def translations(change: Change, spi: int, *, to_second: bool) -> tuple[Translation, ...]:
+    """Return what became of the outer headers, in the direction that the packets went."""
+    first, second = (each.description(spi) for each in change)
+    return compare(first, second) if to_second else compare(second, first)
+
+
+def _by_direction(link: int | None, sas: Iterable[SaAtBothEnds]) -> LinkAtBothEnds:
+    """Tell the directions of a link's SAs from one another, whatever the clocks.
+
+    SAs of one direction have the larger differences of time, those of the other the smaller ones:
+    between the two lies what the way there and back takes.
+    """
+    matched = sorted((sa for sa in sas if sa.matched), key=lambda sa: sa.least_ns)
+    others = [sa for sa in sas if not sa.matched]
+    gap = matched[-1].least_ns - matched[0].most_ns if matched else 0
+    if link is None or gap <= 0:
+        return LinkAtBothEnds(link, [], [], matched + others, None)
+    middle = matched[0].most_ns + gap / 2
+    to_second = [sa for sa in matched if sa.least_ns > middle]
+    to_first = [sa for sa in matched if sa.least_ns <= middle]
+    round_trip = min(sa.least_ns for sa in to_second) - max(sa.most_ns for sa in to_first)
+    return LinkAtBothEnds(link, to_second, to_first, others, round_trip)

@@ -1,0 +1,131 @@
+"""Two places of the simulated network: loss, translations and round trip as they are there."""
+
+from functools import partial
+from heapq import merge
+
+import pytest
+from frames import GATEWAY, NEW, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys
+from stories import result_of
+
+from scapy_mobsec.observer import both_ends
+from scapy_mobsec.observer.both_ends import BothEnds, Place, translations
+from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.translation import describe_all
+
+OFFSET_NS = 3_000_000_000
+ROUND_TRIP_NS = 50_000_000
+
+
+def compared(result, offset_ns=0):
+    """Both taps of a scenario, the second with a clock that is wrong."""
+    both = BothEnds()
+    observers = [Observer(Keys(*result.sas), on_packet=partial(both.take, each)) for each in Place]
+    sides = (
+        [(time_ns + place * offset_ns, place, packet) for time_ns, packet in result.captures[tap]]
+        for place, tap in zip(Place, ("mobile", "other"), strict=True)
+    )
+    for time_ns, place, packet in merge(*sides):
+        observers[place].feed(time_ns, packet, 101)
+    return list(both.links())
+
+
+@pytest.mark.parametrize("offset_ns", [0, OFFSET_NS, -OFFSET_NS])
+def test_directions_and_round_trip_do_not_depend_on_the_clocks(offset_ns):
+    result = result_of("handover")
+    (link,) = compared(result, offset_ns)
+    assert [sa.spi for sa in link.to_second] == [result.sas[0].spi]
+    assert [sa.spi for sa in link.to_first] == [result.sas[1].spi]
+    assert (link.unknown, link.round_trip_ns) == ([], ROUND_TRIP_NS)
+    (there,), (back,) = link.to_second, link.to_first
+    assert there.least_ns == there.most_ns == ROUND_TRIP_NS // 2 + offset_ns
+    assert back.least_ns == back.most_ns == -ROUND_TRIP_NS // 2 + offset_ns
+    assert there.only_at == back.only_at == (0, 0)
+
+
+def test_each_translator_is_told_in_the_direction_of_its_packets():
+    (link,) = compared(result_of("handover"))
+    (there,), (back,) = link.to_second, link.to_first
+    told = [describe_all(translations(each, 7, to_second=True)) for each in there.changes]
+    assert told == [
+        [],
+        ["source address and port 10.0.0.2:4500 -> 192.0.2.1:37880"],
+        ["source address and port 192.168.1.2:4500 -> 192.0.2.129:63948"],
+    ]
+    told = [describe_all(translations(each, 7, to_second=False)) for each in back.changes]
+    assert told[1] == ["destination address and port 192.0.2.1:37880 -> 10.0.0.2:4500"]
+    assert sum(there.changes.values()) == there.matched
+
+
+def test_what_the_network_lost_is_lost():
+    result = result_of("loss")
+    (link,) = compared(result)
+    (there,), (back,) = link.to_second, link.to_first
+    sizes = {tap: len(packets) for tap, packets in result.captures.items()}
+    lost, lost_back = there.only_at[0], back.only_at[1]
+    assert lost > 10
+    assert lost_back > 10
+    assert there.only_at[1] == back.only_at[0] == 0
+    # What the ends of the run lost has no later number to show it.
+    assert sizes["mobile"] - there.matched - back.matched >= lost
+    assert sizes["other"] - there.matched - back.matched >= lost_back
+
+
+def seen_by(bench, *packets):
+    bench.packets.clear()
+    bench.see(*packets)
+    return list(bench.packets)
+
+
+def test_what_one_end_saw_while_the_other_did_not_run_is_not_lost():
+    bench, both = Bench(), BothEnds()
+    for seen in seen_by(bench, *(bench.up() for _ in range(10))):
+        if seen.sequence <= 8:
+            both.take(Place.FIRST, seen)
+        if seen.sequence in (3, 4, 6, 8, 9, 10):
+            both.take(Place.SECOND, seen)
+    (link,) = both.links()
+    (sa,) = link.unknown
+    assert (sa.matched, sa.only_at, link.round_trip_ns) == (4, (2, 0), None)
+
+
+def test_packets_that_no_key_opens_and_repeated_ones_do_not_count():
+    bench, both = Bench(), BothEnds()
+    packet = bench.up()
+    for seen in seen_by(bench, packet, packet, bench.udp(bench.seal(0x5005))):
+        both.take(Place.FIRST, seen)
+        both.take(Place.SECOND, seen)
+    (link,) = both.links()
+    assert [(sa.spi, sa.matched) for sa in link.unknown] == [(TO_GATEWAY, 1)]
+
+
+def test_what_the_second_capture_alone_has_is_of_no_link():
+    bench, both = Bench(), BothEnds()
+    both.take(Place.SECOND, *seen_by(bench, bench.down()))
+    (link,) = both.links()
+    assert (link.link, [sa.spi for sa in link.unknown]) == (None, [TO_MOBILE])
+
+
+@pytest.mark.parametrize(("waiting", "matched"), [(3, 0), (4, 4)])
+def test_what_waits_for_the_other_end_is_bounded(monkeypatch, waiting, matched):
+    monkeypatch.setattr(both_ends, "MAX_WAITING", waiting)
+    bench, both = Bench(), BothEnds()
+    packets = seen_by(bench, *(bench.up() for _ in range(4)))
+    for place in Place:
+        for seen in packets if place is Place.FIRST or waiting == 4 else packets[:1]:
+            both.take(place, seen)
+    (link,) = both.links()
+    assert link.unknown[0].matched == matched
+
+
+def test_sas_and_outer_headers_are_bounded(monkeypatch):
+    monkeypatch.setattr(both_ends, "MAX_SAS", 1)
+    monkeypatch.setattr(both_ends, "MAX_CHANGES", 1)
+    bench, both = Bench(), BothEnds()
+    for seen in seen_by(bench, bench.up(), bench.up(NEW), bench.down()):
+        both.take(Place.FIRST, seen)
+        both.take(Place.SECOND, seen)
+    (link,) = both.links()
+    (sa,) = link.unknown
+    ((change, packets),) = sa.changes.items()
+    assert (sa.matched, packets) == (2, 1)
+    assert (change.first.source_endpoint, change.first.destination_endpoint) == (OLD, GATEWAY)

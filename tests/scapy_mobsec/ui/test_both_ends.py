@@ -1,0 +1,88 @@
+"""`mobsec decode --both-ends` on the two taps of a scenario."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from stories import result_of
+
+from scapy_mobsec.drivers.capture import CaptureWriter
+from scapy_mobsec.drivers.keyfiles import write_esp_sa
+from scapy_mobsec.ui.cli import main
+
+
+@pytest.fixture
+def taps(tmp_path):
+    result = result_of("loss")
+    for tap, packets in result.captures.items():
+        with (tmp_path / f"{tap}.pcap").open("wb") as stream:
+            writer = CaptureWriter(stream)
+            for time_ns, packet in packets:
+                writer.write(time_ns, packet)
+    with (tmp_path / "keys.esp_sa").open("w") as stream:
+        write_esp_sa(result.sas, stream)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys, taps, monkeypatch):
+    monkeypatch.chdir(taps)
+
+    def run_(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main(["decode", "--both-ends", "-k", "keys.esp_sa", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return SimpleNamespace(code=stopped.value.code, out=captured.out, err=captured.err)
+
+    return run_
+
+
+def test_loss_of_each_direction_as_json(run):
+    done = run("-T", "json", "mobile.pcap", "other.pcap")
+    assert (done.code, done.err) == (0, "")
+    (link,) = json.loads(done.out)["links"]
+    there, back = link["sas"]
+    assert (there["direction"], back["direction"]) == ("first to second", "second to first")
+    assert there["lost"] == there["in_first_alone"] > 10
+    assert back["lost"] == back["in_second_alone"] > 10
+    assert link["round_trip_ms"] == pytest.approx(50)
+    assert sum(path["packets"] for path in there["paths"]) == there["in_both"]
+
+
+def test_for_people(run):
+    done = run("mobile.pcap", "other.pcap")
+    assert done.code == 0
+    assert "Link 1: 50.000 ms there and back, at least" in done.out
+    for text in ("first to second", "second to first", " lost", "not translated", "clocks"):
+        assert text in done.out
+
+
+def test_one_capture_twice_has_no_direction(run):
+    done = run("-T", "json", "mobile.pcap", "mobile.pcap")
+    (link,) = json.loads(done.out)["links"]
+    assert {sa["direction"] for sa in link["sas"]} == {"unknown"}
+    assert {sa["lost"] for sa in link["sas"]} == {None}
+
+
+def test_a_truncated_end_is_a_warning(run, taps):
+    cut = taps / "cut.pcap"
+    cut.write_bytes((taps / "other.pcap").read_bytes()[:-5])
+    done = run("-q", "mobile.pcap", cut)
+    assert done.code == 0
+    assert "the last record is cut off" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["mobile.pcap"], "--both-ends compares two captures"),
+        (["mobile.pcap", "other.pcap", "-w", "x.pcap"], "--both-ends has tables and JSON"),
+        (["mobile.pcap", "nowhere.pcap"], "nowhere.pcap: cannot be opened"),
+        (["mobile.pcap", "keys.esp_sa"], "keys.esp_sa: not a capture file"),
+    ],
+)
+def test_there_is_no_comparing(run, arguments, text):
+    done = run(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert text in done.err
+    assert done.err.count("\n") == 1

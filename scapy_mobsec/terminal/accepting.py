@@ -2,8 +2,9 @@
 
 - A stream shows an authentic ESP packet within 5 s and 64 KiB or is closed. Those that have not yet
   are limited by source; the authentic ones are not, for many mobile terminals may be behind a NAT.
-- An authentic one belongs to its link, which has no more than an attempt has paths. When a path is
-  validated, those close that are of older attempts; when the binding ends, all do.
+- An authentic one belongs to its link, which has no more than an attempt has paths, and is no path
+  of any other link. It delivers whatever the attempt is (rule 2), until X closes it, has been
+  silent for long on what is not its current path, or the binding ends.
 - Where there are too many in all, the oldest goes that is not the current path of its link, and
   before any other one that has shown nothing.
 - The end of the current one suspends.
@@ -37,6 +38,11 @@ FIRST_ESP_OCTETS = 65_536
 MAX_UNPROVEN_PER_SOURCE = 16
 """Open streams from one address that have not shown one."""
 
+CLOSED_AFTER = 120.0
+"""Seconds without authentic ESP after which one closes that is not the current path; X sends PROBEs
+every 30 s on those that it keeps.
+"""
+
 MAX_LINK_STREAMS = MAX_ADMITTED
 """Streams of one link that have; the two connections of a channel are one."""
 
@@ -67,6 +73,8 @@ class AcceptingTerminal(ProvingTerminal):
             return
         if what is Timer.STREAM:
             self._close(stream.opened_path, "of no use", now)
+        elif what is Timer.SILENCE:
+            self._check_silence(stream, now)
         elif what is Timer.ANSWER:
             self._write(stream.carrier.release(), stream)
 
@@ -131,7 +139,7 @@ class AcceptingTerminal(ProvingTerminal):
 
     def _forget_stream(self, stream: Stream) -> None:
         path, channel = stream.opened_path, stream.carrier.channel
-        for what in (Timer.STREAM, Timer.ANSWER):
+        for what in (Timer.STREAM, Timer.SILENCE, Timer.ANSWER):
             self._timers.remove((what, path.ends))
         if not stream.authentic:
             self._count_off(stream)
@@ -149,7 +157,10 @@ class AcceptingTerminal(ProvingTerminal):
 
     def _stream_authentic(self, link: BoundLink, path: Path, now: float) -> None:
         stream = self._streams.get(path.ends)
-        if stream and not stream.authentic:
+        if stream is None:
+            return
+        stream.heard = now
+        if not stream.authentic:
             self._prove(stream)
             self._adopt(link, stream, now)
 
@@ -170,15 +181,27 @@ class AcceptingTerminal(ProvingTerminal):
         self._stream_links[stream.path] = link
         others = [each for path, each in link.streams.items() if path != link.path]
         link.streams[stream.path] = stream
+        self._timers.set((Timer.SILENCE, stream.opened_path.ends), now + CLOSED_AFTER)
         if len(link.streams) > MAX_LINK_STREAMS:
             least = min(others, key=partial(_worth, link))
             self._dropped(Drop(DropReason.STREAM_LIMIT, f"{len(others)} of a link"), least.path)
             self._close(least.opened_path, "too many", now)
 
-    def _receive_response(self, link: BoundLink, response: bytes, path: Path, now: float) -> None:
-        super()._receive_response(link, response, path, now)
-        outdated = [each for path, each in link.streams.items() if link.state_of(path) is None]
-        self._end_streams(outdated, now)
+    def _check_silence(self, stream: Stream, now: float) -> None:
+        """Close a stream that X left, perhaps with its network, so that nothing else ends it."""
+        link = self._stream_links[stream.path]
+        due = (now if link.kept(stream.path) else stream.heard) + CLOSED_AFTER
+        if due <= now:
+            self._close(stream.opened_path, "silent", now)
+        else:
+            self._timers.set((Timer.SILENCE, stream.opened_path.ends), due)
+
+    def _may_be_path(self, link: BoundLink, path: Path) -> bool:
+        """Tell whether a path is no stream of another link."""
+        return self._stream_links.get(path, link) is link
+
+    def _is_unsure(self, link: BoundLink, path: Path, now: float) -> bool:
+        return self._may_be_path(link, path) and super()._is_unsure(link, path, now)
 
     def _end_streams(self, streams: Iterable[Stream], now: float) -> None:
         """Close streams, after what is written to them before this call of ours returns."""

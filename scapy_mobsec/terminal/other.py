@@ -138,6 +138,8 @@ class OtherTerminal(AcceptingTerminal):
             raise Drop(DropReason.WRONG_IDENTITY)
         if request.home not in (link.told_home, link.home_address):
             raise Drop(DropReason.WRONG_IDENTITY, "HOME")
+        if not self._may_be_path(link, path):
+            raise Drop(DropReason.WRONG_IDENTITY, "the stream is of another link")
         if request.missing:
             raise Drop(DropReason.POORLY_FORMED, f"no {request.missing}")
         proven = bool(request.flags & _USE) and link.proven(path, request.number)

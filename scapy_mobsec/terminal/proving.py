@@ -68,6 +68,7 @@ class Timer(Enum):
     SUSPENDED = "challenge on the suspended path"
     REBINDING = "silence of the current path"
     STREAM = "end of a stream of no use"
+    SILENCE = "silence of a stream"
     ANSWER = "answer to a request that waits"
 
     __hash__ = object.__hash__  # members are singletons; the one of Enum is not in C

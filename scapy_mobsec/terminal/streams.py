@@ -33,6 +33,8 @@ class Stream:
     received_octets: int = 0
     authentic: bool = False
     """An authentic ESP packet came by it."""
+    heard: float = 0.0
+    """When the last one did."""
     partner: "Stream | None" = None
     second: bool = False
     """It is the second connection of a channel; `partner` is the other one."""

@@ -2,10 +2,13 @@
 
 import pytest
 from play import HTTP, HTTP_POST, INSIDE, NATIVE, OUTSIDE, TCP, TLS, UDP, Play, nat, told
+from terminals import HOME, INNER_HOST
 
-from scapy_mobsec.drivers.memory import NO_NATIVE
+from scapy_mobsec.drivers.memory import NO_NATIVE, NO_UDP, Delay, Firewall
 from scapy_mobsec.drivers.memory.firewall import Block
 from scapy_mobsec.drivers.memory.packet import SYN
+from scapy_mobsec.packet.ip import build_ip, parse_ip
+from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.events import (
     Moved,
@@ -112,6 +115,55 @@ def test_both_ends_lose_none_and_y_sees_probes_only():
     assert len(told(play.other, RegistrationReceived)) == before + 2 * 10
     assert play.mobile.terminal.path.local.address == play.place.address
     assert play.told(RegistrationFailed, StreamLost) == []
+
+
+def reached(play):
+    """Numbers of the packets that reached the host behind Y."""
+    return [int.from_bytes(parse_ip(packet).payload, "big") for _, packet in play.other.inner]
+
+
+def send_numbered(play, number):
+    play.mobile.send(build_ip(HOME, INNER_HOST, 253, number.to_bytes(4, "big")))
+
+
+def slow_and_fast(play):
+    """Two places of X; its data is not answered."""
+    play.other.on_inner = lambda packet: None
+    return [
+        (play.network.core.segment([Delay(delay), *more], [outside]), Endpoint.of(outside, 4500))
+        for delay, outside, *more in (
+            (0.1, "198.51.100.20", Firewall(NO_UDP)),
+            (0.01, "198.51.100.21"),
+        )
+    ]
+
+
+@pytest.mark.parametrize("kind", [TCP, TLS, HTTP], ids=str)
+def test_what_follows_a_move_at_once_arrives_although_another_stream_is_faster(kind):
+    items = (EncapsulationItem(kind.code, port=PORTS[kind]),)
+    play = Play(items=items, spare=True)
+    both = slow_and_fast(play)
+    play.mobile.move_all(both)
+    play.wait(2 * STREAM_INTERVAL)
+    for number in range(3):
+        play.mobile.move_all(both)
+        send_numbered(play, number)
+        play.wait(5)
+    assert reached(play) == [0, 1, 2]
+    assert play.told(StreamLost) == []
+
+
+def test_what_is_under_way_on_a_slow_stream_arrives_after_the_move_to_a_faster_path():
+    play = Play(allow=(UDP, TCP), start=(UDP, TCP), stagger=0.0)
+    slow, fast = slow_and_fast(play)
+    play.mobile.move_all([slow])
+    assert play.wait(20).encapsulation is TCP
+    for number in range(20):
+        send_numbered(play, number)
+        play.wait(0.01)
+    play.mobile.move_all([fast, slow])
+    assert play.wait(10).encapsulation is UDP
+    assert reached(play) == list(range(20))
 
 
 def test_a_spare_that_was_closed_is_opened_again():

@@ -1,5 +1,7 @@
 """Streams that Y accepts: when they are closed, how many there may be, whose they are."""
 
+from dataclasses import replace
+
 import pytest
 from http_samples import UPGRADE, heads
 from proving_steps import data_from, later, told
@@ -7,11 +9,14 @@ from terminals import (
     CONFIRM,
     ELSEWHERE,
     HOME,
+    INNER_HOST,
     NEW,
     OTHER,
     OTHER_LINK,
     PONG,
+    SIGNALLING,
     SUPPORTED,
+    TO_MOBILE,
     TO_OTHER,
     TRANSLATED,
     Pair,
@@ -27,6 +32,7 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.encap.http_post import ANSWER_WITHIN
 from scapy_mobsec.encap.tcp import wrap_frame
 from scapy_mobsec.encap.udp import Content
+from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import (
     EspHeader,
@@ -39,13 +45,15 @@ from scapy_mobsec.registration.messages import Attempt, build_request, parse_rep
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.accepting import (
+    CLOSED_AFTER,
     FIRST_ESP_OCTETS,
     MAX_LINK_STREAMS,
     MAX_UNPROVEN_PER_SOURCE,
 )
-from scapy_mobsec.terminal.config import OtherConfiguration
+from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
 from scapy_mobsec.terminal.driving import Close, Closed, Established
 from scapy_mobsec.terminal.events import PathValidated
+from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.other import OtherTerminal
 from scapy_mobsec.terminal.paths import PathState
 from scapy_mobsec.terminal.proving import Timer
@@ -54,6 +62,9 @@ PROBE = AttemptFlag.PROBE
 PATH = path_at_other(TRANSLATED)
 BIG = {"pad": 1000}
 STREAM = Path(Encapsulation.TCP, Endpoint(OTHER.address, 4500), Endpoint(NEW.address, 50000))
+NEIGHBOUR = bytes((10, 64, 0, 77))
+"""Home address of another link."""
+
 HEADERS = (Ipv4Header(NEW.address, OTHER.address), TcpHeader(50000, 4500))
 
 
@@ -283,22 +294,60 @@ def test_a_link_has_no_more_streams_than_an_attempt_has_paths():
     assert drops(pair.other) == [DropReason.STREAM_LIMIT] * 2
 
 
+def stream_data(pair, link, path):
+    """Data of a link on a stream; return what Y delivers."""
+    packet = build_ip(link.home_address, INNER_HOST, 17, b"data")
+    pair.other.receive(wrap_frame(Content.ESP, link.seal_data(packet, path)), path, pair.now)
+    return pair.other.received()
+
+
 @pytest.mark.parametrize("flags", [0, PROBE])
-def test_streams_of_older_attempts_close_once_a_path_is_validated(flags):
+def test_streams_of_older_attempts_deliver_and_close_after_a_silence(flags):
     pair = Pair(supported=SUPPORTED)
-    first, second, third = (stream_from(port) for port in (1, 2, 3))
+    first, second = (stream_from(port) for port in (1, 2))
     accept(pair, first)
     stream_confirm(pair, *stream_request(pair, 5, first))
     accept(pair, second)
-    stream_request(pair, 6, second, attempt=Attempt(6, PROBE))
-    accept(pair, third)
     pair.now += 0.1
-    (answer,) = stream_request(pair, 7, third, attempt=Attempt(7, flags))
-    assert later(pair, 0) == []
+    (answer,) = stream_request(pair, 7, second, attempt=Attempt(7, flags))
     stream_confirm(pair, answer, 7)
-    current = first if flags else third
-    assert later(pair, 0) == [Close(each) for each in (first, second) if each != current]
+    current, left = (first, second) if flags else (second, first)
     assert pair.other.path(HOME) == current
+    assert later(pair, CLOSED_AFTER - 1) == []
+    assert len(stream_data(pair, pair.as_mobile, left)) == 1
+    assert later(pair, CLOSED_AFTER - 1) == []
+    assert later(pair, 2) == [Close(left)]
+    assert later(pair, 5 * CLOSED_AFTER) == []
+    assert pair.other.path(HOME) == current
+    assert drops(pair.other) == []
+
+
+def test_a_stream_is_a_path_of_one_link():
+    """Another one, whose path is not validated, is neither registered nor challenged on it."""
+    pair = Pair(supported=SUPPORTED)
+    to_other, to_mobile = replace(TO_OTHER, spi=0x7777), replace(TO_MOBILE, spi=0x8888)
+    links = LinkParameters(NEIGHBOUR, SIGNALLING, (to_other,), to_mobile)
+    pair.other.add_link(links)
+    links = replace(links, inbound=(to_mobile,), outbound=to_other)
+    neighbour = Link(links, at_mobile=True, random_bytes=pair.random.randbytes)
+
+    def request(path, number):
+        sent = describe(path.encapsulation, path.remote, path.local, to_other.spi)
+        values = {"home_address": NEIGHBOUR, "sent": sent, **with_attempt(number)}
+        return neighbour.seal_message(build_request(a_request(pair.now, **values)))
+
+    accept(pair)
+    stream_confirm(pair, *stream_request(pair))
+    pair.other.receive(request(PATH, 1), PATH, pair.now)
+    assert pair.other.path(NEIGHBOUR) == PATH
+    pair.other.transmits(pair.now)
+    assert stream_data(pair, neighbour, STREAM)
+    pair.now += 0.1
+    pair.other.receive(frame(pair, request(STREAM, 2)), STREAM, pair.now)
+    assert pair.other.transmits(pair.now) == []
+    assert drops(pair.other) == [DropReason.WRONG_IDENTITY]
+    assert pair.other.path(NEIGHBOUR) == PATH
+    assert pair.other.path(HOME) == STREAM
 
 
 @pytest.mark.parametrize("carrier", [Encapsulation.TCP, Encapsulation.HTTP_POST])

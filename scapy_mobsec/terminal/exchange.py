@@ -2,9 +2,9 @@
 
 Where data depends on the answer, the first guess of 0.5 s doubles up to 8 s, with jitter; after
 32 s without reply the exchange is over. Probes are few and quick, because another path carries the
-data, or is waiting to. Where longer round trips were measured, they are the first guess, and no
-interval is shorter but those between keepalive probes, which are fixed. A retransmission keeps the
-attempt and takes a new Identification.
+data, or is waiting to. Where longer round trips were measured since the last move, they are the
+first guess, and no interval is shorter but those between keepalive probes, which are fixed. A
+retransmission keeps the attempt and takes a new Identification.
 RREQs are padded, so that on a path that is not validated the answer and a full data packet fit into
 3 times their octets: 1200 to 1232 octets of ESP packet in the first and the second transmission, at
 least 500 later, for paths with a small MTU. A probe of native is as long as the longest data, and

@@ -65,14 +65,17 @@ class PathKeeper(Requester):
         self._confirmed: Path | None = None  # what Y said that it uses
         self._forget()
 
-    def _forget(self, kept: Collection[Endpoint] = ()) -> None:
+    def _forget(self, kept: Collection[Endpoint] = (), going_on: Collection[Path] = ()) -> None:
         """Nothing is known of any path: so it is at the start of each attempt.
 
         `kept`: endpoints from where streams stay open, if there was a sign of life on them.
+        `going_on`: paths, as before their opening, whose streams stay open, if they are.
         """
         self._exchanges.clear()
         addresses, spares = {each.address for each in kept}, self._spares()
         for stream in tuple(self._streams.values()):
+            if unopened(stream.path) in going_on and self._is_open(stream.path):
+                continue
             alive = stream.path == self._confirmed or unopened(stream.path) in spares
             if not alive or stream.path.local.address not in addresses:
                 self._close_stream(stream.opened_path)

@@ -44,7 +44,13 @@ from scapy_mobsec.terminal.events import (
     Renewed,
     StreamLost,
 )
-from scapy_mobsec.terminal.exchange import FIRST_INTERVAL, GIVE_UP_AFTER, Exchange, Purpose
+from scapy_mobsec.terminal.exchange import (
+    FIRST_INTERVAL,
+    GIVE_UP_AFTER,
+    Exchange,
+    Purpose,
+    RoundTrip,
+)
 from scapy_mobsec.terminal.keeper import PathKeeper, is_used
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.paths import PathState
@@ -105,6 +111,7 @@ class MobileTerminal(PathKeeper):
         self._offered = tuple(dict.fromkeys(local_endpoints))
         self._locals = self._usable()
         self._turns.clear()
+        self._round_trip = RoundTrip()  # of the networks before
         self._machine.fire(MobileEvent.MOVE if self._locals else MobileEvent.LOSE)
         old = self.path
         if not self._locals:
@@ -151,9 +158,13 @@ class MobileTerminal(PathKeeper):
         return self._new_paths(encapsulations, kept)
 
     def _new_paths(
-        self, encapsulations: tuple[Encapsulation, ...], kept: Collection[Endpoint] = ()
+        self,
+        encapsulations: tuple[Encapsulation, ...],
+        kept: Collection[Endpoint] = (),
+        *,
+        go_on: bool = False,
     ) -> list[Path]:
-        self._forget(kept)
+        """Return the paths of an attempt. `go_on`: with all streams that are open there."""
         self._pause_ends = None
         settings = self._configuration
         wanted = paths(settings, self._locals, encapsulations, self._turns[encapsulations])
@@ -161,6 +172,7 @@ class MobileTerminal(PathKeeper):
             encapsulations = allowed(settings)
             wanted = paths(settings, self._locals, encapsulations, self._turns[encapsulations])
         self._encapsulations = encapsulations
+        self._forget(kept, wanted if go_on else ())
         found = [self._opened(path) for path in wanted]
         first = next((path for path in found if not _only_tried(path, found)), found[0])
         self._link.current = PathState(first)
@@ -453,7 +465,7 @@ class MobileTerminal(PathKeeper):
             self._exchanges.clear()
             self._begin(Purpose.DEREGISTER, path, now)
         else:
-            self._send_requests(self._new_paths(self._encapsulations), now)
+            self._send_requests(self._new_paths(self._encapsulations, go_on=True), now)
 
 
 def _only_tried(path: Path, found: Collection[Path]) -> bool:

@@ -13,7 +13,7 @@ from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.config import LinkParameters, MobileConfiguration, OtherConfiguration
-from scapy_mobsec.terminal.events import Deregistered
+from scapy_mobsec.terminal.events import CountersCorrected, Deregistered, Registered
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
 
@@ -49,6 +49,20 @@ def test_x_ends_its_registration_by_the_stream_that_closes_then(encapsulation):
     play.wait(1)
     assert [event.confirmed for event in told(play.mobile, Deregistered)] == [True]
     assert play.other.terminal._streams == play.mobile.terminal._streams == {}
+
+
+@pytest.mark.parametrize("encapsulation", [TCP, TLS, HTTP, HTTP_POST])
+def test_a_lost_attempt_number_costs_one_round_trip_and_no_handshake(encapsulation):
+    """X goes on with its stream at a move to the same place, and so it does after code 133."""
+    play = by_stream(encapsulation).move().wait(1).move().wait(1)
+    before = len(play.told(Registered))
+    play.mobile.terminal._requests.attempt = 0
+    begun = play.move().network.now
+    assert play.network.run_until(lambda: len(play.told(Registered)) > before, 1)
+    assert play.network.now - begun == pytest.approx(2 * play.round_trip, abs=1e-3)
+    play.wait(1)
+    assert len(play.told(CountersCorrected)) == 1
+    assert len(play.mobile.terminal._streams) == (2 if encapsulation is HTTP_POST else 1)
 
 
 def test_many_mobile_terminals_register_by_tcp_from_one_address():

@@ -390,7 +390,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         refused = drop.reason in (DropReason.TOO_OLD, DropReason.BAD_ICV)
         if not refused or not sa.replay.is_unused:
             return
-        if current and current.path == path and current.validated:
+        if current and current.path == path:
             self._attempt_send(partial(self._challenge, link, current, now), path)
 
     def _is_unsure(self, link: BoundLink, path: Path, now: float) -> bool:

@@ -12,15 +12,16 @@ from scapy_mobsec.registration.transitions import OtherState
 from scapy_mobsec.terminal.binding import BindingRecord
 from scapy_mobsec.terminal.bound_link import BoundLink
 from scapy_mobsec.terminal.counters import AhNumbers
-from scapy_mobsec.terminal.paths import DATAGRAM, PathState
+from scapy_mobsec.terminal.paths import AMPLIFICATION, DATAGRAM, REPLY_RESERVE, PathState, Traffic
 
 
 @dataclass(frozen=True, slots=True)
 class BindingSnapshot:
     """One link of Y. `next_sequence`, `ceilings`, `ah`: as in `MobileSnapshot`.
 
-    `path`: the current one, None without any; `validated`: it has proved itself. `lifetime`:
-    seconds granted; `expires`: when it is over, None if it never is.
+    `path`: the current one, None without any; `validated`: it has proved itself.
+    `received_octets`: what came by it, for rule 3. `lifetime`: seconds granted;
+    `expires`: when it is over, None if it never is.
     """
 
     home_address: bytes
@@ -29,6 +30,7 @@ class BindingSnapshot:
     binding: BindingRecord
     path: Path | None
     validated: bool
+    received_octets: int
     lifetime: int
     expires: float | None
     ah: AhNumbers | None = None
@@ -44,6 +46,7 @@ def take_snapshot(link: BoundLink) -> BindingSnapshot:
         binding=link.binding.record(),
         path=link.path,
         validated=bool(current and current.validated),
+        received_octets=current.traffic.received_octets if current else 0,
         lifetime=link.lifetime,
         expires=link.expires,
         ah=link.ah_numbers,
@@ -57,7 +60,11 @@ def restore(link: BoundLink, snapshot: BindingSnapshot) -> None:
     link.lifetime, link.expires = snapshot.lifetime, snapshot.expires
     path = snapshot.path
     if path and path.encapsulation in DATAGRAM:
-        link.current = PathState(path, validated=snapshot.validated)
+        # What was sent since is not known: of the credit is left what data leaves for RREPs.
+        received = snapshot.received_octets
+        sent = max(AMPLIFICATION * received - REPLY_RESERVE, 0)
+        traffic = Traffic(received_octets=received, sent_octets=sent)
+        link.current = PathState(path, traffic, validated=snapshot.validated)
         link.paths.add(link.current, None)
     elif link.binding.state is OtherState.BOUND:
         link.binding.suspend()

@@ -179,6 +179,16 @@ def test_what_x_sends_arrives_soon_after_the_restart_of_the_other_terminal(disk)
     disk.check()
 
 
+def test_a_current_path_that_is_not_validated_is_challenged_after_the_restart(disk):
+    disk.run(3)
+    disk.links[HOME] = replace(disk.links[HOME], validated=False)
+    disk.restart_other()
+    disk.run(1.3)
+    assert disk.run(1) == WELL
+    assert disk.count(disk.mobile, NumbersSkipped) == 1
+    disk.check()
+
+
 def test_other_skips_numbers_again_while_all_that_it_sends_are_refusals(disk):
     """X, whose clock was set back, is killed again when it has heard the first numbers after a
     skip: the second skip is due later than Y's third refusal.

@@ -9,7 +9,6 @@ a key opens, and never from a replayed one.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from scapy_mobsec.drops import Drop, DropReason
@@ -27,7 +26,6 @@ from scapy_mobsec.observer.associations import (
 )
 from scapy_mobsec.observer.ike import IkeTracker, Update
 from scapy_mobsec.observer.ike_messages import SeenMessage
-from scapy_mobsec.observer.ike_sa import ObservedIkeSa
 from scapy_mobsec.observer.learnt_keys import LearntKeys
 from scapy_mobsec.observer.links import Links, Move
 from scapy_mobsec.observer.outer import (
@@ -40,11 +38,11 @@ from scapy_mobsec.observer.outer import (
 )
 from scapy_mobsec.observer.registrations import (
     Message,
-    Registration,
     Registrations,
     Sighting,
     registration_in,
 )
+from scapy_mobsec.observer.report import Report, Summary
 from scapy_mobsec.observer.seen import PacketType, SeenPacket, type_of
 from scapy_mobsec.observer.signs import Sign, sign_of
 from scapy_mobsec.observer.statistics import Statistics
@@ -89,51 +87,6 @@ _COUNTED_AS_MALFORMED = frozenset(
         DropReason.POORLY_FORMED,
     }
 )
-
-
-@dataclass(slots=True)
-class Summary:
-    """Counts of a whole observation."""
-
-    packets: int = 0
-    esp: int = 0
-    ah: int = 0
-    verified: int = 0
-    unverified: int = 0
-    icv_failed: int = 0
-    no_key: int = 0
-    replayed: int = 0
-    duplicates: int = 0
-    ike: int = 0
-    keepalives: int = 0
-    tls: int = 0
-    malformed: int = 0
-    registrations: int = 0
-    moves: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an observer knows so far.
-
-    refused: RREQs answered with another code than 0, or poorly formed and not answered.
-
-    first_time: of the first frame fed, in nanoseconds since the Unix epoch, 0 without any.
-    not_kept: registrations and moves that were counted only. replies_without_request: RREPs whose
-    RREQ was not seen.
-    """
-
-    summary: Summary
-    first_time: int
-    sas: list[ObservedSa]
-    registrations: list[Registration]
-    refused: list[Registration]
-    moves: list[Move]
-    ike: list[ObservedIkeSa]
-    statistics: Statistics
-    drops: dict[DropReason, int]
-    not_kept: int
-    replies_without_request: int
 
 
 class _Frame(NamedTuple):

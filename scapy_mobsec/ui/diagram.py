@@ -12,9 +12,9 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.observer.ike_messages import SeenMessage
 from scapy_mobsec.observer.ladder import Kind, Ladder, Run
 from scapy_mobsec.observer.links import Move
-from scapy_mobsec.observer.observer import Report
 from scapy_mobsec.observer.outer import Outer, OuterPair
 from scapy_mobsec.observer.registrations import Registration
+from scapy_mobsec.observer.report import Report
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
 from scapy_mobsec.translation import Translation, describe_all
 from scapy_mobsec.ui.message_text import ike_text, message_text

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contrib_layers.numbers import FieldCode, NatureCode
 from scapy_mobsec.observer.ike_messages import whole_round_trip_ns
 from scapy_mobsec.observer.links import Evidence, Move
-from scapy_mobsec.observer.observer import Report
 from scapy_mobsec.observer.registrations import Registration
+from scapy_mobsec.observer.report import Report
 from scapy_mobsec.observer.statistics import Handover, Interruption
 from scapy_mobsec.translation import Translation, endpoint_text
 from scapy_mobsec.ui.views import code_text

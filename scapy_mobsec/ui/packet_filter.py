@@ -12,9 +12,9 @@ from typing import TypeAlias
 from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.ike_messages import IkeExchange
 from scapy_mobsec.observer.ike_sa import ObservedIkeSa
-from scapy_mobsec.observer.observer import Report
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.observer.registrations import Registration
+from scapy_mobsec.observer.report import Report
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
 from scapy_mobsec.packet.path import Encapsulation
 

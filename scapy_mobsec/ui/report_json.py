@@ -10,8 +10,8 @@ from typing import Any
 from contrib_layers.numbers import AttemptFlag, EncapsulationCode, HeaderType, ReplyCode
 from scapy_mobsec.observer.associations import ObservedSa, PathSpan
 from scapy_mobsec.observer.links import Move
-from scapy_mobsec.observer.observer import Report
 from scapy_mobsec.observer.registrations import Registration, Sighting
+from scapy_mobsec.observer.report import Report
 from scapy_mobsec.observer.statistics import Handover
 from scapy_mobsec.packet.path import address_text
 from scapy_mobsec.registration.description import (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from scapy_mobsec.observer.observer import Report
+from scapy_mobsec.observer.report import Report
 from scapy_mobsec.observer.statistics import Handover, Interruption, LinkData
 from scapy_mobsec.ui.tables import MAX_ROWS
 

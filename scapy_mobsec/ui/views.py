@@ -9,8 +9,8 @@ from rich.text import Text
 from contrib_layers.numbers import AttemptFlag, HeaderType, ReplyCode
 from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.links import Evidence, Move
-from scapy_mobsec.observer.observer import Report, Summary
 from scapy_mobsec.observer.registrations import Registration, Sighting
+from scapy_mobsec.observer.report import Report, Summary
 from scapy_mobsec.registration.description import Description, HeaderDescriptor
 from scapy_mobsec.translation import Translation, describe_all, show_header
 from scapy_mobsec.ui.ike_views import ike_tables

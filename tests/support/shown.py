@@ -11,7 +11,8 @@ from stories import result_of
 from scapy_mobsec.drivers.capture import open_capture, read_records
 from scapy_mobsec.drivers.keyfiles import KeyTable, read_keys, write_esp_sa
 from scapy_mobsec.observer.ladder import Ladders
-from scapy_mobsec.observer.observer import Observer, Report
+from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.observer.report import Report
 from scapy_mobsec.ui.decode import load_keys
 from scapy_mobsec.ui.diagram import diagrams
 

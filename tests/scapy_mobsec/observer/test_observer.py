@@ -28,19 +28,6 @@ from scapy_mobsec.packet.ip import build_ip, build_udp
 from scapy_mobsec.packet.path import Encapsulation
 
 
-def test_the_kinds_of_esp_add_up(bench):
-    good = bench.up()
-    wrong = bench.up(octet=9)
-    unknown = bench.udp(bench.seal(0x5005))
-    summary = bench.see(
-        good, wrong, unknown, bench.udp(b"\xff"), bench.udp(bytes(4) + ike.clear(37))
-    )
-    assert (summary.packets, summary.esp, summary.ike, summary.keepalives) == (5, 3, 1, 1)
-    assert (summary.verified, summary.icv_failed, summary.no_key) == (1, 1, 1)
-    assert summary.esp == sum((summary.verified, summary.icv_failed, summary.no_key))
-    assert bench.report.drops == {DropReason.BAD_ICV: 1, DropReason.UNKNOWN_SPI: 1}
-
-
 def test_ah_counts_apart_and_its_spis_are_others_than_those_of_esp():
     bench = Bench(Keys(gcm(TO_GATEWAY), ah(TO_GATEWAY)))
     good = bench.by_ah(TO_GATEWAY)

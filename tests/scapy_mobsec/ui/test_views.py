@@ -7,8 +7,8 @@ from rich.console import Console
 
 import scapy_mobsec.ui.tables as tables_module
 from contrib_layers.numbers import AttemptFlag
-from scapy_mobsec.observer.observer import Summary
 from scapy_mobsec.observer.outer import Outer
+from scapy_mobsec.observer.report import Summary
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import (
     AhHeader,

@@ -146,14 +146,7 @@ def decode(
     from scapy_mobsec.ui.packet_filter import PacketFilter
 
     sources = [*read, *captures]
-    if not sources and not interface:
-        raise click.UsageError("no capture given")
-    if interface and sources:
-        raise click.UsageError("-i decodes an interface, not captures: give one or the other")
-    if bpf and not interface:
-        raise click.UsageError("-f filters what -i captures: give that, too")
-    if [*sources, *keys, *tls_keys].count("-") > 1:
-        raise click.UsageError("stdin (-) can be read only once")
+    _check_sources(sources, [*keys, *tls_keys], interface, bpf)
     if keep_outer and not write:
         raise click.UsageError("--keep-outer says what -w writes: give that, too")
     if both_ends:
@@ -183,6 +176,19 @@ def decode(
         interface=interface,
         bpf=bpf,
     )
+
+
+def _check_sources(
+    captures: Sequence[str], keys: Sequence[str], interface: str | None, bpf: str
+) -> None:
+    if not captures and not interface:
+        raise click.UsageError("no capture given")
+    if interface and captures:
+        raise click.UsageError("-i decodes an interface, not captures: give one or the other")
+    if bpf and not interface:
+        raise click.UsageError("-f filters what -i captures: give that, too")
+    if [*captures, *keys].count("-") > 1:
+        raise click.UsageError("stdin (-) can be read only once")
 
 
 @cli.command()

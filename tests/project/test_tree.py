@@ -25,7 +25,6 @@ WITHOUT_TEST = {
 }
 OF_TWO_SOURCES = {
     Path("scapy_mobsec/registration/test_equality.py"),
-    Path("scapy_mobsec/terminal/test_parallel.py"),
 }
 
 

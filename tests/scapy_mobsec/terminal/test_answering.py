@@ -27,6 +27,7 @@ from scapy_mobsec.registration.messages import (
 )
 from scapy_mobsec.registration.outer import describe
 from scapy_mobsec.registration.serial import ntp_timestamp
+from scapy_mobsec.terminal import answering
 from scapy_mobsec.terminal.answering import (
     REFUSALS,
     Acceptances,
@@ -131,3 +132,19 @@ def test_an_acceptance_is_the_reply_with_all_that_it_says(flags, settings, chall
             addresses=settings.addresses or None,
         )
     )
+
+
+def test_remembered_choices_are_bounded(monkeypatch):
+    monkeypatch.setattr(answering, "MAX_SELECTIONS", 3)
+    asked = []
+    monkeypatch.setattr(answering, "select", lambda *question: asked.append(question) or ())
+    acceptances = Acceptances(OtherConfiguration())
+
+    def ask(*passed):
+        acceptances.write(values_of(a_request()), 60, 0, b"", b"", b"", passed, None, None)
+
+    for passed in (*Encapsulation,) * 2:
+        ask(passed)
+    assert len(asked) == 2 * len(Encapsulation)
+    ask(passed)
+    assert len(asked) == 2 * len(Encapsulation)

@@ -64,7 +64,7 @@ def first_failure(tree: Path, tests: Sequence[str], seconds: float | None) -> st
 
     `seconds`: after which the test that runs then is the one, None for never.
     """
-    command = [sys.executable, "-m", "pytest", "-x", "-v", "-n", "0", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-x", "-vv", "-n", "0", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "CI": ""}
     try:
         done = subprocess.run(

@@ -4,10 +4,11 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from contrib_layers.numbers import FieldCode
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.observer.ike_messages import SeenMessage
 from scapy_mobsec.observer.ladder import Kind, Ladder, Run
@@ -18,6 +19,8 @@ from scapy_mobsec.observer.report import Report
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
 from scapy_mobsec.translation import Translation, describe_all
 from scapy_mobsec.ui.message_text import ike_text, message_text
+
+_ADDRESSES = (FieldCode.SOURCE_ADDRESS, FieldCode.DESTINATION_ADDRESS)
 
 
 class Shape(Enum):
@@ -33,7 +36,8 @@ class Shape(Enum):
 class Step:
     """One arrow, or a move. translated: something translates on its path, as far as is known.
 
-    notes: what was done to this message. loud: not to be trusted.
+    notes: what was done to this message. loud: not to be trusted. left, right: of a move, the ends
+    from here on.
     """
 
     time_ns: int
@@ -43,6 +47,8 @@ class Step:
     translated: bool = False
     notes: tuple[str, ...] = ()
     loud: bool = False
+    left: str = ""
+    right: str = ""
 
 
 @dataclass(slots=True)
@@ -77,8 +83,8 @@ class _Drawing:
         self._flip = False
         self._left: set[bytes] = set()
         self._right: set[bytes] = set()
-        self._translated: set[OuterPair] = set()
-        """Paths with a translator on them."""
+        self._translated: set[OuterPair | frozenset[bytes]] = set()
+        """Paths with a translator on them; where it changes an address, all between these two."""
         self._learn_ends(ladder)
         first = next(ladder.packets())[0]
         if not self._to_right(first):
@@ -125,7 +131,10 @@ class _Drawing:
         elif move.moved == "encapsulation":
             text = f"{move.old.carrier} -> {move.new.carrier}"
         told = "REFUSED" if move.refused else "" if move.signalled else "no registration seen"
-        yield Step(move.time_ns, Shape.MOVE, f"moved: {text}" + (f", {told}" if told else ""))
+        text = f"moved: {text}" + (f", {told}" if told else "")
+        new = move.new if self._to_right(move.new) else move.new.reversed()
+        left, right = str(new.source_endpoint), str(new.destination_endpoint)
+        yield Step(move.time_ns, Shape.MOVE, text, left=left, right=right)
 
     def _of_message(self, row: SeenPacket) -> Iterator[Step]:
         if row.type is PacketType.IKE:
@@ -138,8 +147,7 @@ class _Drawing:
         changed: tuple[Translation, ...] = ()
         if row.registration is not None and row.registration.asked.frame == row.frame:
             changed = row.registration.translations
-            if changed:
-                self._translated.add(row.outer.pair)
+            self._note_translator(row.outer, changed)
         elif row.registration is not None and not asks and _is_answer(row, row.registration):
             changed = row.registration.reply_translations or ()
         text = f"{message_text(row.message)} [{row.outer.carrier}]"
@@ -153,7 +161,7 @@ class _Drawing:
             Shape.MESSAGE,
             text,
             self._to_right(row.outer, row.sa.forward if row.sa else None),
-            row.outer.pair in self._translated,
+            self._is_translated(row.outer),
             tuple(describe_all(changed)),
             loud,
         )
@@ -168,11 +176,20 @@ class _Drawing:
         if not messages:
             return Step(row.time_ns, Shape.MESSAGE, "IKE, a fragment or a repetition", to_right)
         notes = tuple(describe_all(messages[0].translations))
-        if notes:
-            self._translated.add(row.outer.pair)
+        self._note_translator(row.outer, messages[0].translations)
         text = "; ".join(ike_text(seen) for seen in messages)
-        translated = row.outer.pair in self._translated
+        translated = self._is_translated(row.outer)
         return Step(row.time_ns, Shape.MESSAGE, text, to_right, translated, notes)
+
+    def _note_translator(self, outer: Outer, changed: Iterable[Translation]) -> None:
+        for each in changed:
+            of_address = each.field in _ADDRESSES
+            ends = frozenset((outer.source, outer.destination))
+            self._translated.add(ends if of_address else outer.pair)
+
+    def _is_translated(self, outer: Outer) -> bool:
+        ends = frozenset((outer.source, outer.destination))
+        return ends in self._translated or outer.pair in self._translated
 
     def _of_run(self, run: Run) -> Iterator[Step]:
         yield from self._mark(run.move)
@@ -182,7 +199,7 @@ class _Drawing:
                 text += f" in {(run.last_time - run.time_ns) / 1e6:.3f} ms"
             loud = kind.dropped not in (None, DropReason.UNKNOWN_SPI)
             to_right = self._to_right(kind.outer, kind.forward)
-            translated = kind.outer.pair in self._translated
+            translated = self._is_translated(kind.outer)
             yield Step(run.time_ns, Shape.DATA, text, to_right, translated, loud=loud)
 
 

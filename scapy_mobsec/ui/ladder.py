@@ -70,12 +70,18 @@ class _Sheet:
             yield from (f"├{f' {line} ':═^{self._inside}}┤" for line in self._wrapped(step.text))
             return
         *above, label = self._wrapped(step.text)
-        if len(label) > self._inside - 8:
+        if len(label) > self._room(step):
             above, label = [*above, label], ""
         yield from (self._beside(line) for line in above)
         yield self._arrow(step, label)
         for note in step.notes:
             yield from (self._beside(line) for line in self._wrapped(note))
+
+    def _room(self, step: Step) -> int:
+        """Characters that a label may have on its arrow, so that head and translator show."""
+        if self._middle is None or not step.translated:
+            return self._inside - 8
+        return (self._middle if step.to_right else self._inside - self._middle - 1) - 5
 
     def _wrapped(self, text: str) -> list[str]:
         return wrap(text, self._inside - 4) or [""]

@@ -107,7 +107,8 @@ class Output:
             if self._ladders.not_kept:
                 click.echo(MAX_ROWS_NOTE.format(self._ladders.not_kept), err=True)
             if wanted.svg is not None:
-                _write(wanted.svg, svg_of(drawn, report.first_time))
+                summary = summary_line(report.summary).plain
+                _write(wanted.svg, svg_of(drawn, report.first_time, summary))
         if wanted.timeline:
             print_timeline(report, console)
         if wanted.explain:

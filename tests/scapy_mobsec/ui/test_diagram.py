@@ -55,6 +55,30 @@ def test_what_was_translated_stands_with_the_message(bench):
     assert (asked.translated, data.translated, data.notes) == (True, True, ())
 
 
+def test_who_translates_an_address_translates_whatever_goes_there(bench):
+    bench.see(bench.up(NEW, payload=signalling(request(source=INSIDE))), bench.up(NEW))
+    bench.see(bench.native(bench.seal(TO_MOBILE), GATEWAY, NEW))
+    (diagram,) = drawn(bench)
+    assert [step.translated for step in diagram.steps if step.shape is not Shape.MOVE] == [True] * 3
+
+
+def test_who_translates_a_port_alone_need_not_translate_other_paths(bench):
+    at_port = request(source=NEW._replace(port=4500))
+    bench.see(bench.up(NEW, payload=signalling(at_port)), bench.up(NEW))
+    bench.see(bench.native(bench.seal(TO_MOBILE), GATEWAY, NEW))
+    (diagram,) = drawn(bench)
+    translated = [step.translated for step in diagram.steps if step.shape is not Shape.MOVE]
+    assert translated == [True, True, False]
+
+
+def test_a_move_tells_who_the_ends_are_from_here_on(bench):
+    bench.see(bench.down(), bench.down(NEW), bench.up(NEW))
+    (diagram,) = drawn(bench)
+    assert (diagram.left, diagram.right) == (str(OLD), str(GATEWAY))
+    (moved,) = (step for step in diagram.steps if step.shape is Shape.MOVE)
+    assert (moved.left, moved.right) == (str(NEW), str(GATEWAY))
+
+
 def test_nothing_doubtful_is_quiet(bench):
     good = bench.up()
     bench.see(good, good[:-1] + bytes([good[-1] ^ 1]))

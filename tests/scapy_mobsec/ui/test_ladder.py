@@ -46,6 +46,16 @@ def test_a_label_that_does_not_fit_stands_above_its_arrow():
     ]
 
 
+@pytest.mark.parametrize("to_right", [True, False])
+def test_a_label_does_not_hide_the_translator(to_right):
+    for length in range(1, 38):
+        step = Step(0, Shape.MESSAGE, "x" * length, to_right, translated=True)
+        rows = lines(48, step)[3:]
+        assert rows[-1][28] == "┼"
+        assert sum(row.count("x") for row in rows) == length
+        assert len(rows) == 1 if length < 13 else len(rows) <= 2
+
+
 def test_ends_that_do_not_fit_stand_on_two_lines():
     end = "[2001:db8:0:1:2:3:4:5]:49152"
     step = Step(0, Shape.MESSAGE, "x")

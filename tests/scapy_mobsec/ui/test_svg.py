@@ -1,6 +1,7 @@
 from xml.etree import ElementTree
 
 import pytest
+from rich.cells import cell_len
 from shown import CAPTURES, shown
 
 from scapy_mobsec.ui.diagram import Diagram, Shape, Step
@@ -19,15 +20,15 @@ def box(tree):
 
 
 @pytest.mark.parametrize("name", [*CAPTURES, "http", "fallback"])
-def test_it_is_a_picture_that_scales(name):
+def test_it_has_its_own_size_and_scales(name):
     tree = tree_of(name)
     assert tree.tag == f"{SVG}svg"
-    assert tree.get("width") is tree.get("height") is None
     _, _, width, height = box(tree)
+    assert (float(tree.get("width")), float(tree.get("height"))) == (width, height)
     for element in tree.iter():
         for key, value in element.attrib.items():
             if key in ("x", "x1", "x2", "cx"):
-                assert 0 <= float(value) <= width
+                assert 0 <= float(value) + float(element.get("width", 0)) * (key == "x") <= width
             if key in ("y", "y1", "y2", "cy"):
                 assert 0 <= float(value) <= height
 
@@ -54,8 +55,52 @@ def test_nothing_from_a_capture_is_markup():
     assert "script" not in {element.tag for element in tree.iter()}
 
 
+def test_the_ends_have_their_names_anew_where_they_moved():
+    texts = [element.text for element in tree_of("handover-nat").iter(f"{SVG}text")]
+    for end in ("198.51.100.2:4500", "10.0.0.2:4500", "192.168.1.2:4500", "203.0.113.2:4500"):
+        assert texts.count(end) == 1
+
+
+def test_in_a_long_picture_the_ends_are_named_again():
+    step = Step(0, Shape.DATA, "1 x data")
+    tree = ElementTree.fromstring(svg_of([Diagram("x", "a", "b", True, [step] * 81)], 0))
+    texts = [element.text for element in tree.iter(f"{SVG}text")]
+    assert texts.count("a") == texts.count("b") == texts.count("translator") == 3
+
+
+@pytest.mark.parametrize("letter", ["W", "\u6f22"])
+@pytest.mark.parametrize("to_right", [True, False])
+def test_no_label_is_wider_than_the_picture(letter, to_right):
+    step = Step(0, Shape.MESSAGE, letter * 300, to_right, notes=(letter * 300,))
+    whole = svg_of([Diagram("x", "a", "b", False, [step])], 0, letter * 300)
+    texts = [element.text for element in ElementTree.fromstring(whole).iter(f"{SVG}text")]
+    assert max(map(cell_len, texts)) <= 88
+    assert sum(text.count(letter) for text in texts) == 900
+
+
+def test_the_line_of_the_translator_crosses_out_no_text():
+    step = Step(0, Shape.MESSAGE, "short", notes=("note",), translated=True)
+    wide = Step(0, Shape.MESSAGE, "x" * 80)
+    for translator, gaps in ((True, 2), (False, 0)):
+        drawn = [Diagram("x", "a", "b", translator, [step, wide])]
+        tree = ElementTree.fromstring(svg_of(drawn, 0))
+        found = [each for each in tree.iter(f"{SVG}rect") if each.get("class") == "gap"]
+        assert len(found) == gaps
+
+
+def test_it_tells_what_it_shows_in_words_and_when_it_began():
+    step = Step(0, Shape.MESSAGE, "x")
+    whole = svg_of([Diagram("Link 1", "a", "b<", False, [step])], 1_500_000_000, "1 packet & more")
+    tree = ElementTree.fromstring(whole)
+    assert tree.find(f"{SVG}desc").text == "1 packet & more; Link 1: a and b<"
+    texts = [element.text for element in tree.iter(f"{SVG}text")]
+    assert texts[0] == "1 packet & more"
+    assert texts[1].endswith("1970-01-01 00:00:01.500000000 UTC")
+    assert "not to be trusted" in texts
+
+
 def test_diagrams_stand_below_each_other():
     step = Step(0, Shape.DATA, "1 x data", to_right=False)
     one = Diagram("one", "a", "b", False, [step])
     first, both = (ElementTree.fromstring(svg_of(drawn, 0)) for drawn in ([one], [one, one]))
-    assert box(both)[3] > 1.8 * box(first)[3]
+    assert box(both)[3] > box(first)[3] + 100

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,7 +23,28 @@ KEY_FORMATS = click.Choice(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class NobodyReads(Exception):
+    """The reader of what is written has gone: no fault, and nothing to be said."""
+
+
+class Commands(click.Group):
+    """Tells a closed pipe before click and rich make exit code 1 of it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Raises NobodyReads and what the command raises."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise NobodyReads from error
+        except SystemExit as error:
+            if isinstance(error.__context__, BrokenPipeError):
+                raise NobodyReads from error
+            raise
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(scapy_mobsec.__version__, message="mobsec %(version)s")
 def cli() -> None:
     """Secure mobile IPsec links: see, do and test them."""
@@ -308,12 +330,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = EXIT_BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Nobody reads on: also the interpreter's last flush must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (NobodyReads, BrokenPipeError):
+        _silence()
         code = 0
     except OSError as error:
         click.echo(f"mobsec: cannot write: {error.strerror}", err=True)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         code = EXIT_BAD_INPUT
     sys.exit(code or 0)
+
+
+def _silence() -> None:
+    """Let nothing more out, so that the interpreter's last flush has nothing to complain of."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

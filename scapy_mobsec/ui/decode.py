@@ -237,6 +237,8 @@ def observe_capture(
         warn(f"warning: {name}: {error}")
     except CaptureError as error:
         raise BadInput(f"{name}: {error}") from error
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise BadInput(f"{name}: {error.strerror or error}") from error
 

@@ -1,12 +1,16 @@
 """The command line as a shell sees it: output, error line, exit code."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from scapy_mobsec.ui.cli import main
 
+SAMPLE = Path(__file__).parents[3] / "pcaps" / "handover-nat"
+READ = ["decode", f"{SAMPLE}.pcap", "-k", f"{SAMPLE}.esp_sa"]
 HEAVY = ("scapy.packet", "numpy", "cryptography")
 
 
@@ -72,3 +76,36 @@ def test_no_arguments_shows_the_help(capsys):
     code, out, _ = run(capsys)
     assert code == 2
     assert "decode" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        READ,
+        [*READ, "--ladder", "--timeline", "--explain"],
+        [*READ, "-T", "csv"],
+        [*READ, "-T", "json"],
+        [*READ, "-q", "-w", "-"],
+        [*READ, "-q", "-w", "-", "--keep-outer"],
+        ["decode", "--both-ends", READ[1], *READ[1:]],
+        ["demo", "--list"],
+    ],
+    ids=lambda arguments: " ".join(each for each in arguments if "/" not in each),
+)
+def test_where_nobody_reads_it_ends_without_a_word(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as stdout:
+        command = [sys.executable, "-m", "scapy_mobsec", *arguments]
+        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_where_nobody_reads_the_report_beside_packets_either(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as stderr, (tmp_path / "inner.pcapng").open("wb") as stdout:
+        command = [sys.executable, "-m", "scapy_mobsec", *READ, "-w", "-"]
+        done = subprocess.run(command, stdout=stdout, stderr=stderr, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "inner.pcapng").stat().st_size > 5000

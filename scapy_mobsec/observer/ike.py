@@ -79,8 +79,8 @@ class IkeTracker:
         """All IKE SAs, in the order of their first messages."""
         return list(self._sas.values())
 
-    def observe(self, octets: bytes, outer: Outer, frame: int, time_ns: int) -> None:
-        """Take one message, from its header on. Raises Drop for what cannot be read."""
+    def observe(self, octets: bytes, outer: Outer, frame: int, time_ns: int) -> ObservedIkeSa:
+        """Take one message, from its header on; return its SA. Raises Drop if it is unreadable."""
         message = parse_message(octets)
         sa = self._sa_of(message.header, outer)
         digest = hash(message.octets)
@@ -89,7 +89,7 @@ class IkeTracker:
             earlier.repeats += 1
             if earlier.outer != outer and _is_update(earlier):
                 self._move(sa, outer, earlier)
-            return
+            return sa
         seen = SeenMessage(frame, time_ns, outer, message.header, (), Reading.CLEAR)
         try:
             whole = (
@@ -105,6 +105,7 @@ class IkeTracker:
             sa.recent.popitem(last=False)
         if whole:
             self._take(sa, seen)
+        return sa
 
     # which SA
 

@@ -1,15 +1,18 @@
 """The signalling of each link in the order of time, with the data in between counted.
 
-Messages without an SA of a link (IKE, NAT keepalives, what no key opens) are kept by their two
-addresses and handed to the link that was seen between these, whichever comes first.
+IKE belongs to the link of its CHILD_SAs. Where these are not known, and for what else is of no SA
+of a link (NAT keepalives, what no key opens), the two endpoints tell, or else the two addresses, if
+one link alone was seen between them.
 """
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.ike.numbers import Protocol
+from scapy_mobsec.observer.ike_sa import ObservedIkeSa
 from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.outer import Outer, OuterPair
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
@@ -21,6 +24,7 @@ MAX_KINDS = 256
 
 SIGNALLING = frozenset({PacketType.RREQ, PacketType.RREP, PacketType.IKE})
 _Addresses: TypeAlias = frozenset[bytes]
+K = TypeVar("K")
 
 
 class Kind(NamedTuple):
@@ -58,7 +62,14 @@ class Ladder:
 
     link: int | None
     rows: list[Row] = field(default_factory=list)
-    addresses: set[_Addresses] = field(default_factory=set)
+    pairs: set[OuterPair] = field(default_factory=set)
+    ike: ObservedIkeSa | None = None
+    """Whose messages these are, where no link is known."""
+
+    @property
+    def addresses(self) -> set[_Addresses]:
+        """Between which addresses its packets went."""
+        return {_addresses(pair) for pair in self.pairs}
 
     def packets(self) -> Iterator[tuple[Outer, bool | None]]:
         """The path of each row's packets and their direction, where that is known."""
@@ -76,9 +87,15 @@ class Ladders:
     def __init__(self) -> None:
         self.not_kept = 0
         """Packets without room."""
-        self._ladders: dict[int | _Addresses, Ladder] = {}
-        self._links: dict[_Addresses, int] = {}
-        """The link that was seen first between two addresses."""
+        self._ladders: dict[int | OuterPair, Ladder] = {}
+        self._of_ike: dict[int, Ladder] = {}
+        """By identity of the IKE SA, until its link is known."""
+        self._links: defaultdict[OuterPair | _Addresses, set[int]] = defaultdict(set)
+        """Those that were seen between two endpoints, and between two addresses."""
+        self._of_spi: dict[tuple[bool, int], int] = {}
+        """The link of an SA, by whether it is AH, and its SPI."""
+        self._ended: set[_Addresses] = set()
+        """Where an IKE message ends the run of a link that is not known yet."""
         self._rows = 0
 
     def take(self, seen: SeenPacket) -> None:
@@ -95,7 +112,9 @@ class Ladders:
         forward = seen.sa.forward if seen.sa is not None and _is_linked(seen) else None
         kind = Kind(seen.type, seen.outer, seen.dropped, forward)
         run = ladder.rows[-1] if ladder.rows else None
-        if not isinstance(run, Run) or seen.move or not run.has_room(kind):
+        ended = _addresses(seen.outer.pair) in self._ended
+        if not isinstance(run, Run) or seen.move or ended or not run.has_room(kind):
+            self._ended.discard(_addresses(seen.outer.pair))
             run = Run(seen.frame, seen.time_ns, seen.outer.pair, seen.move)
             if not self._add(ladder, run):
                 return
@@ -104,39 +123,74 @@ class Ladders:
 
     def ladders(self) -> list[Ladder]:
         """All of them: the links by number, then what belongs to none."""
-        filled = [each for each in self._ladders.values() if each.rows]
-        linked = [each for each in filled if each.link is not None]
-        linked = [Ladder(each.link, list(each.rows), each.addresses) for each in linked]
-        others = [each for each in filled if each.link is None]
-        owners = {pair: ladder for ladder in reversed(linked) for pair in ladder.addresses}
-        alone = []
-        for other in others:
-            (pair,) = other.addresses
-            owner = owners.get(pair)
+        kept = [*self._ladders.values(), *self._of_ike.values()]
+        kept = [replace(each, rows=list(each.rows)) for each in kept if each.rows]
+        linked: dict[int, Ladder] = {each.link: each for each in kept if each.link is not None}
+        alone: list[Ladder] = []
+        places: dict[_Addresses, Ladder] = {}
+        for other in (each for each in kept if each.link is None):
+            links = self._links_of(other)
+            owner = linked.get(min(links)) if len(links) == 1 else None
+            if not links:
+                owner = next((places[pair] for pair in other.addresses if pair in places), None)
             if owner is None:
                 alone.append(other)
+                places.update(dict.fromkeys(other.addresses, other))
             else:
                 owner.rows += other.rows
-        for ladder in linked:
+                owner.ike = None
+        for ladder in (*linked.values(), *alone):
             ladder.rows.sort(key=lambda row: row.frame)
-        return sorted(linked, key=lambda ladder: ladder.link or 0) + alone
+        return [linked[number] for number in sorted(linked)] + alone
+
+    def _links_of(self, ladder: Ladder) -> set[int]:
+        """The links to which rows without one may belong."""
+        if ladder.ike is not None:
+            link = self._link_of_ike(ladder.ike)
+            if link is not None:
+                return {link}
+            if ladder.ike.child_spis:
+                return set()
+        return self._links_at(ladder.pairs) or self._links_at(ladder.addresses)
+
+    def _links_at(self, places: Iterable[OuterPair | _Addresses]) -> set[int]:
+        return {link for place in places for link in self._links.get(place, ())}
+
+    def _link_of_ike(self, sa: ObservedIkeSa) -> int | None:
+        """The link of the newest CHILD_SA that carried something."""
+        spis = ((protocol == Protocol.AH, spi) for protocol, spi in reversed(sa.child_spis))
+        return next((self._of_spi[spi] for spi in spis if spi in self._of_spi), None)
 
     def _ladder(self, seen: SeenPacket) -> Ladder | None:
-        pair = frozenset((seen.outer.source, seen.outer.destination))
+        pair = seen.outer.pair
         link = seen.sa.link if seen.sa is not None and _is_linked(seen) else None
-        if link is None:
-            link = self._links.get(pair)
-        elif len(self._links) < MAX_ROWS:
-            self._links.setdefault(pair, link)
-        key = pair if link is None else link
-        ladder = self._ladders.get(key)
-        if ladder is None:
-            if len(self._ladders) >= MAX_LADDERS:
-                return None
-            ladder = self._ladders[key] = Ladder(link)
-        if len(ladder.addresses) < MAX_LADDERS:
-            ladder.addresses.add(pair)
+        if link is not None:
+            self._note_link(pair, link, seen)
+        elif seen.ike is not None:
+            link = self._link_of_ike(seen.ike)
+        elif len(links := self._links_of(Ladder(None, pairs={pair}))) == 1:
+            (link,) = links
+        if link is None and seen.ike is not None:
+            self._ended.add(_addresses(pair))
+            ladder = self._in(self._of_ike, id(seen.ike), Ladder(None, ike=seen.ike))
+        else:
+            ladder = self._in(self._ladders, pair if link is None else link, Ladder(link))
+        if ladder is not None and len(ladder.pairs) < MAX_LADDERS:
+            ladder.pairs.add(pair)
         return ladder
+
+    def _in(self, ladders: dict[K, Ladder], key: K, new: Ladder) -> Ladder | None:
+        """Find a ladder, or begin it if there is room."""
+        if key not in ladders and len(self._ladders) + len(self._of_ike) >= MAX_LADDERS:
+            return None
+        return ladders.setdefault(key, new)
+
+    def _note_link(self, pair: OuterPair, link: int, seen: SeenPacket) -> None:
+        if len(self._links) < MAX_ROWS:
+            self._links[pair].add(link)
+            self._links[_addresses(pair)].add(link)
+        if seen.spi is not None and len(self._of_spi) < MAX_ROWS:
+            self._of_spi[seen.outer.ah, seen.spi] = link
 
     def _add(self, ladder: Ladder, row: Row) -> bool:
         """Returns whether there was room."""
@@ -146,6 +200,10 @@ class Ladders:
         self._rows += 1
         ladder.rows.append(row)
         return True
+
+
+def _addresses(pair: OuterPair) -> _Addresses:
+    return frozenset(address for address, _ in pair[2])
 
 
 def _is_linked(seen: SeenPacket) -> bool:

@@ -265,12 +265,12 @@ class Observer:
         self._summary.ike += 1
         before = self._links.newest_move
         try:
-            self._ike.observe(carried.octets, carried.outer, frame.number, frame.time_ns)
+            sa = self._ike.observe(carried.octets, carried.outer, *frame[:2])
         except Drop as drop:
             self._tell(seen, drop.reason)
             raise
         move = self._links.newest_move
-        self._tell(seen if move is before else seen._replace(move=move))
+        self._tell(seen._replace(ike=sa, move=None if move is before else move))
 
     def _tell(self, seen: SeenPacket, dropped: DropReason | None = None) -> None:
         if self._on_packet is not None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.observer.associations import ObservedSa
+from scapy_mobsec.observer.ike_sa import ObservedIkeSa
 from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.observer.registrations import Message, Registration
@@ -44,7 +45,7 @@ class SeenPacket(NamedTuple):
     length: octets of the ESP packet or IKE message, of AH those of the whole IP packet. sequence:
     as the SA counts, with ESN 64 bits; None where no key opens the packet. inner: source and
     destination in the tunnel. registration: that an RREQ or RREP belongs to. move: that it made.
-    dropped: why it does not count.
+    dropped: why it does not count. ike: the IKE SA of a message that could be read.
     """
 
     frame: int
@@ -61,3 +62,4 @@ class SeenPacket(NamedTuple):
     registration: Registration | None = None
     move: Move | None = None
     dropped: DropReason | None = None
+    ike: ObservedIkeSa | None = None

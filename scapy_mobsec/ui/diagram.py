@@ -89,8 +89,9 @@ class _Drawing:
         first = next(ladder.packets())[0]
         if not self._to_right(first):
             first = first.reversed()
-        name = "No link" if ladder.link is None else f"Link {ladder.link}"
-        self.diagram = Diagram(name, str(first.source_endpoint), str(first.destination_endpoint))
+        self.diagram = Diagram(
+            _title(ladder), str(first.source_endpoint), str(first.destination_endpoint)
+        )
         for row in ladder.rows:
             steps = self._of_run(row) if isinstance(row, Run) else self._of_message(row)
             self.diagram.steps += steps
@@ -201,6 +202,12 @@ class _Drawing:
             to_right = self._to_right(kind.outer, kind.forward)
             translated = self._is_translated(kind.outer)
             yield Step(run.time_ns, Shape.DATA, text, to_right, translated, loud=loud)
+
+
+def _title(ladder: Ladder) -> str:
+    if ladder.link is not None:
+        return f"Link {ladder.link}"
+    return f"IKE SA {ladder.ike.initiator_spi.hex()}, no link" if ladder.ike else "No link"
 
 
 def _is_answer(row: SeenPacket, registration: Registration) -> bool:

@@ -6,6 +6,11 @@ from scapy_mobsec.packet.ip import IPV4, IPV6, build_ip
 _SHOWN = frozenset({PacketType.RREQ, PacketType.RREP, PacketType.DATA})
 
 
+def is_shown(seen: SeenPacket) -> bool:
+    """Whether what a packet protected is shown: it was opened, counts, and is no dummy."""
+    return seen.opened is not None and seen.type in _SHOWN
+
+
 def inner_packet(seen: SeenPacket) -> bytes | None:
     """Return the IP packet that was protected, None where there is none.
 

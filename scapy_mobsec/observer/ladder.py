@@ -107,7 +107,7 @@ class Ladders:
         if seen.type in SIGNALLING:
             # What it carried is in the message: a row is small.
             opened = seen.opened._replace(payload=b"") if seen.opened else None
-            self._add(ladder, seen._replace(opened=opened))
+            self._add(ladder, seen._replace(opened=opened, octets=b""))
             return
         forward = seen.sa.forward if seen.sa is not None and _is_linked(seen) else None
         kind = Kind(seen.type, seen.outer, seen.dropped, forward)

@@ -98,7 +98,18 @@ class _Frame(NamedTuple):
 
 
 class Observer:
-    """Follows the SAs of any number of links through captured frames."""
+    """Follows the SAs of any number of links through captured frames.
+
+    >>> from scapy_mobsec import Observer, load_keys
+    >>> from scapy_mobsec.drivers.capture import open_capture, read_records
+    >>> observer = Observer(load_keys("pcaps/handover-nat.esp_sa"))
+    >>> with open_capture("pcaps/handover-nat.pcap") as stream:
+    ...     for record in read_records(stream):
+    ...         observer.feed(record.time_ns, record.data, record.link_type)
+    >>> observer.finish()
+    >>> [str(move.reached) for move in observer.report().moves]
+    ['10.0.0.2:4500', '192.168.1.2:4500']
+    """
 
     def __init__(
         self,
@@ -142,6 +153,11 @@ class Observer:
     def packets(self) -> int:
         """Frames fed so far."""
         return self._summary.packets
+
+    @property
+    def keys(self) -> KeySource:
+        """All keys that it opens packets with, those that it has learnt from IKE too."""
+        return self._keys
 
     def feed(
         self, time_ns: int, octets: bytes, link_type: int, original_length: int | None = None
@@ -256,7 +272,8 @@ class Observer:
             return
         is_ike = carried.content is Content.IKE
         kind = PacketType.IKE if is_ike else PacketType.KEEPALIVE
-        seen = SeenPacket(*frame[:2], kind, carried.outer, len(carried.octets))
+        octets = carried.octets
+        seen = SeenPacket(*frame[:2], kind, carried.outer, len(octets), octets=octets)
         if not is_ike:
             self._summary.keepalives += 1
             self._statistics.note(seen, newest=True)
@@ -294,7 +311,7 @@ class Observer:
             if failed is not None and not failed.key_found and not failed.unverified:
                 failed.note_path(outer, frame.time_ns, newest=True)
             seen = SeenPacket(*frame[:2], PacketType.ENCRYPTED, outer, len(packet), spi, sa=failed)
-            self._tell(seen, drop.reason)
+            self._tell(seen._replace(octets=packet), drop.reason)
             raise
         self._learn_flow(outer)
         newest = opened.sequence > sa.seen.highest
@@ -304,6 +321,7 @@ class Observer:
             return
         kind, length = PacketType.REPEATED, len(packet)
         seen = SeenPacket(*frame[:2], kind, outer, length, spi, opened.sequence, sa, opened)
+        seen = seen._replace(octets=packet)
         if duplicate:
             sa.duplicates += 1
             self._tell(seen)
@@ -356,6 +374,7 @@ class Observer:
             message,
             registration,
             move,
+            octets=carried.octets,
         )
         self._statistics.note(seen, newest=newest)
         self._tell(seen, malformed.reason if malformed else None)

@@ -91,7 +91,7 @@ class Registration:
         if reply is None or reply.translations is None or not sent:
             return None
         try:
-            return from_items(reply.translations, sent, reply.observed or sent)
+            return from_items(reply.translations, sent, reply.observed or ())
         except Drop:
             return None
 

@@ -45,7 +45,8 @@ class SeenPacket(NamedTuple):
     length: octets of the ESP packet or IKE message, of AH those of the whole IP packet. sequence:
     as the SA counts, with ESN 64 bits; None where no key opens the packet. inner: source and
     destination in the tunnel. registration: that an RREQ or RREP belongs to. move: that it made.
-    dropped: why it does not count. ike: the IKE SA of a message that could be read.
+    dropped: why it does not count. ike: the IKE SA of a message that could be read. octets: the
+    `length` octets, as captured.
     """
 
     frame: int
@@ -63,3 +64,4 @@ class SeenPacket(NamedTuple):
     move: Move | None = None
     dropped: DropReason | None = None
     ike: ObservedIkeSa | None = None
+    octets: bytes = b""

@@ -14,7 +14,7 @@ from frames import (
     signalling,
 )
 
-from scapy_mobsec.observer.inner import inner_packet
+from scapy_mobsec.observer.inner import inner_packet, is_shown
 from scapy_mobsec.packet.ip import IPV6, NO_NEXT_HEADER, build_ip, build_udp, parse_ip
 
 PING = build_ip(HOME, INNER_HOST, 1, b"ping")
@@ -56,6 +56,14 @@ def test_only_what_a_key_opens_and_only_once(bench):
     others = broken, bench.udp(bench.seal(0x5005)), bench.udp(b"\xff")
     dummy = bench.up(payload=b"x", next_header=NO_NEXT_HEADER)
     assert inner_of(bench, packet, packet, *others, dummy) == [PING, *[None] * 5]
+
+
+def test_what_counts_is_shown(bench):
+    octets, failed = bench.up(), bytearray(bench.up())
+    failed[-1] ^= 1
+    dummy = bench.up(next_header=NO_NEXT_HEADER, payload=b"x")
+    bench.see(octets, octets, bytes(failed), dummy, bench.udp(b"\xff"))
+    assert [is_shown(seen) for seen in bench.packets] == [True, False, False, False, False]
 
 
 def test_no_ip_packet_in_the_tunnel(bench):

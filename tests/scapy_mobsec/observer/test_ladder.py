@@ -60,7 +60,7 @@ def test_data_between_signalling_is_counted_by_direction(bench):
     assert shape(ladder) == ["rreq", 2, "rrep", 1]
     assert [kind.forward for kind in ladder.rows[1].counts] == [True, False]
     assert ladder.rows[1].last_time - ladder.rows[1].time_ns == 10_000_000
-    assert ladder.rows[0].opened.payload == b""
+    assert ladder.rows[0].opened.payload == ladder.rows[0].octets == b""
 
 
 def test_a_move_begins_a_new_run(bench):

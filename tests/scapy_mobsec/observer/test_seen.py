@@ -67,3 +67,13 @@ def test_a_malformed_inner_packet_is_told_as_dropped(bench):
     (seen,) = bench.packets
     assert (seen.type, seen.dropped) == (PacketType.DATA, DropReason.MALFORMED_IP)
     assert seen.inner is None
+
+
+def test_each_packet_has_its_octets(bench):
+    esp, failed, ike = bench.seal(TO_GATEWAY), bytearray(bench.seal(TO_MOBILE)), bytes(17) + b"\x20"
+    failed[-1] ^= 1
+    bench.see(bench.udp(esp), bench.udp(bytes(failed)), bench.udp(bytes(4) + ike + bytes(10)))
+    bench.see(bench.udp(esp), after=5)
+    octets = [seen.octets for seen in bench.packets]
+    assert octets == [esp, bytes(failed), ike + bytes(10), esp]
+    assert [seen.length for seen in bench.packets] == [len(each) for each in octets]

@@ -6,9 +6,11 @@ A folder is one of Wireshark, or of strongSwan's save-keys plugin, which writes 
 import os
 import stat
 import sys
+import warnings
 from pathlib import Path
 from typing import TextIO
 
+from scapy_mobsec.drivers.capture import CaptureError, open_capture, read_records
 from scapy_mobsec.drivers.keys.esp_sa import write_esp_sa
 from scapy_mobsec.drivers.keys.formats import (
     ESP_SA,
@@ -20,6 +22,8 @@ from scapy_mobsec.drivers.keys.formats import (
 )
 from scapy_mobsec.drivers.keys.lines import BadLine, numbered_lines
 from scapy_mobsec.drivers.keys.table import KeyFileError, KeyTable
+from scapy_mobsec.drivers.pcapng import MAGIC as PCAPNG_MAGIC
+from scapy_mobsec.encap.key_log import KeyLog
 
 __all__ = [
     "FORMATS",
@@ -28,7 +32,9 @@ __all__ = [
     "KeyFormat",
     "KeyTable",
     "format_of_name",
+    "load_keys",
     "read_key_file",
+    "read_key_log",
     "read_keys",
     "wireshark_key_files",
     "write_esp_sa",
@@ -81,6 +87,46 @@ def read_key_file(path: str) -> KeyTable:
     for table in tables:
         joined.extend(read_key_file(str(table)))
     return joined
+
+
+def load_keys(*paths: str | os.PathLike[str]) -> KeyTable:
+    """Read key files of any format, folders of Wireshark's tables, or stdin (`-`), into one table.
+
+    What is in them and cannot be used is a warning. Raises KeyFileError (`file:line: reason`),
+    OSError.
+
+    >>> load_keys("pcaps/handover-nat.esp_sa", "pcaps/strongswan-natt.ike.keys.txt")
+    <KeyTable: 4 SAs, 1 IKE SA>
+    """
+    table = KeyTable()
+    for path in paths:
+        table.extend(read_key_file(os.fspath(path)))
+    for warning in table.warnings:
+        warnings.warn(warning, stacklevel=2)
+    return table
+
+
+def read_key_log(path: str, into: KeyLog) -> None:
+    """Add a TLS key log (stdin for `-`), or those in a pcapng. Raises KeyFileError, OSError."""
+    try:
+        if path == "-":
+            into.read(sys.stdin)
+        elif not _is_pcapng(path):
+            with open(path, encoding="utf-8-sig") as stream:
+                into.read(stream)
+        else:
+            with open_capture(path) as capture:
+                for _ in read_records(capture, lambda text: into.read(text.splitlines())):
+                    pass
+    except UnicodeDecodeError:
+        raise KeyFileError(f"{path}: not a TLS key log: no UTF-8 text") from None
+    except (ValueError, CaptureError) as error:
+        raise KeyFileError(f"{path}: not a TLS key log: {error}") from error
+
+
+def _is_pcapng(path: str) -> bool:
+    with open(path, "rb") as stream:
+        return stream.read(len(PCAPNG_MAGIC)) == PCAPNG_MAGIC
 
 
 def write_key_file(path: str, text: str) -> None:

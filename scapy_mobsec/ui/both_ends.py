@@ -28,7 +28,7 @@ from scapy_mobsec.observer.both_ends import (
 )
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.translation import describe_all
-from scapy_mobsec.ui.decode import BadInput, load_keys, load_tls_keys, secrets_into, warn
+from scapy_mobsec.ui.decode import BadInput, given_keys, given_tls_keys, secrets_into, warn
 from scapy_mobsec.ui.tables import add_row, shown, table_of
 from scapy_mobsec.ui.views import PIPED_WIDTH
 
@@ -49,7 +49,7 @@ def run_both_ends(
     Raises BadInput for captures and key files that cannot be used.
     """
     messages = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=quiet)
-    key_log, table = load_tls_keys(tls_keys), load_keys(keys, messages)
+    key_log, table = given_tls_keys(tls_keys), given_keys(keys, messages)
     both = BothEnds()
     observers = [
         Observer(

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 import click
 from rich.console import Console
@@ -21,6 +21,7 @@ from scapy_mobsec.drivers.keyfiles import (
     KeyFileError,
     KeyTable,
     read_key_file,
+    read_key_log,
     wireshark_key_files,
 )
 from scapy_mobsec.encap.key_log import KeyLog
@@ -69,8 +70,8 @@ def run_decode(
     messages = Console(
         stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=wanted.quiet
     )
-    key_log = load_tls_keys(tls_keys)
-    table = load_keys(keys, messages)
+    key_log = given_tls_keys(tls_keys)
+    table = given_keys(keys, messages)
     writing = _writing(write, captures, keep_outer=keep_outer)
     stream = sys.stderr if write == "-" else sys.stdout
     output = Output(wanted, stream)
@@ -144,7 +145,7 @@ def _writing(
     return packet_output(name, keep_outer=keep_outer, sources=sources, warn=warn)
 
 
-def load_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
+def given_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
     """Read key files; without names the user's own Wireshark tables, and say so."""
     own = names is None
     paths = [str(path) for path in wireshark_key_files()] if names is None else names
@@ -173,26 +174,17 @@ def read_key_source(name: str) -> KeyTable:
     return table
 
 
-def load_tls_keys(names: Sequence[str]) -> KeyLog:
+def given_tls_keys(names: Sequence[str]) -> KeyLog:
     """Read TLS key logs. Raises BadInput."""
     key_log = KeyLog()
     for name in names:
         try:
-            with _text(name) as stream:
-                key_log.read(stream)
-        except UnicodeDecodeError as error:
-            raise BadInput(f"{name}: not a TLS key log: no UTF-8 text") from error
-        except ValueError as error:
-            raise BadInput(f"{name}: not a TLS key log: {error}") from error
+            read_key_log(name, key_log)
+        except KeyFileError as error:
+            raise BadInput(str(error)) from error
         except OSError as error:
             raise BadInput(f"{name}: {error.strerror}") from error
     return key_log
-
-
-def _text(name: str) -> AbstractContextManager[TextIO]:
-    if name == "-":
-        return nullcontext(sys.stdin)
-    return open(name, encoding="utf-8-sig")
 
 
 def secrets_into(tls_keys: KeyLog, name: str) -> Callable[[str], None]:

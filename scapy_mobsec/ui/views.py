@@ -96,10 +96,7 @@ def _registration_rows(entry: Registration, start: int) -> Iterable[tuple[str, T
     if entry.observed is not None:
         yield "observed", description_line(entry.observed)
     yield "captured", description_line(asked.captured)
-    known = entry.observed is not None or entry.told is not None
-    where = "no translator on the way" if known else "no translator before the point of capture"
-    nothing = f"nothing: {where}" if entry.request.sent else "not known: the RREQ has no SENT"
-    yield "translated", _translations(entry.translations, nothing)
+    yield "translated", _translations(entry.translations, untranslated_text(entry))
     if entry.told is not None and entry.told != entry.translations:
         text = _translations(entry.told, "nothing")
         yield "RREP tells", Text.assemble(text, "  CONTRADICTS WHAT IT OBSERVED")
@@ -111,6 +108,15 @@ def _registration_rows(entry: Registration, start: int) -> Iterable[tuple[str, T
     yield "RREP", f"{code_text(reply.code)}, {at}, {took}{_mark(entry.answered)}"
     if entry.reply_translations:
         yield "on return", _translations(entry.reply_translations)
+
+
+def untranslated_text(entry: Registration) -> str:
+    """What it means that an RREQ has no translations."""
+    if not entry.request.sent:
+        return "not known: the RREQ has no SENT"
+    known = entry.observed is not None or entry.told is not None
+    where = "no translator on the way" if known else "no translator before the point of capture"
+    return f"nothing: {where}"
 
 
 def _mark(sighting: Sighting) -> str:

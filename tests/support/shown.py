@@ -13,7 +13,7 @@ from scapy_mobsec.drivers.keyfiles import KeyTable, read_keys, write_esp_sa
 from scapy_mobsec.observer.ladder import Ladders
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.observer.report import Report
-from scapy_mobsec.ui.decode import load_keys
+from scapy_mobsec.ui.decode import given_keys
 from scapy_mobsec.ui.diagram import diagrams
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def shown(name, side=None):
     sample = ROOT / "pcaps" / f"{name.removesuffix('.ike')}.pcap"
     if sample.exists():
         keys = sample.with_suffix(".ike.keys.txt" if name == WITH_IKE_KEYS else ".esp_sa")
-        table = load_keys([str(keys)], Console(quiet=True))
+        table = given_keys([str(keys)], Console(quiet=True))
         with open_capture(sample) as stream:
             frames = [(each.time_ns, each.data, each.link_type) for each in read_records(stream)]
     else:

@@ -77,6 +77,11 @@ class KeyTable:
         self._exact: dict[int, list[KeyRow]] = {}
         self._wildcard: list[KeyRow] = []
 
+    def __repr__(self) -> str:
+        held = ((len(self._rows), "SA"), (len(self._ike_keys), "IKE SA"))
+        told = [f"{count} {name}{'s' * (count > 1)}" for count, name in held if count]
+        return f"<KeyTable: {', '.join(told) or 'empty'}>"
+
     @property
     def rows(self) -> list[KeyRow]:
         """All rows in their order, each once."""

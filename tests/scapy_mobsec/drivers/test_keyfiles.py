@@ -9,13 +9,19 @@ import pytest
 from key_samples import ESP_SA, IKEV2_TABLE, PCAPS, TOML
 
 from scapy_mobsec.drivers import keyfiles
+from scapy_mobsec.drivers.capture import PcapngWriter
 from scapy_mobsec.drivers.keyfiles import (
     KeyFileError,
+    load_keys,
     read_key_file,
+    read_key_log,
     read_keys,
     wireshark_key_files,
     write_key_file,
 )
+from scapy_mobsec.encap.key_log import KeyLog
+
+NOT_DECRYPTED = '"IPv4","*","*","0x00000001","BLOWFISH-CBC [RFC2451]","0x11","NULL",""\n'
 
 
 def read(text):
@@ -143,3 +149,46 @@ class TestWiresharkFolder:
         assert wireshark_key_files() == []
         own = self.table(home / "own", "ikev2_decryption_table")
         assert wireshark_key_files() == own
+
+
+def test_keys_of_several_files_of_any_format_become_one_table(tmp_path):
+    (tmp_path / "esp_sa").write_text(ESP_SA)
+    (tmp_path / "keys.toml").write_text(TOML)
+    table = load_keys(tmp_path / "esp_sa", str(tmp_path / "keys.toml"))
+    rows = [read(text).rows for text in (ESP_SA, TOML)]
+    assert table.rows == list(dict.fromkeys(rows[0] + rows[1]))
+    assert load_keys().rows == []
+    (tmp_path / "bad").write_text("nonsense")
+    with pytest.raises(KeyFileError, match="bad:1: no key file"):
+        load_keys(tmp_path / "bad")
+    with pytest.raises(FileNotFoundError):
+        load_keys(tmp_path / "none")
+
+
+def test_what_cannot_be_used_of_them_is_a_warning(tmp_path):
+    (tmp_path / "esp_sa").write_text(ESP_SA + NOT_DECRYPTED)
+    with pytest.warns(UserWarning, match=r"esp_sa:\d+: "):
+        assert load_keys(tmp_path / "esp_sa").rows
+
+
+def test_a_key_log_is_text_or_in_a_capture(tmp_path):
+    line = f"CLIENT_TRAFFIC_SECRET_0 {'ab' * 32} {'cd' * 32}\n"
+    (tmp_path / "log").write_text(line)
+    with open(tmp_path / "x.pcapng", "wb") as stream:
+        PcapngWriter(stream, tls_keys=line)
+    for name in ("log", "x.pcapng"):
+        key_log = KeyLog()
+        read_key_log(str(tmp_path / name), key_log)
+        assert key_log.text() == line
+    for octets in (b"\xff\xfe", b"nonsense\n", b"\n\r\r\nnonsense"):
+        (tmp_path / "log").write_bytes(octets)
+        with pytest.raises(KeyFileError, match="log: not a TLS key log: "):
+            read_key_log(str(tmp_path / "log"), KeyLog())
+
+
+def test_a_key_log_from_stdin(monkeypatch):
+    line = f"CLIENT_TRAFFIC_SECRET_0 {'ab' * 32} {'cd' * 32}\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(line))
+    key_log = KeyLog()
+    read_key_log("-", key_log)
+    assert key_log.text() == line

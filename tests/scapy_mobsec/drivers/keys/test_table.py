@@ -119,6 +119,16 @@ def test_keys_do_not_show():
     assert "iiii" not in repr(table.ike_keys) + repr(table)
 
 
+def test_a_table_tells_what_it_holds():
+    table = KeyTable()
+    assert repr(table) == "<KeyTable: empty>"
+    table.add(row())
+    table.add(IKE)
+    assert repr(table) == "<KeyTable: 1 SA, 1 IKE SA>"
+    table.add(row(spi="0x1002"))
+    assert repr(table) == "<KeyTable: 2 SAs, 1 IKE SA>"
+
+
 def test_a_row_is_named_by_its_place_or_its_spi():
     assert str(row(origin="file:3")) == "file:3"
     assert str(row()) == "SPI 0x00001001"

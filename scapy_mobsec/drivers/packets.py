@@ -1,0 +1,65 @@
+"""Scapy packets for the observer: their times and link types, and what it opens them with."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from os import PathLike, fspath
+from typing import TypeAlias
+
+from scapy.config import conf
+from scapy.packet import Packet
+
+from scapy_mobsec.drivers.keyfiles import KeyTable, load_keys, read_key_log
+from scapy_mobsec.encap.key_log import KeyLog
+from scapy_mobsec.ike.keys import IkeSaKeys
+from scapy_mobsec.observer.associations import KeySource
+from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.observer.seen import SeenPacket
+
+Paths: TypeAlias = str | PathLike[str] | Iterable[str | PathLike[str]]
+Keys: TypeAlias = KeyTable | Paths
+"""Keys, or the names of the files that have them."""
+
+_UNKNOWN_LINK_TYPE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverKeys:
+    """What an observer opens packets with, and where it reads streams in any case."""
+
+    source: KeySource
+    ike_keys: tuple[IkeSaKeys, ...]
+    tls_keys: KeyLog = field(repr=False)
+    tcp_ports: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls, keys: Keys | None, tls_keys: Paths | None = None, tcp_ports: Iterable[int] = ()
+    ) -> "ObserverKeys":
+        """Read what is given by its file's name. Raises KeyFileError, OSError."""
+        table = keys if isinstance(keys, KeyTable) else load_keys(*_names(keys))
+        key_log = KeyLog()
+        for name in _names(tls_keys):
+            read_key_log(name, key_log)
+        return cls(table, tuple(table.ike_keys), key_log, tuple(tcp_ports))
+
+    def observer(self, on_packet: Callable[[SeenPacket], None] | None = None) -> Observer:
+        """Make an observer that has seen nothing yet."""
+        return Observer(
+            self.source,
+            self.ike_keys,
+            tls_keys=self.tls_keys,
+            tcp_ports=self.tcp_ports,
+            on_packet=on_packet,
+        )
+
+
+def feed(observer: Observer, packet: Packet, octets: bytes) -> None:
+    """Give an observer a packet, which is `octets` on the wire."""
+    link_type = conf.l2types.layer2num.get(type(packet), _UNKNOWN_LINK_TYPE)
+    observer.feed(round(Decimal(packet.time) * 10**9), octets, link_type, packet.wirelen)
+
+
+def _names(paths: Paths | None) -> Iterator[str]:
+    several = (paths,) if isinstance(paths, str | PathLike) else paths or ()
+    yield from (fspath(path) for path in several)

@@ -1,0 +1,69 @@
+"""Scapy packets for an observer, and the keys of one by their files."""
+
+from pathlib import Path
+
+import pytest
+from frames import TO_GATEWAY, Bench, gcm
+from scapy.layers.inet import IP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
+from sniffing import table_for
+
+from scapy_mobsec.drivers.keyfiles import KeyFileError, load_keys
+from scapy_mobsec.drivers.packets import ObserverKeys, feed
+from scapy_mobsec.drops import DropReason
+
+PCAPS = Path(__file__).parents[3] / "pcaps"
+ESP_SA, IKE = PCAPS / "handover-nat.esp_sa", PCAPS / "strongswan-natt.ike.keys.txt"
+
+
+def test_time_and_link_type_are_those_of_the_packet():
+    seen = []
+    observer = ObserverKeys.of(table_for(gcm(TO_GATEWAY))).observer(seen.append)
+    octets = Bench().up()
+    for packet in (IP(octets), Ether(bytes(12) + b"\x08\x00" + Bench().up(sequence=2))):
+        packet.time = 1_767_225_600.25
+        feed(observer, packet, packet.original)
+    assert [each.time_ns for each in seen] == [1_767_225_600_250_000_000] * 2
+    assert [each.opened.sequence for each in seen] == [1, 2]
+
+
+def test_a_layer_without_a_link_type_is_counted():
+    observer = ObserverKeys.of(None).observer()
+    feed(observer, Raw(b"octets"), b"octets")
+    assert observer.report().drops == {DropReason.UNKNOWN_LINK_TYPE: 1}
+
+
+def test_a_frame_cut_by_its_capture_is_told_so():
+    observer = ObserverKeys.of(None).observer()
+    packet = IP(Bench().up()[:30])
+    packet.wirelen = 200
+    feed(observer, packet, packet.original)
+    assert observer.report().drops == {DropReason.CUT_BY_CAPTURE: 1}
+
+
+@pytest.mark.parametrize(
+    ("keys", "sas", "ike_sas"),
+    [
+        (None, 0, 0),
+        ((), 0, 0),
+        (ESP_SA, 4, 0),
+        (str(IKE), 0, 1),
+        ([ESP_SA, str(IKE)], 4, 1),
+        (load_keys(ESP_SA, IKE), 4, 1),
+    ],
+)
+def test_keys_are_a_table_or_names_of_files(keys, sas, ike_sas):
+    read = ObserverKeys.of(keys, tcp_ports=[8443])
+    assert (len(read.source.rows), len(read.ike_keys)) == (sas, ike_sas)
+    assert read.tcp_ports == (8443,)
+
+
+def test_secrets_of_tls_too(tmp_path):
+    log = tmp_path / "tls.keys"
+    log.write_text(f"CLIENT_TRAFFIC_SECRET_0 {'ab' * 32} {'cd' * 32}\n")
+    assert ObserverKeys.of((), log).tls_keys
+    log.write_text("nonsense")
+    with pytest.raises(KeyFileError, match=r"tls\.keys: not a TLS key log: line 1: "):
+        ObserverKeys.of((), [log])
+    assert "cdcd" not in repr(ObserverKeys.of(ESP_SA))

@@ -1,13 +1,17 @@
 """`--explain`: one plain sentence for each move, for people who do not know the protocols."""
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from contrib_layers.numbers import FieldCode, NatureCode
 from scapy_mobsec.observer.ike_messages import whole_round_trip_ns
+from scapy_mobsec.observer.ike_sa import ObservedIkeSa
 from scapy_mobsec.observer.links import Evidence, Move
 from scapy_mobsec.observer.registrations import Registration
 from scapy_mobsec.observer.report import Report
 from scapy_mobsec.observer.statistics import Handover, Interruption
+from scapy_mobsec.registration.description import Ipv4Header, Ipv6Header
 from scapy_mobsec.translation import Translation, endpoint_text
 from scapy_mobsec.ui.views import code_text
 
@@ -30,46 +34,104 @@ _WHOSE = {
 
 def sentences(report: Report) -> list[str]:
     """What happened at each move, in the order of time; without moves it says that."""
-    told = {
-        id(entry.move): entry
-        for entry in (*report.registrations, *report.refused)
-        if entry.move is not None
-    }
-    handovers = report.statistics.handovers
-    if not handovers:
-        return ["No link moved."]
-    return [_sentence(handover, told.get(id(handover.move)), report) for handover in handovers]
+    explainer = _Explainer(report)
+    return list(map(explainer.sentence, report.statistics.handovers)) or ["No link moved."]
 
 
-def _sentence(handover: Handover, entry: Registration | None, report: Report) -> str:
-    move = handover.move
-    at = (move.time_ns - report.first_time) / 1e6
-    parts = [f"{_what(move)}{_how(move, entry)}", network_text(_translations(move, entry, report))]
-    round_trip = entry.whole_round_trip_ns if entry is not None else _ike_round_trip(move, report)
-    parts += _pauses(handover, round_trip)
-    return f"+{at:.3f} ms, link {move.link}: {'; '.join(part for part in parts if part)}."
+class _Explainer:
+    """Finds what a report holds about each move."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        entries = sorted(
+            (*report.registrations, *report.refused), key=lambda entry: entry.asked.frame
+        )
+        self._told = {id(entry.move): entry for entry in entries if entry.move is not None}
+        self._links = {sa.spi: sa.link for sa in report.sas if sa.link is not None}
+        self._registered: defaultdict[int, list[Registration]] = defaultdict(list)
+        """By link, what was accepted, in the order of the capture."""
+        for entry in entries:
+            link = self._links.get(entry.asked.spi)
+            if link is not None and entry.accepted:
+                self._registered[link].append(entry)
+
+    def sentence(self, handover: Handover) -> str:
+        """Tell of one move."""
+        move = handover.move
+        at = (move.time_ns - self._report.first_time) / 1e6
+        entry, before = self._told.get(id(move)), self._before(move)
+        parts = [
+            f"{_who(move, before)} {_what(move)}{_how(move, entry)}",
+            self._network(move, entry, before),
+            *_pauses(handover, self._round_trip(move, entry, before)),
+        ]
+        return f"+{at:.3f} ms, link {move.link}: {'; '.join(part for part in parts if part)}."
+
+    def _before(self, move: Move) -> Registration | None:
+        """The link's last registration before a move."""
+        entries = self._registered.get(move.link, [])
+        place = bisect_left(entries, move.frame, key=lambda entry: entry.asked.frame)
+        return entries[place - 1] if place else None
+
+    def _network(self, move: Move, entry: Registration | None, before: Registration | None) -> str:
+        """What the network does to the new path's packets."""
+        if entry is not None:
+            return _registered_text(entry)
+        for sa in self._report.ike:
+            for exchange in sa.exchanges:
+                seen = exchange.request
+                if seen is not None and seen.frame == move.frame and seen.detections:
+                    return network_text(seen.translations)
+        text = network_text(None)
+        if before is not None and before.request.sent:
+            text += f" (its last registration told: {_registered_text(before)})"
+        return text
+
+    def _round_trip(
+        self, move: Move, entry: Registration | None, before: Registration | None
+    ) -> int | None:
+        """That of the registration, or of the one before, or of IKE; None where none is known."""
+        for each in (entry, before):
+            if each is not None and each.whole_round_trip_ns is not None:
+                return each.whole_round_trip_ns
+        exchanges = (sa.exchanges for sa in self._report.ike if self._is_of(sa, move))
+        known = (took for each in exchanges if (took := whole_round_trip_ns(each)) is not None)
+        return next(known, None)
+
+    def _is_of(self, sa: ObservedIkeSa, move: Move) -> bool:
+        """Whether an IKE SA made the SAs that moved; its addresses tell if it could not be read."""
+        if sa.child_spis:
+            return any(self._links.get(spi) == move.link for _, spi in sa.child_spis)
+        ends = {sa.outer.source, sa.outer.destination}
+        return any(ends == {path.source, path.destination} for path in (move.old, move.new))
 
 
-def _ike_round_trip(move: Move, report: Report) -> int | None:
-    for sa in report.ike:
-        if sa.last_move is move:
-            return whole_round_trip_ns(sa.exchanges)
-    return None
+def _who(move: Move, before: Registration | None) -> str:
+    """Data alone does not tell who moves, unless one of the ends has registered."""
+    known = move.evidence is not Evidence.DATA
+    if before is not None and move.peer is not None:
+        known = known or _destination(before) == move.peer.address
+    return "the mobile terminal" if known else "one end"
+
+
+def _destination(entry: Registration) -> bytes | None:
+    """The other terminal's address, as captured."""
+    headers = (each for each in entry.asked.captured if isinstance(each, Ipv4Header | Ipv6Header))
+    return next((each.destination for each in headers), None)
 
 
 def _what(move: Move) -> str:
-    who = "the mobile terminal" if move.evidence is not Evidence.DATA else "one end"
     old, new = _carrier(move.old.carrier), _carrier(move.new.carrier)
     if move.moved == "encapsulation":
-        return f"{who} stayed where it was and went on by {new} instead of {old}"
+        return f"stayed where it was and went on by {new} instead of {old}"
     if move.moved == "both":
         ends = f"to {move.new.destination_endpoint}, instead of from {move.old.source_endpoint}"
-        text = f"{who} now sends from {move.new.source_endpoint} {ends}"
+        text = f"now sends from {move.new.source_endpoint} {ends}"
         text += f" to {move.old.destination_endpoint}"
     elif move.left.address == move.reached.address:
-        text = f"{who} kept its address and shows another port, {move.reached} after {move.left}"
+        text = f"kept its address and shows another port, {move.reached} after {move.left}"
     else:
-        text = f"{who} went from {move.left} to {move.reached}"
+        text = f"went from {move.left} to {move.reached}"
     return text if old == new else f"{text}, by {new} instead of {old}"
 
 
@@ -88,21 +150,19 @@ def _how(move: Move, entry: Registration | None) -> str:
         return ", and registered there"
     if move.signalled:
         return ", with data first and its registration after"
-    return ", and no message told so: data alone came from there"
+    text = ", which no message told: data alone shows it"
+    if move.left.address == move.reached.address and move.moved != "encapsulation":
+        text += ", as where a translator (NAT) makes a new mapping"
+    return text
 
 
-def _translations(
-    move: Move, entry: Registration | None, report: Report
-) -> Sequence[Translation] | None:
-    """What the network does to the new path's packets, None where nothing tells."""
-    if entry is not None:
-        return entry.translations if entry.request.sent else None
-    for sa in report.ike:
-        for exchange in sa.exchanges:
-            seen = exchange.request
-            if seen is not None and seen.frame == move.frame and seen.detections:
-                return seen.translations
-    return None
+def _registered_text(entry: Registration) -> str:
+    """What a registration tells of the network: as far as the other terminal, if that told it."""
+    if not entry.request.sent:
+        return network_text(None)
+    if entry.observed is None and entry.told is None and not entry.translations:
+        return "nothing before the point of capture changes its addresses or ports"
+    return network_text(entry.translations)
 
 
 def network_text(translations: Sequence[Translation] | None) -> str:
@@ -155,9 +215,9 @@ _SOURCE = frozenset({FieldCode.SOURCE_ADDRESS, FieldCode.SOURCE_PORT})
 
 
 def _pauses(handover: Handover, round_trip: int | None) -> Iterator[str]:
-    moved_ns = handover.move.time_ns
-    there = _pause(handover.to_peer, moved_ns, round_trip)
-    back = _pause(handover.from_peer, moved_ns, round_trip)
+    told = None if _is_silent(handover.move) else handover.move.time_ns
+    there = _pause(handover.to_peer, told, round_trip)
+    back = _pause(handover.from_peer, told, round_trip)
     peer = handover.move.peer or handover.move.new.destination_endpoint
     if there == back:
         yield f"data to {peer} and back {there}"
@@ -166,15 +226,22 @@ def _pauses(handover: Handover, round_trip: int | None) -> Iterator[str]:
         yield f"data back {back}"
 
 
-def _pause(interruption: Interruption, moved_ns: int, round_trip: int | None) -> str:
+def _is_silent(move: Move) -> bool:
+    """Whether no message told a move."""
+    return move.evidence is Evidence.DATA and not move.signalled
+
+
+def _pause(interruption: Interruption, told_ns: int | None, round_trip: int | None) -> str:
+    """Data in one direction. told_ns: when a message told the move, None if none did."""
     before, after, duration = interruption.before, interruption.after, interruption.duration_ns
     if duration is None or before is None or after is None:
         return "was not seen both before and after"
-    paused = _time(duration, round_trip)
-    late = after.first_time - moved_ns
-    told = f"{_time(abs(late), round_trip)} {'after' if late >= 0 else 'before'} the move was told"
+    text = f"paused for {_time(duration, round_trip)}"
+    if told_ns is not None:
+        late = after.first_time - told_ns
+        when = "after" if late >= 0 else "before"
+        text += f", and went on {_time(abs(late), round_trip)} {when} the move was told"
     usual = before.interval_ns
-    text = f"paused for {paused}, and went on {told}"
     if usual:
         text += f" (before, a packet came every {usual / 1e6:.3f} ms)"
     if interruption.missing:

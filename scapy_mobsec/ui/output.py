@@ -100,7 +100,9 @@ class Output:
             return
         if not console.is_terminal:
             console.width = PIPED_WIDTH
-        console.print(summary_line(report.summary), soft_wrap=True)
+        # A terminal would break a long line in the midst of a word; a pipe gets it whole.
+        whole = not console.is_terminal
+        console.print(summary_line(report.summary), soft_wrap=whole)
         if wanted.ladder:
             drawn = diagrams(self._ladders.ladders(), report)
             print_ladder(drawn, report.first_time, console)
@@ -113,7 +115,7 @@ class Output:
             print_timeline(report, console)
         if wanted.explain:
             for sentence in sentences(report):
-                console.print(sentence, soft_wrap=True)
+                console.print(sentence, soft_wrap=whole)
 
 
 def _write(path: Path, text: str) -> None:

@@ -24,7 +24,7 @@ def print_report(report: Report, console: Console, *, summary_only: bool = False
     """Print what a report holds; only the parts that have something to say."""
     if not console.is_terminal:
         console.width = PIPED_WIDTH
-    console.print(summary_line(report.summary), soft_wrap=True)
+    console.print(summary_line(report.summary), soft_wrap=not console.is_terminal)
     if summary_only:
         return
     start = report.first_time

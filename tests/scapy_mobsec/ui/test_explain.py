@@ -1,8 +1,21 @@
 import pytest
-from frames import GATEWAY, NEW, OLD, TO_MOBILE, reply, request, signalling
-from shown import CAPTURES, EXPECTED, shown
+from frames import (
+    GATEWAY,
+    NEW,
+    OLD,
+    TO_GATEWAY,
+    TO_MOBILE,
+    Bench,
+    Keys,
+    gcm,
+    reply,
+    request,
+    signalling,
+)
+from shown import CAPTURES, EXPECTED, WITH_IKE_KEYS, shown
 
 from contrib_layers.numbers import FieldCode, HeaderType, NatureCode
+from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.translation import Translation
 from scapy_mobsec.ui.explain import network_text, sentences
@@ -31,8 +44,9 @@ def test_another_port_alone(bench):
     bench.see(bench.up(), bench.up(OTHER_PORT))
     assert (
         "one end kept its address and shows another port, 198.51.100.2:31337 after "
-        "198.51.100.2:4500, and no message told so: data alone came from there; "
-        "what the network changes there is not known" in explained(bench)
+        "198.51.100.2:4500, which no message told: data alone shows it, as where a translator "
+        "(NAT) makes a new mapping; what the network changes there is not known; data"
+        in explained(bench)
     )
 
 
@@ -84,7 +98,62 @@ def test_pauses_in_ms_and_round_trips_and_what_is_missing(bench):
         "= 1.2 round trips after the move was told (before, a packet came every 10.000 ms), "
         "with 2 missing in between; data back was not seen both before and after." in sentence
     )
-    assert "nothing on the way changes its addresses or ports" in sentence
+    assert "nothing before the point of capture changes its addresses or ports" in sentence
+
+
+def registered(bench, **observed):
+    """A registration with a round trip of 40 ms, and data both ways."""
+    bench.see(bench.up(payload=signalling(request(source=INSIDE))), after=0.01)
+    bench.see(bench.down(payload=signalling(reply(**observed))), after=0.04)
+    bench.see(bench.up(), bench.down(), after=0.005)
+
+
+def test_a_rebinding_is_of_the_mobile_terminal_and_in_round_trips(bench):
+    registered(bench)
+    bench.see(bench.down(OTHER_PORT), bench.up(OTHER_PORT), after=0.08)
+    assert explained(bench) == (
+        "+130.000 ms, link 1: the mobile terminal kept its address and shows another port, "
+        "198.51.100.2:31337 after 198.51.100.2:4500, which no message told: data alone shows it, "
+        "as where a translator (NAT) makes a new mapping; what the network changes there is not "
+        "known (its last registration told: an address translator (NAT) replaces its address "
+        "10.0.0.2 by 198.51.100.2); data to 203.0.113.2:4500 paused for 165.000 ms "
+        "= 4.1 round trips; data back paused for 80.000 ms = 2.0 round trips."
+    )
+
+
+def test_who_moves_without_a_registration_is_not_known(bench):
+    bench.see(bench.up(), bench.up(NEW))
+    assert ": one end went from" in explained(bench)
+
+
+def test_the_other_terminal_is_not_taken_for_the_mobile_one(bench):
+    registered(bench)
+    moved = GATEWAY._replace(port=4600)
+    bench.see(bench.udp(bench.seal(TO_MOBILE), moved, OLD))
+    assert ": one end kept its address and shows another port, 203.0.113.2:4600" in explained(bench)
+
+
+def test_a_registration_of_another_link_tells_nothing_of_this_one():
+    bench = Bench(Keys(gcm(TO_GATEWAY), gcm(TO_MOBILE), gcm(0x3003)))
+    registered(bench)
+    inner = build_ip(Endpoint.of("10.10.1.9").address, GATEWAY.address, 1, b"ping")
+    for source in (NEW, NEW._replace(port=40002)):
+        bench.see(bench.udp(bench.seal(0x3003, inner), source))
+    sentence = explained(bench)
+    assert "link 2: one end kept" in sentence
+    assert "round trip" not in sentence
+    assert "registration" not in sentence
+
+
+def test_nobody_knows_what_is_behind_the_capture_without_a_reply(bench):
+    bench.see(bench.up(), bench.up(NEW, payload=signalling(request(source=NEW))))
+    assert "nothing before the point of capture changes its addresses" in explained(bench)
+
+
+def test_round_trips_are_of_ike_whether_it_can_be_read_or_not():
+    for name in ("strongswan-natt", WITH_IKE_KEYS):
+        (sentence,) = sentences(shown(name).report)
+        assert "data to 203.0.113.2:4500 paused for 1230.080 ms = 107.5 round trips" in sentence
 
 
 def changed(field, nature, sent="a", observed="b", header=HeaderType.IPV4):

@@ -30,7 +30,7 @@ def ike_tables(sas: list[ObservedIkeSa], start_ns: int) -> list[Table]:
     tables = [_exchanges(sa, start_ns) for sa in sas[:MAX_ROWS]]
     children = [(sa, child) for sa in sas for child in sa.children]
     if children:
-        table = table_of("CHILD_SAs", "SPIs", "Algorithms", "Traffic", "Keys")
+        table = table_of("CHILD_SAs", "SPIs", "What", "Keys")
         for sa, child in shown(table, children):
             add_row(table, *_child_row(sa, child))
         tables.append(table)
@@ -38,13 +38,14 @@ def ike_tables(sas: list[ObservedIkeSa], start_ns: int) -> list[Table]:
 
 
 def _exchanges(sa: ObservedIkeSa, start_ns: int) -> Table:
-    table = table_of(_title(sa), "Exchange", "Message", "Payloads")
+    table = table_of(_title(sa), "Message", "Payloads")
     for exchange in shown(table, sa.exchanges):
         name = exchange_name(exchange.messages[0].header).upper()
         if sa.version >> 4 != 1:
             name += f" #{exchange.messages[0].header.message_id}"
-        for row, seen in enumerate(exchange.messages):
-            add_row(table, "" if row else name, _sighting(seen, start_ns), _message(seen, exchange))
+        for seen in exchange.messages:
+            title = f"{name} response" if seen is exchange.response else name
+            add_row(table, f"{title}\n{_sighting(seen, start_ns)}", _message(seen, exchange))
         table.add_section()
     return table
 
@@ -137,7 +138,7 @@ def _child_row(sa: ObservedIkeSa, child: ObservedChildSa) -> tuple[str | Text, .
     at = f"frame {child.frame}, IKE {sa.initiator_spi.hex()}"
     names = " ".join(filter(None, map(transform_text, child.proposal.transforms)))
     protocol = name_of(Protocol, child.protocol).upper()
-    return spis, f"{protocol} {names}\n{at}", f"{mode}\n{ours} = {theirs}", keys
+    return spis, f"{protocol} {names}, {mode}\n{ours} = {theirs}\n{at}", keys
 
 
 def _selectors(selectors: TrafficSelectors | None) -> str:

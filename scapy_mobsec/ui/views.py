@@ -104,7 +104,7 @@ def _registration_rows(entry: Registration, start: int) -> Iterable[tuple[str, T
         yield "RREP", Text("not in this capture", style="yellow")
         return
     at = f"{at_text(entry.answered.time_ns, start)}, frame {entry.answered.frame}"
-    took = f"round trip {entry.round_trip_ns / 1e6:.3f} ms"
+    took = f"RTT {entry.round_trip_ns / 1e6:.3f} ms"
     yield "RREP", f"{code_text(reply.code)}, {at}, {took}{_mark(entry.answered)}"
     if entry.reply_translations:
         yield "on return", _translations(entry.reply_translations)
@@ -187,17 +187,21 @@ def _moves(report: Report, start: int) -> Table | None:
 def _sas(sas: list[ObservedSa], start: int) -> Table | None:
     if not sas:
         return None
-    table = table_of("Security associations", "SPI", "Link", "Suite", "Packets", "Outer path")
+    table = table_of("Security associations", "SPI", "Link", "Packets", "Suite, outer path")
     for sa in shown(table, sas):
         add_row(
             table,
             f"0x{sa.spi:08x}",
             "" if sa.link is None else str(sa.link),
-            sa.suite or Text("no key", style="yellow"),
             _sa_counts(sa),
-            "\n".join(
-                f"{span.outer}, {span.packets} from {at_text(span.first_time, start)}"
-                for span in sa.spans
+            Text("\n").join(
+                [
+                    Text(sa.suite) if sa.suite else Text("no key", style="yellow"),
+                    *(
+                        Text(f"{each.outer}, {each.packets} from {at_text(each.first_time, start)}")
+                        for each in sa.spans
+                    ),
+                ]
             ),
         )
     return table

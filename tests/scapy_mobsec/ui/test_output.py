@@ -5,13 +5,14 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
-from shown import EXPECTED, ROOT
+from shown import EXPECTED, ROOT, shown
 
 from scapy_mobsec.ui.cli import main
 from scapy_mobsec.ui.output import Output, Wanted
@@ -132,6 +133,18 @@ def test_a_reader_that_goes_away_ends_it_without_a_word(view):
     os.close(write)
     assert done.stderr == b""
     assert done.returncode in (0, 1)
+
+
+def test_a_terminal_gets_sentences_that_break_between_words(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    output = Output(Wanted(explain=True), stream)
+    output.print(SimpleNamespace(report=lambda: shown("handover-nat").report))
+    lines = [re.sub("\x1b[^m]*m", "", line).rstrip() for line in stream.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80
+    for sentence in (EXPECTED / "handover-nat.explain.txt").read_text().splitlines():
+        assert sentence in " ".join(lines)
 
 
 def test_a_terminal_gets_its_own_width():

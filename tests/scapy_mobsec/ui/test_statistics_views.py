@@ -14,16 +14,14 @@ def test_data_path_by_path(bench):
     rows = [line for line in lines if "udp" in line]
     assert len(rows) == 2
     assert "198.51.100.2:4500 > 203.0.113.2:4500" in rows[0]
-    assert "+0.000000 s" in rows[0]
+    assert "+0.000000 s to +0.010000 s" in lines[lines.index(rows[0]) + 1]
 
 
 def test_keepalives(bench):
     for after in (1, 20, 30):
         bench.see(bench.udp(b"\xff"), after=after)
     text = table(keepalives_table(bench.report.statistics))
-    assert "25.000 s" in text
-    assert "20.000 s" in text
-    assert "30.000 s" in text
+    assert "20.000 to 30.000 s (25.000 s)" in text
 
 
 def test_nothing_is_no_table(bench):
@@ -37,4 +35,4 @@ def test_pauses_with_what_is_missing(bench):
     bench.up()
     bench.see(bench.up(NEW), after=0.2)
     (handover,) = bench.report.statistics.handovers
-    assert pause_lines(handover) == ["to peer: no data for 200.000 ms, 1 missing"]
+    assert pause_lines(handover) == ["gap to peer 200.000 ms, 1 missing"]

@@ -4,6 +4,7 @@ import pytest
 from frames import GATEWAY, NEW, OLD, TO_GATEWAY, Bench, reply, request, signalling
 from ike import init_request
 from rich.console import Console
+from shown import CAPTURES, shown
 
 import scapy_mobsec.ui.tables as tables_module
 from contrib_layers.numbers import AttemptFlag
@@ -30,6 +31,19 @@ def printed(bench, **options):
     return stream.getvalue()
 
 
+@pytest.mark.parametrize("name", CAPTURES)
+def test_80_columns_break_no_path_and_no_time_from_its_unit(name):
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    print_report(shown(name).report, console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = [cell.strip() for line in lines for cell in line.split("│")]
+    assert not {"ms", "s", "packets"} & set(cells)
+    for span in (span for link in shown(name).report.statistics.links for span in link):
+        if len(str(span.outer)) < 44:
+            assert str(span.outer) in cells
+
+
 def handover():
     bench = Bench()
     bench.see(bench.up(OLD), bench.down(OLD))
@@ -44,7 +58,7 @@ def test_a_handover():
         "4 packets, 4 ESP (4 verified), 1 registration, 1 move",
         "IPv4 10.0.0.2 > 203.0.113.2 / UDP 4500 > 4500 / ESP 0x00001001",
         "accepted",
-        "round trip 50.000 ms",
+        "RTT 50.000 ms",
         "by registration",
         "udp 192.0.2.1:40001 > 203.0.113.2:4500",
         "aes-gcm-16",

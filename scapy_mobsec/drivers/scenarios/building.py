@@ -34,10 +34,12 @@ def on(
 ) -> Callable[[int], Topology]:
     """Return what builds a network with these places.
 
-    `allow`: encapsulations that X may use. `at_other`: Y's endpoints, the dialed one first.
-    `ah`: whether the link has AH SAs, too. `mobile`: what X's configuration has otherwise.
+    `allow`: encapsulations that X may use. `at_other`: Y's endpoints, the dialed one first, which
+    has the port for UDP. `ah`: whether the link has AH SAs, too. `mobile`: what X's configuration
+    has otherwise.
     """
     others = tuple(endpoint.address for endpoint in at_other[1:])
+    udp_port = at_other[0].port
 
     def build(seed: int) -> Topology:
         topology = assemble(
@@ -45,8 +47,8 @@ def on(
             places,
             ah=ah,
             at_other=at_other,
-            mobile={"allow": items(*allow), "other_addresses": others, **mobile},
-            other={"supported": items(*PORTS), "addresses": others},
+            mobile={"allow": items(*allow, udp_port=udp_port), "other_addresses": others, **mobile},
+            other={"supported": items(*PORTS, udp_port=udp_port), "addresses": others},
         )
         topology.other.listen(PORTS[TCP])
         topology.other.listen(PORTS[TLS], certificate_of("Y"))
@@ -56,9 +58,12 @@ def on(
     return build
 
 
-def items(*encapsulations: Encapsulation) -> tuple[EncapsulationItem, ...]:
+def items(
+    *encapsulations: Encapsulation, udp_port: int = NATT_PORT
+) -> tuple[EncapsulationItem, ...]:
     """Encapsulation items with Y's ports."""
-    return tuple(EncapsulationItem(each.code, port=PORTS[each]) for each in encapsulations)
+    ports = {**PORTS, UDP: udp_port}
+    return tuple(EncapsulationItem(each.code, port=ports[each]) for each in encapsulations)
 
 
 def through(*elements: Element) -> Place:

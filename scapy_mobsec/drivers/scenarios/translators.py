@@ -1,6 +1,7 @@
 """Scenarios with translators on the way, and with none."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from random import Random
 
@@ -22,6 +23,9 @@ from scapy_mobsec.packet.path import Endpoint
 
 IPV6 = Endpoint.of("2001:db8::2", NATT_PORT)
 OTHER_IPV6 = Endpoint.of("2001:db8:ffff::1", NATT_PORT)
+FREE_PORT = Endpoint.of("198.51.100.2", 40_000)
+FREE_PORT_BEHIND_NAT = BEHIND_NAT._replace(port=40_000)
+OTHER_ON_443 = OTHER_TERMINAL._replace(port=443)
 PREFIX = ip_address(WELL_KNOWN_PREFIX).packed[:12]
 
 
@@ -32,6 +36,11 @@ def _double_nat(random: Random) -> Sequence[Place]:
 
 def _symmetric(random: Random) -> Sequence[Place]:
     return through(), behind_nat(random, depends=Dependence.ADDRESS_AND_PORT)
+
+
+def _free_ports(random: Random) -> Sequence[Place]:
+    nat = behind_nat(random)
+    return Place(FREE_PORT), replace(nat, endpoint=FREE_PORT_BEHIND_NAT)
 
 
 def _nat64(random: Random) -> Sequence[Place]:
@@ -69,6 +78,13 @@ SCENARIOS = (
         "The NAT maps and filters by address and port, and takes random ports.",
         on(_symmetric),
         ((0.0, go(UNTRANSLATED)), (1.0, go(BEHIND_NAT))),
+    ),
+    Scenario(
+        "otherport",
+        "Y takes UDP on port 443, and X sends from another port than 4500.",
+        on(_free_ports, allow=(UDP,), at_other=(OTHER_ON_443,)),
+        ((0.0, go(FREE_PORT)), (1.0, go(FREE_PORT_BEHIND_NAT))),
+        duration=2.0,
     ),
     Scenario(
         "nat64",

@@ -22,6 +22,7 @@ def natures(event):
         ("forced", UDP, 0, None),
         ("doublenat", UDP, 1, NatureCode.ADDRESS_AND_PORT),
         ("symmetric", UDP, 1, NatureCode.ADDRESS_AND_PORT),
+        ("otherport", UDP, 0, NatureCode.ADDRESS_AND_PORT),
         ("nat64", UDP, 0, NatureCode.PROTOCOL),
         ("ipv6", NATIVE, 3, None),
         ("rebinding", UDP, 0, NatureCode.ADDRESS_AND_PORT),
@@ -48,3 +49,9 @@ def test_a_forgotten_mapping_is_a_rebinding_at_y():
     (event,) = [event for event in other if isinstance(event, Rebound)]
     assert event.old.remote.address == event.new.remote.address
     assert event.old.remote.port != event.new.remote.port
+
+
+def test_no_packet_has_the_usual_port():
+    lines = told("otherport")[0].ladder
+    assert not any(":4500" in line for line in lines)
+    assert all("203.0.113.2:443" in line for line in lines)

@@ -26,6 +26,14 @@ __all__ = [
     "read_records",
 ]
 
+_PACKED = {
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zX": "xz",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"BZh": "bzip2",
+}
+"""First octets of what is not read here."""
+
 
 def read_records(
     stream: Readable, on_tls_keys: Callable[[str], object] = lambda key_log: None
@@ -44,7 +52,9 @@ def read_records(
     elif magic == MAGIC:
         yield from read_pcapng(source, on_tls_keys)
     else:
-        raise CaptureError("not a capture file (pcap or pcapng)")
+        packed = next((tool for start, tool in _PACKED.items() if magic.startswith(start)), None)
+        how = f"packed by {packed}: undo that first, and read it from stdin"
+        raise CaptureError(how if packed else "not a capture file (pcap or pcapng)")
 
 
 def open_capture(path: str | PathLike[str]) -> AbstractContextManager[BinaryIO]:

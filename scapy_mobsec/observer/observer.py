@@ -178,6 +178,7 @@ class Observer:
             cut_short = original_length is not None and original_length > len(octets)
             if cut_short and drop.reason in _COUNTED_AS_MALFORMED:
                 drop = Drop(DropReason.CUT_BY_CAPTURE)
+                summary.cut_by_capture += 1
             self._count(drop)
 
     def finish(self) -> None:

@@ -27,6 +27,7 @@ class Summary:
     keepalives: int = 0
     tls: int = 0
     malformed: int = 0
+    cut_by_capture: int = 0
     registrations: int = 0
     moves: int = 0
 

@@ -48,7 +48,7 @@ def summary_line(summary: Summary) -> Text:
     """The counts that are not zero, in one line."""
     carried = f"{summary.esp} ESP" + (f", {summary.ah} AH" if summary.ah else "")
     opened = _counts(summary, ("verified", "unverified", "icv_failed", "no_key"))
-    among = ("replayed", "duplicates", "ike", "keepalives", "tls", "malformed")
+    among = ("replayed", "duplicates", "ike", "keepalives", "tls", "malformed", "cut_by_capture")
     rest = (*among, "registrations", "moves")
     line = f"{summary.packets} {_words('packets', summary.packets)}, {carried}"
     if opened:
@@ -68,7 +68,13 @@ def _counts(summary: Summary, names: Iterable[str]) -> str:
 
 
 def _words(name: str, value: int) -> str:
-    spelled = {"icv_failed": "ICV failed", "ike": "IKE", "tls": "TLS", "no_key": "without key"}
+    spelled = {
+        "icv_failed": "ICV failed",
+        "ike": "IKE",
+        "tls": "TLS",
+        "no_key": "without key",
+        "cut_by_capture": "cut short by the capture",
+    }
     words = spelled.get(name, name)
     return words[:-1] if value == 1 and words.endswith("s") else words
 

@@ -1,8 +1,10 @@
 """Captures told apart by their content, and whatever else a file may hold."""
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import os
 import sys
 import threading
@@ -57,6 +59,10 @@ def test_the_format_is_told_by_the_content(pack):
         (gzip.compress(pcap(), 0, mtime=0)[:30], "the file header is cut off"),
         (b"text file\n" * 9, "not a capture file"),
         (gzip.compress(gzip.compress(pcap(), mtime=0), mtime=0), "not a capture file"),
+        (b"\x28\xb5\x2f\xfd" + bytes(9), "packed by zstd"),
+        (lzma.compress(pcap()), "packed by xz"),
+        (bz2.compress(pcap()), "packed by bzip2"),
+        (b"\x04\x22\x4d\x18" + bytes(9), "packed by lz4"),
     ],
 )
 def test_what_is_not_a_capture(octets, reason):

@@ -108,6 +108,7 @@ def test_frames_cut_by_the_capture_are_not_called_malformed(bench):
     bench.observer.feed(START, packet[:40], RAW_IP, len(packet))
     report = bench.report
     assert report.drops == {DropReason.CUT_BY_CAPTURE: 1}
+    assert report.summary.cut_by_capture == 1
     assert report.summary.malformed == 0
 
 

@@ -78,6 +78,11 @@ def test_tls_is_counted():
     assert summary_line(Summary(packets=3, tls=1)).plain == "3 packets, 0 ESP, 1 TLS"
 
 
+def test_frames_cut_short_are_told_in_the_summary():
+    line = summary_line(Summary(packets=3, cut_by_capture=2)).plain
+    assert line == "3 packets, 0 ESP, 2 cut short by the capture"
+
+
 def test_ah_is_counted_where_there_is_some():
     line = summary_line(Summary(packets=3, esp=1, ah=2, verified=3)).plain
     assert line == "3 packets, 1 ESP, 2 AH (3 verified)"

@@ -221,7 +221,7 @@ class Observer:
             whole = self._reassembler.add(ip, frame.time_ns / 1e9)
             if whole is None:
                 return
-            ip = whole
+            ip, ip_octets = whole, None
         if ip.protocol == TCP:
             self._observe_tcp(ip, frame)
             return

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from contrib_layers.numbers import IKE_PORT, NATT_PORT
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.udp import Content, unwrap
-from scapy_mobsec.packet.ip import ESP, UDP, IpPacket, parse_udp
+from scapy_mobsec.packet.ip import ESP, UDP, IpPacket, build_ip, parse_udp
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import Description
 from scapy_mobsec.registration.outer import describe, describe_ah
@@ -100,8 +100,14 @@ class Carried(NamedTuple):
         return self
 
 
-def carried_by_ah(ip: IpPacket, octets: bytes) -> Carried:
-    """What a packet with AH carries. `octets`: of the whole IP packet."""
+def carried_by_ah(ip: IpPacket, octets: bytes | None) -> Carried:
+    """What a packet with AH carries. `octets`: of the whole IP packet; None: it came in fragments.
+
+    Their header is made anew, as it was before unless it had options or IPv6 extension headers
+    (RFC 4302 section 3.4.1 joins fragments first, and what they changed of it is mutable).
+    """
+    if octets is None:
+        octets = build_ip(*ip[:4], identification=ip.identification)
     outer = Outer(Encapsulation.NATIVE, ip.source, 0, ip.destination, 0, ah=True)
     return Carried(Content.ESP, octets, outer)
 

@@ -1,7 +1,7 @@
 """What key files hold: keys of SAs with the packets they are for, and keys of IKE SAs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scapy_mobsec.drivers.keys.sa_patterns import AddressPattern, SpiPattern
 from scapy_mobsec.esp.ah import AhParameters
@@ -60,9 +60,13 @@ class KeyRow:
     def parameters(self, spi: int) -> SaParameters | AhParameters:
         """Make the SA for an SPI that matches."""
         esn = self.esn, self.esn_high
+        # Linux takes HMAC keys of any length for SAs set up by hand, against RFC 4868 2.1.1.
+        odd = len(self.integrity_key) if self.integrity_key and "hmac" in self.suite.name else None
         if isinstance(self.suite, Integrity):
-            return AhParameters(spi, self.suite, self.integrity_key or b"", *esn)
-        return SaParameters(spi, self.suite, self.encryption_key, self.integrity_key, *esn)
+            integrity = replace(self.suite, key_length=odd) if odd else self.suite
+            return AhParameters(spi, integrity, self.integrity_key or b"", *esn)
+        suite = replace(self.suite, integrity_key_length=odd) if odd else self.suite
+        return SaParameters(spi, suite, self.encryption_key, self.integrity_key, *esn)
 
 
 class KeyTable:

@@ -17,6 +17,9 @@ from frames import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers import ipsec
+from scapy.layers.inet import IP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 
 import scapy_mobsec.observer.observer as observer_module
 from scapy_mobsec.drops import DropReason
@@ -101,6 +104,31 @@ def test_outer_fragments_are_put_together(bench):
 
     summary = bench.see(fragment(32, body[32:], False), fragment(0, body[:32], True))
     assert (summary.packets, summary.esp, summary.verified) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_ah_in_fragments_is_put_together_as_scapy_made_it(version):
+    parameters = ah(TO_GATEWAY)
+    sender = ipsec.SecurityAssociation(
+        ipsec.AH,
+        spi=TO_GATEWAY,
+        auth_algo="SHA2-256-128",
+        auth_key=parameters.integrity_key,
+    )
+    payload = UDP(sport=9, dport=9) / bytes(3000)
+    if version == 4:
+        whole = sender.encrypt(IP(src="198.51.100.2", dst="203.0.113.2", id=77) / payload)
+        fragments = fragment(whole, fragsize=1000)
+    else:
+        whole = sender.encrypt(IPv6(src="2001:db8::1", dst="2001:db8::2") / payload)
+        outside = IPv6(src=whole.src, dst=whole.dst, nh=44)
+        fragments = fragment6(outside / IPv6ExtHdrFragment(nh=51, id=77) / whole.payload, 1000)
+    bench = Bench(Keys(parameters))
+    summary = bench.see(*map(bytes, reversed(fragments)))
+    assert len(fragments) > 2
+    assert (summary.ah, summary.verified, summary.icv_failed) == (1, 1, 0)
+    (sa,) = bench.report.sas
+    assert sa.spans[0].outer.ah
 
 
 def test_frames_cut_by_the_capture_are_not_called_malformed(bench):

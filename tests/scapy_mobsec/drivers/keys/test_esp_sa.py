@@ -233,7 +233,7 @@ class TestErrors:
             (row(key="0x"), "encryption key of 0 octets"),
             (row(encryption=CBC, key="k" * 16, authentication=SHA1, integrity="0x\u0661"),
              "authentication key: not hexadecimal digits"),
-            (row(encryption=CBC, key="k" * 16, authentication=SHA1, integrity="short"),
+            (row(encryption=CBC, key="k" * 16, authentication="aes-cmac-96", integrity="short"),
              "integrity key of 5 octets"),
             (row() [:-4] + "\n", "7 columns, not 8 or 10"),
             (row()[:-1] + ',"32-bit","0","more"\n', "11 columns, not 8 or 10"),

@@ -1,5 +1,7 @@
 """Keys and the packets that they are for."""
 
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from scapy_mobsec.drivers.keys import table as table_module
 from scapy_mobsec.drivers.keys.sa_patterns import AddressPattern, SpiPattern
 from scapy_mobsec.drivers.keys.table import KeyRow, KeyTable
+from scapy_mobsec.esp.integrity import INTEGRITY
+from scapy_mobsec.esp.sa import InboundSa
 from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.ike.keys import IkeSaKeys
 
@@ -111,6 +115,27 @@ def test_rows_are_bounded(monkeypatch):
 def test_keys_must_fit_the_suite():
     with pytest.raises(ValueError, match="encryption key of 40 octets"):
         row(key=b"xx")
+
+
+@pytest.mark.parametrize("length", [1, 10, 20, 32, 64, 65, 200])
+@pytest.mark.parametrize("name", ["hmac-md5-96", "hmac-sha1-96", "hmac-sha2-256-128"])
+def test_hmac_keys_may_have_any_length(name, length):
+    key = bytes(range(length))
+    digest = {"md5": "md5", "sha1": "sha1", "sha2": "sha256"}[name.split("-")[1]]
+    made = row(suite=INTEGRITY[name], key=b"", integrity_key=key).parameters(7)
+    icv = made.suite.keyed(made.integrity_key)(b"covered")
+    assert icv == hmac.new(key, b"covered", digest).digest()[: made.suite.icv_length]
+    packet = b"\0\0\0\7\0\0\0\1" + bytes([1, 2, 2, 59])
+    packet += hmac.new(key, packet, digest).digest()[: made.suite.icv_length]
+    esp = row(suite=SUITES[f"null-{name}"], key=b"", integrity_key=key).parameters(7)
+    opened = InboundSa(esp).open(packet)
+    assert (opened.next_header, opened.verified) == (59, True)
+
+
+def test_other_integrity_keys_and_none_may_not():
+    for name, key in (("aes-cmac-96", b"short"), ("hmac-sha1-96", b"")):
+        with pytest.raises(ValueError, match="integrity key of"):
+            row(suite=INTEGRITY[name], key=b"", integrity_key=key)
 
 
 def test_keys_do_not_show():

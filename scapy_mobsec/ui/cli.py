@@ -102,7 +102,7 @@ def cli() -> None:
     metavar="KEY=VALUE...",
     multiple=True,
     help="Show these packets alone, of type=, spi=, encap= or inner=ADDRESS/BITS; a comma between "
-    "values is or, several filters are and.",
+    "values is or, several filters are and, != is not.",
 )
 @click.option(
     "-w",

@@ -1,6 +1,6 @@
-"""`-Y key=value,value ...`: which packets are shown, and which parts of a report.
+"""`-Y key=value,value ... key!=value,value`: which packets are shown, and which parts of a report.
 
-All terms must hold, and of one term any of its values. A filter chooses what is shown; everything
+All terms must hold, and of one term any of its values, or with `!=` none. A filter chooses what is shown; everything
 is followed and counted all the same.
 """
 
@@ -45,10 +45,12 @@ class PacketFilter:
 
 def _test(term: str) -> Test:
     key, equals, values = term.partition("=")
-    make = _KEYS.get(key)
+    negated = key.endswith("!")
+    make = _KEYS.get(key.removesuffix("!"))
     if not equals or make is None:
         raise FilterError(f"filter {term!r}: not KEY=VALUE with a key of {', '.join(_KEYS)}")
-    return make(values.split(","))
+    test = make(values.split(","))
+    return (lambda seen: not test(seen)) if negated else test
 
 
 def _of_type(values: Sequence[str]) -> Test:

@@ -34,6 +34,11 @@ def talk(bench):
         (["inner=10.10.2.0/24"], [1, 2]),
         (["inner=10.10.1.1"], [1, 2, 3, 4]),
         (["inner=2001:db8::/32"], []),
+        (["type!=data"], [3, 4, 5, 6, 7]),
+        (["type!=data,ike"], [3, 4, 6, 7]),
+        (["type!=data encap!=udp"], [7]),
+        ([f"type=data spi!={TO_MOBILE}"], [1]),
+        (["inner!=10.10.2.0/24"], [3, 4, 5, 6, 7]),
     ],
 )
 def test_what_passes(talk, texts, frames):
@@ -50,6 +55,11 @@ def test_what_passes(talk, texts, frames):
         "type=RREQ",
         "typ=rreq",
         "=rreq",
+        "!=rreq",
+        "!type=rreq",
+        "type!!=rreq",
+        "type!",
+        "type!=",
         "encap=gre",
         "spi=0x",
         "spi=0xg",

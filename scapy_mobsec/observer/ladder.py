@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.ike.message import HEADER
 from scapy_mobsec.ike.numbers import Protocol
 from scapy_mobsec.observer.ike_sa import ObservedIkeSa
 from scapy_mobsec.observer.links import Move
@@ -107,7 +108,8 @@ class Ladders:
         if seen.type in SIGNALLING:
             # What it carried is in the message: a row is small.
             opened = seen.opened._replace(payload=b"") if seen.opened else None
-            self._add(ladder, seen._replace(opened=opened, octets=b""))
+            kept = seen.octets[: HEADER.size] if seen.type is PacketType.IKE else b""
+            self._add(ladder, seen._replace(opened=opened, octets=kept))
             return
         forward = seen.sa.forward if seen.sa is not None and _is_linked(seen) else None
         kind = Kind(seen.type, seen.outer, seen.dropped, forward)

@@ -10,6 +10,8 @@ from enum import Enum
 
 from contrib_layers.numbers import FieldCode
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.ike.message import HEADER, Header
+from scapy_mobsec.ike.numbers import PayloadType
 from scapy_mobsec.observer.ike_messages import SeenMessage
 from scapy_mobsec.observer.ladder import Kind, Ladder, Run
 from scapy_mobsec.observer.links import Move
@@ -18,7 +20,7 @@ from scapy_mobsec.observer.registrations import Registration
 from scapy_mobsec.observer.report import Report
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
 from scapy_mobsec.translation import Translation, describe_all
-from scapy_mobsec.ui.message_text import ike_text, message_text
+from scapy_mobsec.ui.message_text import exchange_text, ike_text, message_text
 
 _ADDRESSES = (FieldCode.SOURCE_ADDRESS, FieldCode.DESTINATION_ADDRESS)
 
@@ -175,7 +177,10 @@ class _Drawing:
                 row.time_ns, Shape.MESSAGE, f"IKE: {row.dropped.value}", to_right, loud=True
             )
         if not messages:
-            return Step(row.time_ns, Shape.MESSAGE, "IKE, a fragment or a repetition", to_right)
+            header = Header._make(HEADER.unpack(row.octets))
+            what = "a fragment" if header.next_payload == PayloadType.SKF else "repeated"
+            text, translated = f"{exchange_text(header)}, {what}", self._is_translated(row.outer)
+            return Step(row.time_ns, Shape.MESSAGE, text, to_right, translated)
         notes = tuple(describe_all(messages[0].translations))
         self._note_translator(row.outer, messages[0].translations)
         text = "; ".join(ike_text(seen) for seen in messages)

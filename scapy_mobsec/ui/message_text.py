@@ -1,6 +1,9 @@
 """RREQs, RREPs and IKE messages in a few words, for a line of a diagram or of CSV."""
 
+from itertools import groupby
+
 from contrib_layers.numbers import AttemptFlag
+from scapy_mobsec.ike.message import Header
 from scapy_mobsec.ike.numbers import NotifyType, PayloadType
 from scapy_mobsec.ike.payloads import Notify, Opaque
 from scapy_mobsec.observer.ike_messages import IkeContent, Reading, SeenMessage
@@ -38,13 +41,22 @@ def message_text(message: RegistrationRequest | RegistrationReply) -> str:
     return " ".join(words)
 
 
+def exchange_text(header: Header) -> str:
+    """`IKE_AUTH #1 response`: exchange and message id. IKEv1 does not tell who answers."""
+    name = exchange_name(header).upper()
+    if header.major == 1:
+        return name
+    return f"{name} #{header.message_id}" + (" response" if header.is_response else "")
+
+
 def ike_text(seen: SeenMessage) -> str:
     """`IKE_AUTH #1 response: idr auth sa`: exchange, message id, and what it holds."""
-    header = seen.header
-    words = exchange_name(header).upper()
-    if header.major != 1:
-        words += f" #{header.message_id}" + (" response" if header.is_response else "")
-    names = [name for each in seen.contents if (name := _content_name(each, header.major))]
+    words, major = exchange_text(seen.header), seen.header.major
+    found = [name for each in seen.contents if (name := _content_name(each, major))]
+    names = [
+        f"{count} x {name}" if (count := len(list(same))) > 1 else name
+        for name, same in groupby(found)
+    ]
     if seen.reading is Reading.ENCRYPTED:
         names.append("encrypted")
     if seen.reading is Reading.UNVERIFIED:

@@ -1,7 +1,7 @@
 """`-Y key=value,value ... key!=value,value`: which packets are shown, and which parts of a report.
 
-All terms must hold, and of one term any of its values, or with `!=` none. A filter chooses what is shown; everything
-is followed and counted all the same.
+All terms must hold, and of one term any of its values, or with `!=` none. A filter chooses what is
+shown; everything is followed and counted all the same.
 """
 
 from collections.abc import Callable, Iterable, Sequence

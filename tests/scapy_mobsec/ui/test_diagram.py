@@ -1,6 +1,6 @@
 import pytest
-from frames import GATEWAY, NEW, OLD, TO_MOBILE, reply, request, signalling
-from ike import init_request, notify
+from frames import GATEWAY, NEW, OLD, TO_MOBILE, Bench, reply, request, signalling
+from ike import clear, fragments, init_request, keys, nonce, notify
 from shown import WITH_IKE_KEYS, Shown, shown
 
 from scapy_mobsec.packet.ip import build_ip, build_udp
@@ -117,9 +117,25 @@ def test_ike_that_is_no_message_of_its_own(bench):
     bench.see(ike(whole), ike(whole), ike(init_request(notify(7))[:-3]))
     assert [text for _, text in steps(bench)] == [
         "IKE_SA_INIT #0: sa, ke, nonce",
-        "IKE, a fragment or a repetition",
+        "IKE_SA_INIT #0, repeated",
         "IKE: not a well-formed IKE message",
     ]
+
+
+def test_a_fragment_is_named_by_its_exchange():
+    bench = Bench(ike_keys=[keys()])
+    bench.see(*map(ike, fragments(keys(), 37, nonce(bytes(100)), mid=3)))
+    assert [text for _, text in steps(bench)] == [
+        "INFORMATIONAL #3, a fragment",
+        "INFORMATIONAL #3, a fragment",
+        "INFORMATIONAL #3: nonce",
+    ]
+
+
+def test_payloads_of_one_kind_are_counted(bench):
+    vendors = (13, b"one"), (13, b"two"), (20, bytes(20)), (13, b"three")
+    bench.see(ike(clear(2, *vendors, version=0x10)))
+    assert [text for _, text in steps(bench)] == ["MAIN_MODE: 2 x vendor_id, nat_d, vendor_id"]
 
 
 def test_a_refused_move_and_one_of_encapsulation(bench):

@@ -105,6 +105,8 @@ def test_in_a_script(run_script, python):
 @pytest.fixture
 def shell(tmp_path, python):
     """A Scapy shell that has come to its prompt."""
+    for ending in ("pcap", "esp_sa"):
+        shutil.copy(ROOT / f"pcaps/handover-nat.{ending}", tmp_path / f"run.{ending}")
     environment = os.environ | {"HOME": str(tmp_path), "TERM": "dumb"}
     for name in ("PYTHONPATH", "XDG_CONFIG_HOME"):
         environment.pop(name, None)
@@ -130,6 +132,12 @@ def test_in_a_shell(shell):
         ("print(RREQ(extensions=[Attempt(number=7)]).summary())", "RREQ #7 0.0.0.0"),
         ("RREQ is __import__('contrib_layers').RREQ", "True"),
         ("IP(bytes(IP() / UDP() / MobileIP() / RREQ())).summary()", "MobileIP / RREQ 0.0.0.0"),
+        ('sas = load_keys("run.esp_sa"); sas', "<KeyTable: 4 SAs>"),
+        ('pkts = sniff(offline="run.pcap", session=MobsecSession(sas)); len(pkts)', "67"),
+        ("pkts[RREQ][0].show(); translations(pkts)", "10.0.0.2:4500 -> 192.0.2.1:37880"),
+        ("translations(pkts[RREQ][2], pkts[RREP][1])", "10.0.0.2:4500 -> 192.0.2.1:37880"),
+        ("ladder(pkts)", " RREQ #3 [udp] "),
+        ('wrpcap("inner.pcap", inner(pkts)); len(rdpcap("inner.pcap")) + 1000', "1067"),
     ):
         shell.sendline(line)
         shell.expect_exact(printed)

@@ -81,9 +81,6 @@ class _Told(Packet):
     def build_padding(self) -> bytes:
         return self.trailer
 
-    def build_done(self, p: bytes) -> bytes:
-        return p
-
     def _do_summary(self) -> tuple[int, str, list[Any]]:
         _, inside, needed = self.payload._do_summary()
         mine = str(self._name)

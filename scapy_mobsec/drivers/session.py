@@ -132,8 +132,7 @@ def _carrier(packet: Packet, seen: SeenPacket) -> Packet | None:
     """The layer right below an ESP or AH packet; None if that is not just this packet's own."""
     octets = seen.octets
     if seen.outer.ah:
-        whole = _outer_ip(packet).original == octets
-        header = packet.getlayer(AH) if whole else None
+        header = packet.getlayer(AH)
         return header and header.underlayer
     if seen.outer.encapsulation is Encapsulation.NATIVE:
         esp = packet.getlayer(ESP)

@@ -198,16 +198,22 @@ def test_ah_with_what_it_protects(bench):
     assert [bytes(one), bytes(other)] == [good, bytes(failed)]
 
 
-def test_a_fragmented_packet_is_with_the_fragment_that_completes_it(bench):
-    whole = IP(bench.up(payload=build_ip(GATEWAY.address, OLD.address, 1, bytes(2000))))
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("way", ["udp", "native"])
+def test_a_fragmented_packet_is_with_the_fragment_that_completes_it(bench, way, reverse):
+    esp = bench.seal(TO_GATEWAY, payload=build_ip(GATEWAY.address, OLD.address, 1, bytes(2000)))
+    whole = IP(getattr(bench, way)(esp))
     whole.flags = 0
-    del whole.chksum
-    fragments = [bytes(each) for each in IP(bytes(whole)).fragment(1000)]
+    fragments = [bytes(each) for each in whole.fragment(1000)]
+    if reverse:
+        fragments.reverse()
     *before, last = sniffed(fragments, KEYS)
     assert len(before) == 2
     assert not any(Completed in each for each in before)
-    assert before[0][ESP].verified is None
+    beginning = last if reverse else before[0]
+    assert beginning.lastlayer().verified is None
     (unit,) = last[Completed].units
+    assert last[ESP] is unit
     assert unit.verified
     assert len(unit[ICMP].original) == 2000
     assert [bytes(each) for each in [*before, last]] == fragments
@@ -371,9 +377,19 @@ def units_of(packet):
 
 def test_what_scapy_cannot_dissect_is_raw(monkeypatch):
     monkeypatch.setattr(conf, "debug_dissector", False)
-    (packet,) = sniffed([Bench().up(next_header=1, payload=b"")], KEYS)
+    (packet,) = sniffed([Bench().up(next_header=1, payload=b"no")], KEYS)
     assert packet[ESP].verified
-    assert isinstance(packet[ESP].payload, Raw | ICMP)
+    assert packet[ESP].payload == Raw(b"no")
+
+
+def test_what_was_captured_counts_and_of_crafted_packets_what_they_build(bench):
+    captured = IP(bench.up())
+    captured[UDP].remove_payload()
+    assert ICMP in MobsecSession(KEYS).process(captured)
+    crafted = IP(src="198.51.100.2") / UDP(sport=4500, dport=4500) / ESP(bench.seal(TO_GATEWAY))
+    packet = MobsecSession(KEYS).process(crafted)
+    assert packet[ESP].verified
+    assert ICMP in packet
 
 
 def test_keys_that_cannot_be_read_are_said(tmp_path):

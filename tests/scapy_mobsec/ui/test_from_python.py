@@ -4,9 +4,9 @@ import io
 from pathlib import Path
 
 import pytest
-from frames import TO_GATEWAY, TO_MOBILE, gcm
+from frames import TO_GATEWAY, TO_MOBILE, Bench, gcm
 from rich.console import Console
-from scapy.layers.inet import IP, UDP
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.ipsec import ESP
 from scapy.layers.mobileip import MobileIP
 from scapy.plist import SndRcvList
@@ -90,6 +90,19 @@ def test_streams_are_decoded_from_their_packets(tmp_path):
     assert decode(packets).json() == of_file.json()
 
 
+def test_what_waits_behind_a_gap_is_decoded_too():
+    bench, at, segments = Bench(), 1000, []
+    for _ in range(3):
+        esp = bench.seal(TO_GATEWAY)
+        piece = (len(esp) + 2).to_bytes(2) + esp
+        segment = TCP(sport=40_000, dport=4500, seq=at, flags="PA") / (
+            b"" if segments else b"IKETCP"
+        )
+        segments.append(IP(src="198.51.100.2", dst="203.0.113.2") / segment / piece)
+        at += len(segments[-1][TCP].payload)
+    assert decode([segments[0], segments[2]], KEYS).report.summary.verified == 2
+
+
 def test_captures_that_end_early_or_are_none(tmp_path):
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(Path(HANDOVER).read_bytes()[:-7])
@@ -111,6 +124,12 @@ def test_the_ladder_is_that_of_the_command(name):
 def test_a_ladder_goes_to_stdout(handover, capsys):
     ladder(handover)
     assert "RREQ #2 [udp]" in capsys.readouterr().out
+
+
+def test_what_had_no_room_in_a_ladder_is_said(handover, monkeypatch):
+    monkeypatch.setattr("scapy_mobsec.observer.ladder.MAX_ROWS", 3)
+    with pytest.warns(UserWarning, match="packets had no room in the ladder"):
+        drawn(handover)
 
 
 def test_inner_packets_are_those_that_the_command_writes(handover, tmp_path):
@@ -159,9 +178,21 @@ def test_translations_of_all_messages(handover):
 
 
 def test_translations_that_ike_tells(strongswan):
-    text = repr(translations(strongswan))
+    found = translations(strongswan)
+    assert [each.frame for each in found] == [1, 2, 17, 19]
+    text = repr(found)
     assert "    source address and port ? -> 192.0.2.2:500\n" in text
     assert "INFORMATIONAL #3: UPDATE_SA_ADDRESSES" in text
+
+
+def test_translations_of_refused_requests_stand_among_the_others(tmp_path):
+    capture = tmp_path / "run.pcapng"
+    keys, _ = write_capture(result_of("stale"), capture)
+    refused = {entry.asked.frame for entry in decode(capture, keys).report.refused}
+    frames = [each.frame for each in translations(capture, keys=keys)]
+    assert frames == sorted(frames)
+    assert refused
+    assert refused < set(frames[:-1])
 
 
 def test_translations_without_messages():

@@ -174,9 +174,8 @@ def _ah(seen: SeenPacket) -> SeenAH | None:
 
 def _like_ah(header: Packet) -> SeenAH:
     """Return the same header; what it covers as Scapy dissected it, for that is in clear."""
-    octets = header.original
     layer = SeenAH(**header.fields)
-    vars(layer)["covered"] = octets[(octets[1] + 2) * 4 :]  # RFC 4302 section 2.2
+    vars(layer)["covered"] = header.original[len(header.raw_packet_cache or b"") :]
     if header.payload:
         layer.add_payload(header.payload)
     return layer

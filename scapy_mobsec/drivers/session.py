@@ -133,7 +133,8 @@ def _carrier(packet: Packet, seen: SeenPacket) -> Packet | None:
     octets = seen.octets
     if seen.outer.ah:
         header = packet.getlayer(AH)
-        return header and header.underlayer
+        whole = _outer_ip(packet).original.startswith(octets)
+        return header.underlayer if header and whole else None
     if seen.outer.encapsulation is Encapsulation.NATIVE:
         esp = packet.getlayer(ESP)
         return esp.underlayer if esp and esp.original == octets else None

@@ -111,28 +111,25 @@ def _table(link: LinkAtBothEnds) -> Table:
     name = "SAs of no link" if link.link is None else f"Link {link.link}"
     took = link.round_trip_ns
     there_and_back = "" if took is None else f": {took / 1e6:.3f} ms there and back, at least"
-    columns = "SPI", "Direction", "Packets", "Second minus first", "Outer headers"
-    table = table_of(name + there_and_back, *columns)
+    table = table_of(name + there_and_back, "SA", "Packets, outer headers in the first")
     for direction, sa in shown(table, list(_by_direction(link))):
         lost, (first, second) = _lost(direction, sa), sa.only_at
-        alone = f"{first} in the first alone\n{second} in the second alone"
-        times = f"{sa.least_ns / 1e6:.3f} to {sa.most_ns / 1e6:.3f} ms\nclocks not compared"
-        add_row(
-            table,
-            f"0x{sa.spi:08x}",
-            direction,
-            f"{sa.matched} in both\n" + (alone if lost is None else f"{lost} lost"),
-            times if sa.matched else "",
-            "\n".join(_changes(direction, sa)),
-        )
+        lines = [f"0x{sa.spi:08x}, {direction}", f"{sa.matched} in both"]
+        alone = [f"{first} in the first alone", f"{second} in the second alone"]
+        lines += alone if lost is None else [f"{lost} lost"]
+        if sa.matched:
+            times = f"{sa.least_ns / 1e6:.3f} to {sa.most_ns / 1e6:.3f} ms"
+            lines += ["second minus first:", times, "clock difference included"]
+        add_row(table, "\n".join(lines), "\n".join(_changes(direction, sa)))
+        table.add_section()
     return table
 
 
 def _changes(direction: str, sa: SaAtBothEnds) -> Iterator[str]:
     for change, packets in sa.changes.items():
         told = describe_all(translations(change, sa.spi, to_second=direction != TO_FIRST))
-        what = "; ".join(told) or "not translated"
-        yield f"{packets} {change.first}\n  {what}"
+        yield f"{packets} x {change.first}"
+        yield from told or ["not translated"]
 
 
 def _link(link: LinkAtBothEnds) -> dict[str, Any]:

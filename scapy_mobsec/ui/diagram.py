@@ -88,9 +88,11 @@ class _Drawing:
         self._translated: set[OuterPair | frozenset[bytes]] = set()
         """Paths with a translator on them; where it changes an address, all between these two."""
         self._learn_ends(ladder)
-        first = next(ladder.packets())[0]
+        first = _first(ladder)
         if not self._to_right(first):
             first = first.reversed()
+        self._now = first
+        """Where the link is, from left to right."""
         self.diagram = Diagram(
             _title(ladder), str(first.source_endpoint), str(first.destination_endpoint)
         )
@@ -137,7 +139,25 @@ class _Drawing:
         text = f"moved: {text}" + (f", {told}" if told else "")
         new = move.new if self._to_right(move.new) else move.new.reversed()
         left, right = str(new.source_endpoint), str(new.destination_endpoint)
+        self._now = new
         yield Step(move.time_ns, Shape.MOVE, text, left=left, right=right)
+
+    def _path(self, outer: Outer, *, to_right: bool, is_ike: bool = False) -> str:
+        """What carries a packet, and its endpoints where they are not the link's present ones.
+
+        IKE has ports of its own, and so has another carrier: there addresses alone count.
+        """
+        now = self._now if to_right else self._now.reversed()
+        if is_ike or outer.carrier != now.carrier:
+            now = now._replace(
+                source_port=outer.source_port, destination_port=outer.destination_port
+            )
+        words = [outer.carrier]
+        if outer.source_endpoint != now.source_endpoint:
+            words += ["from", str(outer.source_endpoint)]
+        if outer.destination_endpoint != now.destination_endpoint:
+            words += ["to", str(outer.destination_endpoint)]
+        return f"[{' '.join(words)}]"
 
     def _of_message(self, row: SeenPacket) -> Iterator[Step]:
         if row.type is PacketType.IKE:
@@ -153,7 +173,8 @@ class _Drawing:
             self._note_translator(row.outer, changed)
         elif row.registration is not None and not asks and _is_answer(row, row.registration):
             changed = row.registration.reply_translations or ()
-        text = f"{message_text(row.message)} [{row.outer.carrier}]"
+        to_right = self._to_right(row.outer, row.sa.forward if row.sa else None)
+        text = f"{message_text(row.message)} {self._path(row.outer, to_right=to_right)}"
         loud = row.dropped is not None
         if row.opened is None or not row.opened.verified:
             text, loud = f"{text} NOT VERIFIED", True
@@ -163,7 +184,7 @@ class _Drawing:
             row.time_ns,
             Shape.MESSAGE,
             text,
-            self._to_right(row.outer, row.sa.forward if row.sa else None),
+            to_right,
             self._is_translated(row.outer),
             tuple(describe_all(changed)),
             loud,
@@ -176,14 +197,17 @@ class _Drawing:
             return Step(
                 row.time_ns, Shape.MESSAGE, f"IKE: {row.dropped.value}", to_right, loud=True
             )
+        path = self._path(row.outer, to_right=to_right, is_ike=True)
+        elsewhere = f" {path}" if " " in path else ""
         if not messages:
             header = Header._make(HEADER.unpack(row.octets))
             what = "a fragment" if header.next_payload == PayloadType.SKF else "repeated"
-            text, translated = f"{exchange_text(header)}, {what}", self._is_translated(row.outer)
+            text = f"{exchange_text(header)}, {what}{elsewhere}"
+            translated = self._is_translated(row.outer)
             return Step(row.time_ns, Shape.MESSAGE, text, to_right, translated)
         notes = tuple(describe_all(messages[0].translations))
         self._note_translator(row.outer, messages[0].translations)
-        text = "; ".join(ike_text(seen) for seen in messages)
+        text = "; ".join(ike_text(seen) for seen in messages) + elsewhere
         translated = self._is_translated(row.outer)
         return Step(row.time_ns, Shape.MESSAGE, text, to_right, translated, notes)
 
@@ -200,13 +224,23 @@ class _Drawing:
     def _of_run(self, run: Run) -> Iterator[Step]:
         yield from self._mark(run.move)
         for kind, count in run.counts.items():
-            text = _run_text(kind, count)
+            to_right = self._to_right(kind.outer, kind.forward)
+            text = f"{_run_text(kind, count)} {self._path(kind.outer, to_right=to_right)}"
             if run.last_time > run.time_ns and count > 1:
                 text += f" in {(run.last_time - run.time_ns) / 1e6:.3f} ms"
             loud = kind.dropped not in (None, DropReason.UNKNOWN_SPI)
-            to_right = self._to_right(kind.outer, kind.forward)
             translated = self._is_translated(kind.outer)
             yield Step(run.time_ns, Shape.DATA, text, to_right, translated, loud=loud)
+
+
+def _first(ladder: Ladder) -> Outer:
+    """The first path, of IKE only if there is nothing else."""
+    for row in ladder.rows:
+        if isinstance(row, Run):
+            return next(iter(row.counts)).outer
+        if row.type is not PacketType.IKE:
+            return row.outer
+    return next(ladder.packets())[0]
 
 
 def _title(ladder: Ladder) -> str:
@@ -236,4 +270,4 @@ def _run_text(kind: Kind, count: int) -> str:
         words = "REPLAYED"
     elif kind.dropped is not None:
         words += f" ({kind.dropped.value})"
-    return f"{count} x {words} [{kind.outer.carrier}]"
+    return f"{count} x {words}"

@@ -79,6 +79,24 @@ def test_a_move_tells_who_the_ends_are_from_here_on(bench):
     assert (moved.left, moved.right) == (str(NEW), str(GATEWAY))
 
 
+def test_what_goes_elsewhere_than_the_link_says_so(bench):
+    good, other_port = bench.up(), OLD._replace(port=31337)
+    bench.see(ike(init_request()), good, ike(init_request(), source=NEW))
+    bench.see(bench.udp(good[28:], other_port), bench.udp(good[28:], NEW))
+    bench.see(bench.native(good[28:], OLD), bench.native(good[28:], NEW))
+    (diagram,) = drawn(bench)
+    assert diagram.left == str(OLD)
+    assert [text for _, text in steps(bench)] == [
+        "IKE_SA_INIT #0: sa, ke, nonce",
+        "1 x data [udp]",
+        f"IKE_SA_INIT #0, repeated [udp from {NEW._replace(port=500)}]",
+        f"1 x REPLAYED [udp from {other_port}]",
+        f"1 x REPLAYED [udp from {NEW}]",
+        "1 x REPLAYED [native]",
+        "1 x REPLAYED [native from 192.0.2.1]",
+    ]
+
+
 def test_nothing_doubtful_is_quiet(bench):
     good = bench.up()
     bench.see(good, good[:-1] + bytes([good[-1] ^ 1]))

@@ -195,12 +195,21 @@ class Associations:
         raise failure
 
     def _candidates(self, spi: int, outer: Outer) -> list[ObservedSa]:
-        """Fresh SAs for the keys not in use yet; those that can be verified come first."""
+        """Fresh SAs for the keys not in use yet; those that can be verified come first.
+
+        Where a good ICV has shown which key is right, a wrong one is not believed without a check.
+        """
         family = 4 if len(outer.source) == 4 else 6
-        in_use = [sa.inbound.parameters for sa in self._opened.get(spi, ()) if sa.inbound]
+        opened = self._opened.get(spi, ())
+        in_use = [sa.inbound.parameters for sa in opened if sa.inbound]
+        is_proven = any(sa.key_found for sa in opened)
         look_up = self._keys.ah_candidates if self._ah else self._keys.candidates
         fitting = look_up(family, outer.source, outer.destination, spi)
-        parameters = [candidate for candidate in fitting if candidate not in in_use]
+        parameters = [
+            candidate
+            for candidate in fitting
+            if candidate not in in_use and (candidate.verifiable or not is_proven)
+        ]
         parameters.sort(key=lambda candidate: not candidate.verifiable)
         return [ObservedSa(spi, _inbound(candidate)) for candidate in parameters]
 

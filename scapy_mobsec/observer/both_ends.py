@@ -44,6 +44,7 @@ class SaAtBothEnds:
 
     changes: packets by pairs of outer headers. least_ns, most_ns: time in the second capture minus
     time in the first, with the difference of the clocks in it. matched: of how many packets.
+    unverified: packets, in either capture, that were decrypted without an integrity key.
     """
 
     spi: int
@@ -53,6 +54,7 @@ class SaAtBothEnds:
     matched: int = 0
     least_ns: int = 0
     most_ns: int = 0
+    unverified: int = 0
     seen: tuple[SeenSequences, SeenSequences] = field(
         default_factory=lambda: (SeenSequences(), SeenSequences())
     )
@@ -111,6 +113,7 @@ class BothEnds:
             sa = self._sas[name] = SaAtBothEnds(*name)
         if not sa.seen[place].add(seen.sequence):
             return
+        sa.unverified += seen.opened is not None and not seen.opened.verified
         if place is Place.FIRST:
             sa.link = seen.sa.link
         key = (*name, seen.sequence)

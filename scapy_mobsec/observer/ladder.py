@@ -29,12 +29,16 @@ K = TypeVar("K")
 
 
 class Kind(NamedTuple):
-    """What is counted together. forward: of its SA, None where the link is not known."""
+    """What is counted together. forward: of its SA, None where the link is not known.
+
+    unverified: decrypted without an integrity key.
+    """
 
     type: PacketType
     outer: Outer
     dropped: DropReason | None
     forward: bool | None
+    unverified: bool
 
 
 @dataclass(slots=True)
@@ -112,7 +116,8 @@ class Ladders:
             self._add(ladder, seen._replace(opened=opened, octets=kept))
             return
         forward = seen.sa.forward if seen.sa is not None and _is_linked(seen) else None
-        kind = Kind(seen.type, seen.outer, seen.dropped, forward)
+        unverified = seen.opened is not None and not seen.opened.verified
+        kind = Kind(seen.type, seen.outer, seen.dropped, forward, unverified)
         run = ladder.rows[-1] if ladder.rows else None
         ended = _addresses(seen.outer.pair) in self._ended
         if not isinstance(run, Run) or seen.move or ended or not run.has_room(kind):

@@ -105,11 +105,14 @@ def carried_by_ah(ip: IpPacket, octets: bytes | None) -> Carried:
 
     Their header is made anew, as it was before unless it had options or IPv6 extension headers
     (RFC 4302 section 3.4.1 joins fragments first, and what they changed of it is mutable).
+    What the link layer put behind the packet is cut off.
     """
     if octets is None:
         octets = build_ip(*ip[:4], identification=ip.identification)
     outer = Outer(Encapsulation.NATIVE, ip.source, 0, ip.destination, 0, ah=True)
-    return Carried(Content.ESP, octets, outer)
+    before, length_at = (0, 2) if len(ip.source) == 4 else (40, 4)
+    end = before + int.from_bytes(octets[length_at : length_at + 2])
+    return Carried(Content.ESP, octets[:end], outer)
 
 
 def classify(

@@ -117,6 +117,8 @@ def _table(link: LinkAtBothEnds) -> Table:
         lines = [f"0x{sa.spi:08x}, {direction}", f"{sa.matched} in both"]
         alone = [f"{first} in the first alone", f"{second} in the second alone"]
         lines += alone if lost is None else [f"{lost} lost"]
+        if sa.unverified:
+            lines.append(f"{sa.unverified} NOT VERIFIED")
         if sa.matched:
             times = f"{sa.least_ns / 1e6:.3f} to {sa.most_ns / 1e6:.3f} ms"
             lines += ["second minus first:", times, "clock difference included"]
@@ -150,6 +152,7 @@ def _sa(direction: str, sa: SaAtBothEnds) -> dict[str, Any]:
         "in_first_alone": first,
         "in_second_alone": second,
         "lost": _lost(direction, sa),
+        "unverified": sa.unverified,
         "least_difference_ms": sa.least_ns / 1e6 if sa.matched else None,
         "most_difference_ms": sa.most_ns / 1e6 if sa.matched else None,
         "paths": [

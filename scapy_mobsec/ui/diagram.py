@@ -228,7 +228,9 @@ class _Drawing:
             text = f"{_run_text(kind, count)} {self._path(kind.outer, to_right=to_right)}"
             if run.last_time > run.time_ns and count > 1:
                 text += f" in {(run.last_time - run.time_ns) / 1e6:.3f} ms"
-            loud = kind.dropped not in (None, DropReason.UNKNOWN_SPI)
+            if kind.unverified:
+                text += " NOT VERIFIED"
+            loud = kind.unverified or kind.dropped not in (None, DropReason.UNKNOWN_SPI)
             translated = self._is_translated(kind.outer)
             yield Step(run.time_ns, Shape.DATA, text, to_right, translated, loud=loud)
 

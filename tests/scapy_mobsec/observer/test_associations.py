@@ -50,6 +50,16 @@ def test_no_key():
     assert (sa.no_key, sa.packets, sa.key_found, sa.suite) == (1, 1, False, None)
 
 
+def test_a_wrong_icv_is_not_opened_by_the_same_key_without_integrity():
+    associations = Associations(Keys(cbc(None), cbc()))
+    good = sealed(cbc())
+    assert opened_in(associations, good)[1].verified
+    bad = good[:-1] + bytes([good[-1] ^ 1])
+    assert failure(associations, bad) is DropReason.BAD_ICV
+    (sa,) = associations
+    assert (sa.verified, sa.unverified, sa.icv_failed) == (1, 0, 1)
+
+
 def test_a_key_is_found_by_one_good_icv_among_several_for_the_spi():
     associations = Associations(Keys(gcm(TO_GATEWAY, 1), gcm(TO_GATEWAY, 2), gcm(TO_GATEWAY, 3)))
     sa, opened = opened_in(associations, sealed(gcm(TO_GATEWAY, 2)))

@@ -96,6 +96,13 @@ def test_ah():
     assert str(outer.reversed()) == "ah 203.0.113.2 > 192.0.2.1"
 
 
+@pytest.mark.parametrize(("source", "destination"), [(A, B), (A6, B6)], ids=["IPv4", "IPv6"])
+def test_padding_of_the_link_layer_is_none_of_ah(source, destination):
+    packet = build_ip(source, destination, 51, bytes(12))
+    octets = packet + b"padding"
+    assert carried_by_ah(parse_ip(octets), octets).octets == packet
+
+
 def test_what_carries_tells_pairs_apart():
     ends = A, 4500, B, 4500
     pairs = {Outer(each, *ends).pair for each in Encapsulation}

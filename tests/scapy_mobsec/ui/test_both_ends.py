@@ -1,6 +1,7 @@
 """`mobsec decode --both-ends` on the two taps of a scenario."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,8 @@ from stories import result_of
 from scapy_mobsec.drivers.capture import CaptureWriter
 from scapy_mobsec.drivers.keyfiles import write_esp_sa
 from scapy_mobsec.ui.cli import main
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -56,6 +59,17 @@ def test_for_people(run):
     for text in ("first to second", "second to first", " lost", "not translated", "clock"):
         assert text in done.out
     assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_what_is_not_verified_says_so(run):
+    name = str(ROOT / "tests" / "data" / "tcpdump" / "espudp1.pcap")
+    keys = Path("keys.tcpdump")
+    key = "4043434545464649494a4a4c4c4f4f515152525454575758"
+    keys.write_text(f"0x12345678@192.1.2.45 3des-cbc-hmac96:0x{key}")
+    assert "16 NOT VERIFIED" in run("-k", keys, name, name).out
+    (link,) = json.loads(run("-k", keys, "-T", "json", name, name).out)["links"]
+    assert [sa["unverified"] for sa in link["sas"]] == [16]
+    assert "NOT VERIFIED" not in run("mobile.pcap", "other.pcap").out
 
 
 def test_one_capture_twice_has_no_direction(run):

@@ -121,6 +121,16 @@ def test_a_message_that_is_not_verified_says_so(bench):
     assert (step.text, step.loud) == ("RREQ #1 [udp] NOT VERIFIED", True)
 
 
+def test_data_that_is_not_verified_says_so(bench):
+    bench.see(bench.up(), after=1)
+    bench.see(bench.up())
+    second = bench.packets[1]
+    bench.packets[1] = second._replace(opened=second.opened._replace(verified=False))
+    (diagram,) = drawn(bench)
+    told = [(step.text, step.loud) for step in diagram.steps]
+    assert told == [("1 x data [udp]", False), ("1 x data [udp] NOT VERIFIED", True)]
+
+
 def test_what_no_key_opens_is_a_diagram_without_link(bench):
     bench.see(bench.native((7).to_bytes(4) + bytes(40)), bench.native((7).to_bytes(4) + bytes(40)))
     (diagram,) = drawn(bench)

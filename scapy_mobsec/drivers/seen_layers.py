@@ -156,7 +156,7 @@ def unread_layer(header: Packet) -> "SeenESP | SeenAH":
     """Return the layer for an ESP or AH that the observer did not take for a packet."""
     layer = _like_ah(header) if isinstance(header, AH) else SeenESP(**header.fields)
     layer.explicit = 1
-    layer.fault = "not read: too short, or part of something longer"
+    layer.fault = "not read: too short, a repetition, or part of something longer"
     return layer
 
 

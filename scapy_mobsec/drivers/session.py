@@ -159,9 +159,15 @@ def _replace_payload(under: Packet, layer: SeenESP | SeenAH) -> None:
 
 
 def _mark_unread(packet: Packet) -> None:
-    """Give ESP and AH that were not observed the same fields: what is cut, or a fragment."""
-    layer = packet
-    while layer:
-        if type(layer.payload) in (ESP, AH):
-            _replace_payload(layer, unread_layer(layer.payload))
-        layer = layer.payload
+    """Give ESP and AH that were not observed the same fields: what is cut, or said again in TCP.
+
+    Of a segment that completes packets these are what counts, wherever else they show.
+    """
+    if TCP in packet and Completed in packet:
+        return
+    for kind in (ESP, AH):
+        number = 1
+        while (layer := packet.getlayer(kind, number)) is not None:
+            if type(layer) is kind and layer.underlayer is not None:
+                _replace_payload(layer.underlayer, unread_layer(layer))
+            number += 1

@@ -43,9 +43,7 @@ class _Explainer:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        entries = sorted(
-            (*report.registrations, *report.refused), key=lambda entry: entry.asked.frame
-        )
+        entries = sorted((*report.registrations, *report.refused), key=_frame)
         self._told = {id(entry.move): entry for entry in entries if entry.move is not None}
         self._links = {sa.spi: sa.link for sa in report.sas if sa.link is not None}
         self._registered: defaultdict[int, list[Registration]] = defaultdict(list)
@@ -59,18 +57,32 @@ class _Explainer:
         """Tell of one move."""
         move = handover.move
         at = (move.time_ns - self._report.first_time) / 1e6
-        entry, before = self._told.get(id(move)), self._before(move)
+        entry, before = self._answered(self._told.get(id(move))), self._before(move)
         parts = [
             f"{_who(move, before)} {_what(move)}{_how(move, entry)}",
             self._network(move, entry, before),
-            *_pauses(handover, self._round_trip(move, entry, before)),
+            *_pauses(handover, self._round_trip(move, entry, before), entry or before),
         ]
         return f"+{at:.3f} ms, link {move.link}: {'; '.join(part for part in parts if part)}."
+
+    def _answered(self, entry: Registration | None) -> Registration | None:
+        """Of a registration that had to be asked for again, the first one that was answered."""
+        if entry is None or entry.reply is not None or entry.request.attempt is None:
+            return entry
+        asked = self._registered.get(self._links.get(entry.asked.spi) or 0, [])
+        same = (
+            each
+            for each in asked[bisect_left(asked, entry.asked.frame, key=_frame) :]
+            if each.request.attempt is not None
+            and each.request.attempt.number == entry.request.attempt.number
+            and each.request.sent == entry.request.sent
+        )
+        return next((each for each in same if each.reply is not None), entry)
 
     def _before(self, move: Move) -> Registration | None:
         """The link's last registration before a move."""
         entries = self._registered.get(move.link, [])
-        place = bisect_left(entries, move.frame, key=lambda entry: entry.asked.frame)
+        place = bisect_left(entries, move.frame, key=_frame)
         return entries[place - 1] if place else None
 
     def _network(self, move: Move, entry: Registration | None, before: Registration | None) -> str:
@@ -104,6 +116,10 @@ class _Explainer:
             return any(self._links.get(spi) == move.link for _, spi in sa.child_spis)
         ends = {sa.outer.source, sa.outer.destination}
         return any(ends == {path.source, path.destination} for path in (move.old, move.new))
+
+
+def _frame(entry: Registration) -> int:
+    return entry.asked.frame
 
 
 def _who(move: Move, before: Registration | None) -> str:
@@ -214,11 +230,17 @@ def _replaces(what: str, sent: str, shown: str) -> str:
 _SOURCE = frozenset({FieldCode.SOURCE_ADDRESS, FieldCode.SOURCE_PORT})
 
 
-def _pauses(handover: Handover, round_trip: int | None) -> Iterator[str]:
-    told = None if _is_silent(handover.move) else handover.move.time_ns
+def _pauses(
+    handover: Handover, round_trip: int | None, entry: Registration | None
+) -> Iterator[str]:
+    """Data to the end that stayed, and back. entry: tells which end that is, if both did."""
+    move = handover.move
+    told = None if _is_silent(move) else move.time_ns
     there = _pause(handover.to_peer, told, round_trip)
     back = _pause(handover.from_peer, told, round_trip)
-    peer = handover.move.peer or handover.move.new.destination_endpoint
+    peer = move.peer or move.new.destination_endpoint
+    if move.moved == "encapsulation" and entry and _destination(entry) == move.new.source:
+        peer, there, back = move.new.source_endpoint, back, there
     if there == back:
         yield f"data to {peer} and back {there}"
     else:
@@ -245,7 +267,8 @@ def _pause(interruption: Interruption, told_ns: int | None, round_trip: int | No
     if usual:
         text += f" (before, a packet came every {usual / 1e6:.3f} ms)"
     if interruption.missing:
-        text += f", with {interruption.missing} missing in between"
+        numbers = "sequence number" + "s" * (interruption.missing != 1)
+        text += f", with {interruption.missing} {numbers} missing in between"
     return text
 
 

@@ -96,7 +96,8 @@ def test_pauses_in_ms_and_round_trips_and_what_is_missing(bench):
     assert (
         "data to 203.0.113.2:4500 paused for 100.000 ms = 2.0 round trips, and went on 60.000 ms "
         "= 1.2 round trips after the move was told (before, a packet came every 10.000 ms), "
-        "with 2 missing in between; data back was not seen both before and after." in sentence
+        "with 2 sequence numbers missing in between; data back was not seen both before and after."
+        in sentence
     )
     assert "nothing before the point of capture changes its addresses or ports" in sentence
 
@@ -143,6 +144,23 @@ def test_a_registration_of_another_link_tells_nothing_of_this_one():
     assert "link 2: one end kept" in sentence
     assert "round trip" not in sentence
     assert "registration" not in sentence
+
+
+def test_a_request_that_was_repeated_has_the_translations_of_the_one_that_was_answered(bench):
+    asked = signalling(request(source=INSIDE))
+    bench.see(bench.up(), bench.up(NEW, payload=asked), bench.up(NEW, payload=asked))
+    observed = request(source=NEW).sent
+    bench.see(bench.down(NEW, payload=signalling(reply(observed=observed))), after=0.07)
+    sentence = explained(bench)
+    assert "replaces its address and port 10.0.0.2:4500 by 192.0.2.1:40001" in sentence
+    text = sentences(shown("loss", "mobile").report)[0]
+    assert "nothing on the way changes its addresses or ports" in text
+
+
+def test_data_goes_to_the_other_terminal_also_where_its_reply_tells_the_move():
+    (sentence,) = sentences(shown("udpblocked").report)
+    assert "data to 203.0.113.2:4500 paused" in sentence
+    assert "data back was not seen" in sentence
 
 
 def test_nobody_knows_what_is_behind_the_capture_without_a_reply(bench):

@@ -152,11 +152,12 @@ def keys_of(packet: Packet) -> ObserverKeys | None:
     return layer.keys if layer else None
 
 
-def unread_layer(header: Packet) -> "SeenESP | SeenAH":
+def unread_layer(header: Packet, keys: ObserverKeys) -> "SeenESP | SeenAH":
     """Return the layer for an ESP or AH that the observer did not take for a packet."""
     layer = _like_ah(header) if isinstance(header, AH) else SeenESP(**header.fields)
     layer.explicit = 1
     layer.fault = "not read: too short, a repetition, or part of something longer"
+    vars(layer)["keys"] = keys
     return layer
 
 

@@ -36,10 +36,10 @@ class MobsecSession(DefaultSession):
 
     Keys of IKE SAs open the CHILD_SAs that are agreed on while the session listens.
 
-    >>> from scapy.sendrecv import sniff
-    >>> from scapy_mobsec import MobsecSession, load_keys
     >>> from scapy.layers.ipsec import ESP
+    >>> from scapy.sendrecv import sniff
     >>> from contrib_layers import RREQ
+    >>> from scapy_mobsec import MobsecSession, load_keys
     >>> keys = load_keys("pcaps/handover-nat.esp_sa")
     >>> packets = sniff(offline="pcaps/handover-nat.pcap", session=MobsecSession(keys), quiet=True)
     >>> packets[RREQ][0].summary()
@@ -76,7 +76,7 @@ class MobsecSession(DefaultSession):
             self._segments[self.observer.packets] = pkt
         for seen in self._drained():
             _add(pkt, seen, self._keys)
-        _mark_unread(pkt)
+        _mark_unread(pkt, self._keys)
         return pkt
 
     def recv(self, sock: SuperSocket) -> Iterator[Packet]:
@@ -158,7 +158,7 @@ def _replace_payload(under: Packet, layer: SeenESP | SeenAH) -> None:
     under.add_payload(layer)
 
 
-def _mark_unread(packet: Packet) -> None:
+def _mark_unread(packet: Packet, keys: ObserverKeys) -> None:
     """Give ESP and AH that were not observed the same fields: what is cut, or said again in TCP.
 
     Of a segment that completes packets these are what counts, wherever else they show.
@@ -169,5 +169,5 @@ def _mark_unread(packet: Packet) -> None:
         number = 1
         while (layer := packet.getlayer(kind, number)) is not None:
             if type(layer) is kind and layer.underlayer is not None:
-                _replace_payload(layer.underlayer, unread_layer(layer))
+                _replace_payload(layer.underlayer, unread_layer(layer, keys))
             number += 1

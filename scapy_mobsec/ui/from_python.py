@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from os import PathLike, fspath
+from shutil import get_terminal_size
 from typing import TypeAlias
 
 from rich.console import Console
@@ -66,7 +67,10 @@ class Decoded:
 
     def __repr__(self) -> str:
         stream = io.StringIO()
-        console = Console(file=stream, highlight=False, markup=False)
+        width = get_terminal_size((PIPED_WIDTH, 0)).columns
+        console = Console(
+            file=stream, width=width, force_terminal=True, color_system=None, markup=False
+        )
         print_report(self.report, console)
         return stream.getvalue().rstrip("\n")
 
@@ -270,7 +274,7 @@ def _by_reply(source: Source, reply: Packet) -> Translated:
 
 def _message_in(packet: Source, kind: type[Packet]) -> Message:
     if not isinstance(packet, Packet) or kind not in packet:
-        raise ValueError(f"this is no packet with an {kind.__name__}: {packet!r}")
+        raise ValueError(f"this is no packet with an {kind.__name__}")
     message = packet[kind].underlayer or packet[kind]
     try:
         return parse_message(bytes(message))

@@ -60,6 +60,14 @@ def test_decode_of_packets_is_that_of_their_capture(handover):
     assert "RREQ" in repr(of_packets)
 
 
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_report_is_as_wide_as_the_terminal(handover, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = repr(decode(handover)).splitlines()
+    assert max(map(len, lines)) <= width
+    assert "\x1b" not in "".join(lines)
+
+
 def test_keys_may_be_given_for_packets_that_have_none():
     packets = rdpcap(HANDOVER)
     assert decode(packets).report.summary.no_key == 67

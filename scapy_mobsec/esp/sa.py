@@ -20,6 +20,7 @@ from scapy_mobsec.esp.suites import Suite
 
 _HEADER = Struct(">II")
 _PADDING = bytes(range(1, 256))
+_new_tuple = tuple.__new__  # half the price of calling a named tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class InboundSa:
             raise Drop(DropReason.BAD_PADDING)
         if self._verified:
             replay.update(sequence)
-        return Opened(plaintext[:end], next_header, sequence, self._verified)
+        return _new_tuple(Opened, (plaintext[:end], next_header, sequence, self._verified))
 
 
 class OutboundSa:

@@ -66,7 +66,7 @@ class TunnelMode:
         return packet, self._next_header
 
     def unwrap(self, opened: Opened) -> tuple[Inner, bytes]:
-        packet, next_header, *_ = opened
+        packet, next_header, _, _ = opened
         if next_header == NO_NEXT_HEADER:
             return Inner.DUMMY, b""
         if next_header not in (IPV4, IPV6):

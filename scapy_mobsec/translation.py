@@ -24,7 +24,7 @@ from operator import attrgetter, ne
 from typing import Any, NamedTuple, TypeAlias
 
 from contrib_layers.numbers import NOT_IN_SENT, FieldCode, HeaderType, NatureCode
-from scapy_mobsec.packet.path import address_text
+from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.registration.border import poorly_formed
 from scapy_mobsec.registration.description import (
     AhHeader,
@@ -142,12 +142,25 @@ def changes(sent: Description, observed: Description) -> tuple[TranslationItem, 
     return _changes(sent, observed)
 
 
-def build_changes(sent: UsualValues, observed: UsualValues) -> bytes:
-    """Return the `changes` of usual descriptions as the value of TRANSLATIONS."""
-    size = len(sent[0])
-    if size != len(observed[0]):
-        return build_translations(_changes(ip_udp_esp(*sent), ip_udp_esp(*observed)))
-    return _built_where(size, *map(ne, sent, observed))
+def build_changes(sent: UsualValues, source: Endpoint, destination: Endpoint, spi: int) -> bytes:
+    """Return the `changes` between usual descriptions as the value of TRANSLATIONS.
+
+    `source`, `destination`, `spi`: as observed.
+    """
+    from_address, from_port, to_address, to_port, sent_spi = sent
+    address = source[0]
+    size = len(address)
+    if size != len(from_address):
+        observed = ip_udp_esp(*source, *destination, spi)
+        return build_translations(_changes(ip_udp_esp(*sent), observed))
+    return _built_where(
+        size,
+        from_address != address,
+        from_port != source[1],
+        to_address != destination[0],
+        to_port != destination[1],
+        sent_spi != spi,
+    )
 
 
 @lru_cache(2 * 2**5)

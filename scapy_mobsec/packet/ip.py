@@ -86,7 +86,7 @@ def internet_checksum(data: bytes) -> int:
 
 def _number(data: bytes) -> int:
     """Return whole words as one number, which may be added to others and summed up with them."""
-    number = int.from_bytes(data, "big")
+    number = int.from_bytes(data)
     return number << 8 if len(data) & 1 else number
 
 
@@ -264,7 +264,7 @@ def plain_udp(packet: bytes, between: bytes) -> bytes | None:
         return None
     # The addresses lie before the UDP header: with its length and protocol all that is summed up.
     rest_at = addresses_at + _VARIED
-    varied = _number(packet[addresses_at:rest_at])
+    varied = _number(packet[addresses_at:rest_at]) % 0xFFFF
     if (UDP + length + varied + _rest_sum(packet[rest_at:])) % 0xFFFF:
         return None
     return packet[start:]
@@ -285,8 +285,9 @@ def build_plain_udp(between: bytes, payload: bytes) -> bytes:
     total = 20 + length
     if total > MAX_LENGTH:
         raise ValueError(f"{len(payload)} octets do not fit into a packet")
-    ends = int.from_bytes(between, "big")
-    checksum = -(UDP + 2 * length + ends + _number(payload)) % 0xFFFF or 0xFFFF
+    ends = int.from_bytes(between)
+    summed = UDP + 2 * length + ends % 0xFFFF + _number(payload) % 0xFFFF
+    checksum = -summed % 0xFFFF or 0xFFFF
     if len(between) == 12:
         of_ip = -(_PLAIN_IPV4_SUM + total + (ends >> 32)) % 0xFFFF
         head = _BUILD_IPV4_UDP(

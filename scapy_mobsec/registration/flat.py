@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from contrib_layers.numbers import AttemptFlag, MessageType, ReplyCode, VendorType
 from scapy_mobsec.drops import Drop
-from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.recent import recent
 from scapy_mobsec.registration import messages
 from scapy_mobsec.registration.description import (
@@ -190,14 +190,11 @@ _HEADS = {
 """What lies before the values of SENT and of OBSERVED, by the length of these."""
 
 
-def build_usual(
-    source: bytes, source_port: int, destination: bytes, destination_port: int, spi: int
-) -> bytes:
+def build_usual(source: Endpoint, destination: Endpoint, spi: int) -> bytes:
     """Write the description of IP, UDP and ESP, as `build_description` does."""
-    pack, ip_head = _USUAL[len(source)]
-    return pack(
-        ip_head, source, destination, _UDP_HEAD, source_port, destination_port, _ESP_HEAD, spi
-    )
+    at, to = source[0], destination[0]
+    pack, ip_head = _USUAL[len(at)]
+    return pack(ip_head, at, to, _UDP_HEAD, source[1], destination[1], _ESP_HEAD, spi)
 
 
 def build_acceptance_head(

@@ -168,31 +168,27 @@ CAUSED_BY_PEER: frozenset[Enum] = frozenset(
 class Machine(Generic[State, Event]):
     """One state that moves along one table."""
 
-    __slots__ = ("_state", "_table")
+    __slots__ = ("_table", "state")
 
     def __init__(self, table: Table[State, Event], state: State) -> None:
         self._table = table
-        self._state = state
-
-    @property
-    def state(self) -> State:
-        """Where it stands."""
-        return self._state
+        self.state = state
+        """Where it stands; `fire` alone changes it."""
 
     def check(self, event: Event) -> State:
         """Return the state that `event` would lead to.
 
         Raises Drop(UNEXPECTED_MESSAGE) or LocalProtocolError where the table has no entry.
         """
-        state = self._table[self._state].get(event)
+        state = self._table[self.state].get(event)
         if state is not None:
             return state
-        detail = f"{event.value}, while: {self._state.value}"
+        detail = f"{event.value}, while: {self.state.value}"
         if event in CAUSED_BY_PEER:
             raise Drop(DropReason.UNEXPECTED_MESSAGE, detail)
         raise LocalProtocolError(detail)
 
     def fire(self, event: Event) -> State:
         """Go where `event` leads, and return that state. Raises as `check` does."""
-        self._state = self.check(event)
-        return self._state
+        self.state = self.check(event)
+        return self.state

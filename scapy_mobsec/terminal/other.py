@@ -138,7 +138,7 @@ class OtherTerminal(AcceptingTerminal):
             raise Drop(DropReason.WRONG_IDENTITY)
         if request.home not in (link.told_home, link.home_address):
             raise Drop(DropReason.WRONG_IDENTITY, "HOME")
-        if not self._may_be_path(link, path):
+        if path.encapsulation not in DATAGRAM and not self._may_be_path(link, path):
             raise Drop(DropReason.WRONG_IDENTITY, "the stream is of another link")
         if request.missing:
             raise Drop(DropReason.POORLY_FORMED, f"no {request.missing}")
@@ -198,7 +198,8 @@ class OtherTerminal(AcceptingTerminal):
         elif event is OtherEvent.CHOOSE and state is not link.current:
             self._move(link, state, MoveCause.USE, suspended=suspended)
         self._answer(link, request, received, state, now)
-        self._flush(link)
+        if link.waiting:
+            self._flush(link)
 
     def _end(self, link: BoundLink, reason: EndReason, now: float) -> None:
         self._end_streams(link.streams.values(), now)
@@ -211,13 +212,13 @@ class OtherTerminal(AcceptingTerminal):
         if path.encapsulation is not _UDP:
             return build_description(self._describe(path, spi, arrived=arrived))
         near, far = path.local, path.remote
-        return build_usual(*far, *near, spi) if arrived else build_usual(*near, *far, spi)
+        return build_usual(far, near, spi) if arrived else build_usual(near, far, spi)
 
     def _changes(self, request: RequestValues, observed: bytes, arrival: Arrival) -> bytes:
         """Return the value of TRANSLATIONS."""
         path = arrival.path
         if request.usual and path.encapsulation is _UDP:
-            return build_changes(request.usual, (*path.remote, *path.local, arrival.spi))
+            return build_changes(request.usual, path.remote, path.local, arrival.spi)
         sent = parse_description(request.sent)
         return build_translations(changes(sent, parse_description(observed)))
 

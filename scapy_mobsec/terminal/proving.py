@@ -49,6 +49,7 @@ from scapy_mobsec.terminal.paths import (
     REPLY_RESERVE,
     Challenge,
     PathState,
+    Traffic,
 )
 from scapy_mobsec.terminal.rebinding import Verdict
 from scapy_mobsec.terminal.signalling import Inner
@@ -116,8 +117,8 @@ class ProvingTerminal(Terminal[BoundLink]):
         state = link.paths.get(path)
         if state is None:
             known = link.kept(path)
-            state = known.in_new_attempt() if known else PathState(path)
-            if known is None or known.validated:
+            state = known.in_new_attempt() if known else PathState(path, Traffic(octets))
+            if known and known.validated:
                 state.received(octets, data=False)
             link.paths.add(state, link.current)
         return state
@@ -359,7 +360,8 @@ class ProvingTerminal(Terminal[BoundLink]):
         if inner is _SIGNALLING:
             if state:  # else it is counted once the RREQ is accepted
                 state.received(octets, data=False)
-                self._flush(link)
+                if link.waiting:
+                    self._flush(link)
             return
         current = link.current
         newest = link.is_newest(opened)

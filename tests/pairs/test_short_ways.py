@@ -78,8 +78,8 @@ def build_plain_udp(between, payload):
     return build_ip(source, destination, UDP, datagram)
 
 
-def build_usual(*values):
-    return build_description(describe_headers(*values))
+def build_usual(source, destination, spi):
+    return build_description(describe_headers(*source, *destination, spi))
 
 
 def read_request(message):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from contrib_layers.numbers import VendorType
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration import flat, messages
 from scapy_mobsec.registration.description import EspHeader, build_description, ip_udp_esp
 from scapy_mobsec.registration.extensions import Attempt, build_pad, build_vendor
@@ -89,7 +90,8 @@ def test_values_of_what_lacks_much():
 @given(USUAL)
 def test_a_usual_description_is_written_from_its_values(description):
     values = flat.usual_values(description)
-    assert flat.build_usual(*values) == build_description(description)
+    ends = Endpoint(*values[:2]), Endpoint(*values[2:4])
+    assert flat.build_usual(*ends, values[4]) == build_description(description)
     assert flat.usual_values((*description, EspHeader(1))) is None
 
 

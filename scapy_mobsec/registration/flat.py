@@ -197,13 +197,9 @@ def build_usual(source: Endpoint, destination: Endpoint, spi: int) -> bytes:
     return pack(ip_head, at, to, _UDP_HEAD, source[1], destination[1], _ESP_HEAD, spi)
 
 
-def build_acceptance_head(
-    values: RequestValues, flags: int, lifetime: int, sent: bytes, observed: bytes
-) -> bytes:
-    """Write the RREP with code 0 as far as OBSERVED. `flags`: of its ATTEMPT. `sent`, `observed`:
-    descriptions as octets.
-    """
-    head = _reply_head.pack(
+def build_acceptance_head(values: RequestValues, flags: int, lifetime: int) -> bytes:
+    """Write the RREP with code 0 as far as its ATTEMPT, which has these `flags`."""
+    return _reply_head.pack(
         _RREP,
         _ACCEPTED,
         lifetime,
@@ -216,10 +212,14 @@ def build_acceptance_head(
         values.index,
         values.count,
     )
+
+
+def build_reply_headers(sent: bytes, observed: bytes) -> bytes:
+    """Write SENT and OBSERVED, which follow; `sent`, `observed`: descriptions as octets."""
     if len(sent) == len(observed) and len(sent) in _HEADS:
         sent_head, observed_head = _HEADS[len(sent)]
-        return b"".join((head, sent_head, sent, observed_head, observed))
-    return head + build_vendor(VendorType.SENT, sent) + build_vendor(VendorType.OBSERVED, observed)
+        return b"".join((sent_head, sent, observed_head, observed))
+    return build_vendor(VendorType.SENT, sent) + build_vendor(VendorType.OBSERVED, observed)
 
 
 def build_reply_rest(**values: Any) -> bytes:

@@ -15,7 +15,12 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.extensions import parse_translations
-from scapy_mobsec.registration.flat import RequestValues, build_acceptance_head, build_reply_rest
+from scapy_mobsec.registration.flat import (
+    RequestValues,
+    build_acceptance_head,
+    build_reply_headers,
+    build_reply_rest,
+)
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
@@ -89,30 +94,36 @@ class Acceptances:
         request: RequestValues,
         lifetime: int,
         flags: int,
+        findings: bytes,
+        report: Report | None,
+        challenge: bytes | None,
+    ) -> bytes:
+        """Return the RREP. `flags`: of its ATTEMPT. `findings`: what `write_findings` returns."""
+        head = build_acceptance_head(request, flags, lifetime)
+        rest = self._addresses
+        if report is not None:
+            rest = build_reply_rest(report=report) + rest
+        if challenge is not None:
+            return b"".join((head, findings, _CHALLENGE_HEAD, challenge, rest))
+        return head + findings + rest
+
+    def write_findings(
+        self,
         sent: bytes,
         observed: bytes,
         translations: bytes,
         passed: tuple[Encapsulation, ...],
-        report: Report | None,
-        challenge: bytes | None,
+        forced: int,
     ) -> bytes:
-        """Return the RREP. `flags`: of its ATTEMPT. `sent`: headers of this RREP.
+        """Return what an RREP says of headers, and what follows from that.
 
-        `passed`: encapsulations that are known to carry data.
+        `sent`: headers of this RREP. `passed`: encapsulations that are known to carry data.
+        `forced`: not 0 where X keeps the traversal.
         """
-        head = build_acceptance_head(request, flags, lifetime, sent, observed)
-        rest = self._advice(translations, passed, request.flags & _FORCED)
-        if challenge is not None:
-            rest += _CHALLENGE_HEAD + challenge
-        if report is not None:
-            rest += build_reply_rest(report=report)
-        return head + rest + self._addresses
+        return build_reply_headers(sent, observed) + self._advice(translations, passed, forced)
 
     def _write_advice(
-        self,
-        translations: bytes,
-        passed: tuple[Encapsulation, ...],
-        forced: int,
+        self, translations: bytes, passed: tuple[Encapsulation, ...], forced: int
     ) -> bytes:
         """Return what X is to know of its path, and of the encapsulations that it may use."""
         settings, selected = self._configuration, None

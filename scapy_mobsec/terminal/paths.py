@@ -10,6 +10,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from scapy_mobsec.packet.path import Encapsulation, Path
 from scapy_mobsec.registration.messages import Report
@@ -77,6 +78,10 @@ class PathState:
     challenge: Challenge | None = None
     answered: bytes | None = None
     """The challenge that was answered last: X answers each RREP with it."""
+    compared: tuple[tuple[bytes, int], tuple[bytes, bytes]] | None = None
+    """SENT and SPI of the last RREQ; OBSERVED and TRANSLATIONS, which follow from them."""
+    written: tuple[tuple[Any, ...], bytes] | None = None
+    """What the last RREP's findings were written from, and these."""
 
     def in_new_attempt(self) -> "PathState":
         """Return the state of this path in another attempt, which has to validate it anew.

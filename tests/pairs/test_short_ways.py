@@ -44,7 +44,7 @@ from scapy_mobsec.registration.description import (
     build_description,
     parse_description,
 )
-from scapy_mobsec.registration.flat import values_of
+from scapy_mobsec.registration.flat import build_reply_rest, values_of
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
@@ -86,7 +86,7 @@ def read_request(message):
     return replace(values_of(messages.parse_request(message)), usual=None)
 
 
-def build_acceptance_head(values, flags, lifetime, sent, observed):
+def build_acceptance_head(values, flags, lifetime):
     return build_reply(
         RegistrationReply(
             values.identification,
@@ -95,10 +95,23 @@ def build_acceptance_head(values, flags, lifetime, sent, observed):
             values.home_address,
             values.home_agent,
             Attempt(values.number, flags, values.index, values.count),
-            parse_description(sent),
-            parse_description(observed),
         )
     )
+
+
+def build_reply_headers(sent, observed):
+    return build_reply_rest(sent=parse_description(sent), observed=parse_description(observed))
+
+
+def remember_nothing(way):
+    """Let a terminal ask again for what it knows of a path."""
+
+    def ask(self, *values):
+        for state in self._homes[HOME].states():
+            state.compared = state.written = None
+        return way(self, *values)
+
+    return ask
 
 
 GENERAL = {
@@ -108,6 +121,8 @@ GENERAL = {
     "scapy_mobsec.terminal.other.build_usual": build_usual,
     "scapy_mobsec.terminal.other.changes": translation._changes,
     "scapy_mobsec.terminal.answering.build_acceptance_head": build_acceptance_head,
+    "scapy_mobsec.terminal.answering.build_reply_headers": build_reply_headers,
+    "scapy_mobsec.terminal.other.OtherTerminal._compare": remember_nothing(OtherTerminal._compare),
 }
 
 

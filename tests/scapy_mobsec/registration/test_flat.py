@@ -105,7 +105,8 @@ def test_the_head_of_an_acceptance(requests, replies, data):
     )
     values = flat.values_of(replace(request, attempt=attempt))
     descriptions = map(build_description, (sent, observed))
-    octets = flat.build_acceptance_head(values, flags, reply.lifetime, *descriptions)
+    octets = flat.build_acceptance_head(values, flags, reply.lifetime)
+    octets += flat.build_reply_headers(*descriptions)
     whole = RegistrationReply(
         request.identification, 0, reply.lifetime, request.home_address, request.home_agent,
         replace(attempt, flags=flags), sent, observed,

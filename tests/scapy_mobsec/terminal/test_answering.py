@@ -103,17 +103,15 @@ def test_an_acceptance_is_the_reply_with_all_that_it_says(flags, settings, chall
     passed = Encapsulation.UDP, Encapsulation.NATIVE
     forced = settings.forced or bool(flags)
     fixed = settings.decider is Decider.FIXED
-    octets = Acceptances(settings).write(
-        values_of(request),
-        60,
-        8,
+    acceptances = Acceptances(settings)
+    findings = acceptances.write_findings(
         build_description(sent),
         build_description(observed),
         build_translations(found),
         passed,
-        report,
-        challenge,
+        int(flags),
     )
+    octets = acceptances.write(values_of(request), 60, 8, findings, report, challenge)
     assert octets == build_reply(
         RegistrationReply(
             identification=request.identification,
@@ -141,7 +139,7 @@ def test_remembered_choices_are_bounded(monkeypatch):
     acceptances = Acceptances(OtherConfiguration())
 
     def ask(*passed):
-        acceptances.write(values_of(a_request()), 60, 0, b"", b"", b"", passed, None, None)
+        acceptances.write_findings(b"", b"", b"", passed, 0)
 
     for passed in (*Encapsulation,) * 2:
         ask(passed)

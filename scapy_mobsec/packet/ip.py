@@ -286,7 +286,7 @@ def build_plain_udp(between: bytes, payload: bytes) -> bytes:
     if total > MAX_LENGTH:
         raise ValueError(f"{len(payload)} octets do not fit into a packet")
     ends = int.from_bytes(between)
-    summed = UDP + 2 * length + ends % 0xFFFF + _number(payload) % 0xFFFF
+    summed = UDP + 2 * length + ends + _number(payload) % 0xFFFF
     checksum = -summed % 0xFFFF or 0xFFFF
     if len(between) == 12:
         of_ip = -(_PLAIN_IPV4_SUM + total + (ends >> 32)) % 0xFFFF

@@ -105,7 +105,10 @@ class Terminal(ABC, Generic[L]):
             if not isinstance(data, bytes):
                 self._stream_changed(data, path, now)
             elif path.encapsulation is _UDP:
-                self._receive_carried(udp.classify(data), data, path, now)
+                if (content := udp.classify(data)) is _ESP:
+                    self._receive_esp(data, path, now)
+                else:
+                    self._receive_carried(content, data, path, now)
             elif path.ah:
                 self._receive_ah(data, now)
             elif path.encapsulation is Encapsulation.NATIVE:

@@ -44,7 +44,7 @@ from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import EspHeader, Ipv4Header
-from scapy_mobsec.registration.extensions import Extension
+from scapy_mobsec.registration.extensions import Extension, parse_translations
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
@@ -217,6 +217,40 @@ def test_the_same_attempt_renews_only(pair):
     assert [type(event) for event in events(pair.other)] == [RegistrationReceived]
     assert expiry(pair) == pair.now + 3600
     assert reply_to(pair, **with_attempt(5), **LATER).attempt.flags == AttemptFlag.USE
+
+
+def test_another_request_on_the_same_path_is_answered_as_if_it_were_the_first():
+    """What a path remembers of the last RREQ and its RREP serves the same question alone."""
+    alternates = (OTHER._replace(port=4501),)
+    configuration = OtherConfiguration((OTHER_LINK,), alternates=alternates)
+
+    def new_pair():
+        pair = Pair()
+        pair.other = OtherTerminal(configuration, random_bytes=pair.random.randbytes)
+        return pair
+
+    def headers(pair, number, source, flag):
+        (transmit,) = pair.request(
+            attempt=Attempt(5, int(flag)),
+            identification=ntp_timestamp(START) + number,
+            sent=describe(Encapsulation.UDP, source, OTHER, TO_OTHER.spi),
+        )
+        reply = parse_reply(pair.read_reply(transmit))
+        (received, *_) = events(pair.other)
+        assert (reply.observed, reply.translations) == (
+            received.observed,
+            parse_translations(received.translation_octets),
+        )
+        return reply.sent, reply.observed, reply.translations, reply.selected
+
+    pair, answers = new_pair(), set()
+    elsewhere = AttemptFlag.OTHER_PORT
+    asked = [(NEW, 0), (TRANSLATED, 0), (NEW, 0), (NEW, elsewhere), (NEW, 0), (TRANSLATED, 0)]
+    for number, (source, flag) in enumerate(asked):
+        answer = headers(pair, number, source, flag)
+        assert answer == headers(new_pair(), number, source, flag)
+        answers.add(answer)
+    assert len(answers) == len(set(asked))
 
 
 @pytest.mark.parametrize("flag", [AttemptFlag.PROBE, AttemptFlag.USE])

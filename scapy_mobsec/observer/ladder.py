@@ -119,7 +119,7 @@ class Ladders:
         unverified = seen.opened is not None and not seen.opened.verified
         kind = Kind(seen.type, seen.outer, seen.dropped, forward, unverified)
         run = ladder.rows[-1] if ladder.rows else None
-        ended = _addresses(seen.outer.pair) in self._ended
+        ended = bool(self._ended) and _addresses(seen.outer.pair) in self._ended
         if not isinstance(run, Run) or seen.move or ended or not run.has_room(kind):
             self._ended.discard(_addresses(seen.outer.pair))
             run = Run(seen.frame, seen.time_ns, seen.outer.pair, seen.move)
@@ -158,10 +158,12 @@ class Ladders:
                 return {link}
             if ladder.ike.child_spis:
                 return set()
-        return self._links_at(ladder.pairs) or self._links_at(ladder.addresses)
+        return self._links_between(ladder.pairs)
 
-    def _links_at(self, places: Iterable[OuterPair | _Addresses]) -> set[int]:
-        return {link for place in places for link in self._links.get(place, ())}
+    def _links_between(self, pairs: Iterable[OuterPair]) -> set[int]:
+        """The links of these endpoints, or else of their addresses."""
+        found = {link for pair in pairs for link in self._links.get(pair, ())}
+        return found or {link for pair in pairs for link in self._links.get(_addresses(pair), ())}
 
     def _link_of_ike(self, sa: ObservedIkeSa) -> int | None:
         """The link of the newest CHILD_SA that carried something."""
@@ -175,10 +177,11 @@ class Ladders:
             self._note_link(pair, link, seen)
         elif seen.ike is not None:
             link = self._link_of_ike(seen.ike)
-        elif len(links := self._links_of(Ladder(None, pairs={pair}))) == 1:
+        elif len(links := self._links_between((pair,))) == 1:
             (link,) = links
         if link is None and seen.ike is not None:
-            self._ended.add(_addresses(pair))
+            if len(self._ended) < MAX_ROWS:
+                self._ended.add(_addresses(pair))
             ladder = self._in(self._of_ike, id(seen.ike), Ladder(None, ike=seen.ike))
         else:
             ladder = self._in(self._ladders, pair if link is None else link, Ladder(link))
@@ -193,7 +196,7 @@ class Ladders:
         return ladders.setdefault(key, new)
 
     def _note_link(self, pair: OuterPair, link: int, seen: SeenPacket) -> None:
-        if len(self._links) < MAX_ROWS:
+        if len(self._links) < MAX_ROWS and link not in self._links[pair]:
             self._links[pair].add(link)
             self._links[_addresses(pair)].add(link)
         if seen.spi is not None and len(self._of_spi) < MAX_ROWS:

@@ -75,7 +75,6 @@ class _Explainer:
             for each in asked[bisect_left(asked, entry.asked.frame, key=_frame) :]
             if each.request.attempt is not None
             and each.request.attempt.number == entry.request.attempt.number
-            and each.request.sent == entry.request.sent
         )
         return next((each for each in same if each.reply is not None), entry)
 

@@ -101,6 +101,15 @@ def test_where_nobody_reads_it_ends_without_a_word(arguments):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("option", [["-T", "csv"], ["-q", "-w", "-", "--keep-outer"]])
+def test_where_nobody_reads_on_it_ends_without_a_word(option):
+    command = [sys.executable, "-m", "scapy_mobsec", *READ, *[READ[1]] * 15, *option]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(10)  # a pipe holds 64 KiB, and there is more to come
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(60)) == (b"", 0)
+
+
 def test_where_nobody_reads_the_report_beside_packets_either(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)

@@ -122,6 +122,14 @@ def test_a_rebinding_is_of_the_mobile_terminal_and_in_round_trips(bench):
     )
 
 
+def test_a_refused_registration_is_not_the_last_one(bench):
+    registered(bench)
+    bench.see(bench.up(payload=signalling(request(8, 2, source=OLD))))
+    bench.see(bench.down(payload=signalling(reply(8, 2, code=129))))
+    bench.see(bench.down(OTHER_PORT))
+    assert "registration told: an address translator (NAT) replaces" in explained(bench)
+
+
 def test_who_moves_without_a_registration_is_not_known(bench):
     bench.see(bench.up(), bench.up(NEW))
     assert ": one end went from" in explained(bench)

@@ -55,10 +55,11 @@ def svg_of(drawn: Iterable[Diagram], start_ns: int, summary: str = "") -> str:
     """
     began = datetime.fromtimestamp(start_ns // 10**9, UTC)
     at = f"{began:%Y-%m-%d %H:%M:%S}.{start_ns % 10**9:09} UTC"
-    y = _MARGIN + _LINE
-    body = [_text(_MARGIN, y, line, "faint") for line in _wrapped(summary) if line]
-    y += _LINE
-    body.append(_text(_MARGIN, y, f"times count from the first frame, {at}", "faint"))
+    y = _MARGIN
+    body = []
+    for line in filter(None, (*_wrapped(summary), f"times count from the first frame, {at}")):
+        y += _LINE
+        body.append(_text(_MARGIN, y, line, "faint"))
     titles = []
     for diagram in drawn:
         sheet = _Sheet(diagram, y + _LINE, start_ns)

@@ -99,6 +99,12 @@ def test_it_tells_what_it_shows_in_words_and_when_it_began():
     assert "not to be trusted" in texts
 
 
+def test_a_long_summary_goes_on_in_the_next_line():
+    tree = ElementTree.fromstring(svg_of([], 0, "word " * 40))
+    lines = [element for element in tree.iter(f"{SVG}text") if element.text.startswith("word")]
+    assert len({element.get("y") for element in lines}) == len(lines) == 3
+
+
 def test_diagrams_stand_below_each_other():
     step = Step(0, Shape.DATA, "1 x data", to_right=False)
     one = Diagram("one", "a", "b", False, [step])

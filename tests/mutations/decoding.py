@@ -20,6 +20,7 @@ from unittest.mock import patch
 from mutating import Sample
 
 from scapy_mobsec.drivers.capture import read_records
+from scapy_mobsec.drivers.keyfiles import FORMATS, read_key_file
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.ike.protection import Opener
 from scapy_mobsec.observer.observer import Observer
@@ -45,6 +46,13 @@ KEYS_OF_DATA = {
     "espudp1": TRIPLE_DES,
     "ikev2-aes128ccm12": CCM_TABLE,
 }
+CBC = "strongswan-natt-aes128-sha256"
+KEYS_AS_THEY_CAME = (
+    f"{CBC}.mobile.log",
+    "strongswan-natt.mobile.log",
+    "strongswan-natt.keys.txt",
+    "strongswan-natt.ikev2_decryption_table",
+)
 NO_KEYS = (("-k", b""),)
 KEY_FILES = ((".ike.keys.txt", "-k"), (".esp_sa", "-k"), (".keylog", "--tls-keys"))
 
@@ -64,7 +72,7 @@ VIEWS = (
 
 
 def samples() -> dict[str, Sample]:
-    """All captures of `pcaps/` and of the test data, with all their keys."""
+    """All captures of `pcaps/` and of the test data, with all their keys; then key files."""
     paths = [path for path in PCAPS.iterdir() if path.suffix in (".pcap", ".pcapng")]
     found = {}
     for path in sorted(paths) + sorted(DATA.rglob("*.pcap")):
@@ -73,7 +81,21 @@ def samples() -> dict[str, Sample]:
         if path.stem in KEYS_OF_DATA:
             keys.append(("-k", KEYS_OF_DATA[path.stem]))
         found[path.name] = Sample(path.name, path.read_bytes(), tuple(keys))
-    return found
+    return found | {sample.name: sample for sample in _samples_of_keys()}
+
+
+def _samples_of_keys() -> Iterator[Sample]:
+    """The keys of strongSwan's captures as they came, and those of one in every format."""
+    texts = {name: (PCAPS / name).read_bytes() for name in KEYS_AS_THEY_CAME}
+    table = read_key_file(str(PCAPS / f"{CBC}.keys.txt"))
+    for each in FORMATS:
+        texts[f"{CBC}.{each.endings[0]}"] = each.write(table).text.encode()
+    for name, text in texts.items():
+        capture = (PCAPS / f"{name.partition('.')[0]}.pcap").read_bytes()
+        if text:  # tcpdump has no place for these keys
+            yield Sample(name, capture, (("-k", text),), of_keys=True)
+    in_tcpdump = (DATA / "tcpdump" / "espudp1.pcap").read_bytes()
+    yield Sample("espudp1.secrets", in_tcpdump, (("-k", TRIPLE_DES),), of_keys=True)
 
 
 class Outcome(NamedTuple):
@@ -224,6 +246,9 @@ class Judge:
             found += _faults_of_report(outcome, view)
         unmarked = [packet for packet, is_marked in outcome.written if not is_marked]
         made_up = [packet for packet in unmarked if payload(packet) not in self._inner]
+        if sample.keys != self._sample.keys:
+            # A wrong encryption key makes nonsense of what the right integrity key verifies.
+            made_up = unmarked[sum(is_read for _, is_read in outcome.frames) :]
         return found + [f"written without a mark: {packet.hex()}" for packet in made_up]
 
 

@@ -1,5 +1,6 @@
 """Captures and key files, damaged in one to three ways that follow from a seed."""
 
+import gzip
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,22 +16,29 @@ LONG = 24
 
 @dataclass(frozen=True)
 class Sample:
-    """A capture, and its key files, each with the option of `mobsec decode` that it is for."""
+    """A capture, and its key files, each with the option of `mobsec decode` that it is for.
+
+    of_keys: it is the key files that are mutated.
+    """
 
     name: str
     capture: bytes
     keys: tuple[tuple[str, bytes], ...] = ()
+    of_keys: bool = False
 
     def mutated(self, seed: int) -> "Sample":
         """Return it with its packets, its file or (one of eight) a key file damaged."""
         random = Random(f"{self.name} {seed}")
-        if self.keys and random.random() < 1 / 8:
+        if self.of_keys or (self.keys and random.random() < 1 / 8):
             at = random.randrange(len(self.keys))
             option, text = self.keys[at]
             damaged = (option, _damaged(text, random, TEXT_FAULTS))
             return replace(self, keys=(*self.keys[:at], damaged, *self.keys[at + 1 :]))
         if random.random() < 1 / 4:
-            return replace(self, capture=_damaged(self.capture, random, FILE_FAULTS))
+            octets = self.capture
+            if random.random() < 1 / 8:
+                octets = gzip.compress(octets, mtime=0)
+            return replace(self, capture=_damaged(octets, random, FILE_FAULTS))
         return replace(self, capture=_with_faulty_packets(self.capture, random))
 
 

@@ -1,4 +1,4 @@
-"""Decode many mutations of every sample capture, and print what is wrong about any of them.
+"""Decode many mutations of every sample, captures and key files, and print what is wrong.
 
     python tests/mutations/run.py --mutations 1000 --seed 1 [--jobs 2] [SAMPLE...]
 
@@ -55,7 +55,7 @@ def say(line: str) -> None:
 def main() -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", metavar="SAMPLE", nargs="*", help="a capture; without any: all")
+    parser.add_argument("names", metavar="SAMPLE", nargs="*", help="its name; without any: all")
     parser.add_argument("--mutations", type=positive, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=positive, default=1)

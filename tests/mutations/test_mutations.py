@@ -46,7 +46,7 @@ def test_mutations_differ_from_the_sample_and_each_other_and_are_the_same_again(
     sample = SAMPLES[name]
     made = [sample.mutated(seed) for seed in SEEDS]
     assert made == [sample.mutated(seed) for seed in SEEDS]
-    assert len(set(made) - {sample}) > 70
+    assert len(set(made) - {sample}) > 50
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -140,7 +140,7 @@ class Associations:
         Raises Drop: no key, no good ICV, content that cannot be (BAD_PADDING, UNREADABLE), or
         more SAs than are followed at once.
         """
-        failure = Drop(DropReason.UNKNOWN_SPI, f"0x{spi:08x}")
+        failure: Drop | None = None
         for sa in self._opened.get(spi, ()):
             try:
                 return sa, _try_key(sa, packet)
@@ -161,6 +161,7 @@ class Associations:
                 raise
             self._keep(sa, outer)
             return sa, opened
+        failure = failure or Drop(DropReason.UNKNOWN_SPI, f"0x{spi:08x}")
         self._count_failure(spi, outer, failure)
         raise failure
 

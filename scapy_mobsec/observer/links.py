@@ -44,6 +44,11 @@ _EVIDENCE = {
     Sign.VALIDATES: Evidence.VALIDATION,
     Sign.DATA: Evidence.DATA,
 }
+_DATA, _NOTHING, _VALIDATES = (
+    Sign.DATA,
+    Sign.NOTHING,
+    Sign.VALIDATES,
+)  # a look-up in an Enum is slow
 _OF_MOBILE = (Sign.ASKS, Sign.ASKS_AMONG_OTHERS, Sign.VALIDATES)
 """What the mobile terminal alone says."""
 
@@ -159,25 +164,27 @@ class Links:
         other packet.
         """
         sign = sign_of(message)
-        if sign is Sign.NOTHING:
+        if sign is _NOTHING:
             return None
         attempt = message.attempt.number if message and message.attempt else 0
         link = self._link_of(sa, outer, inner)
         if inner is not None:
             self._note_inner(link, outer, inner)
-        sa.asks = sa.asks or sign in _OF_MOBILE
-        begins = sign in (Sign.ASKS, Sign.USES) and link.is_newer(attempt)
-        if sign is Sign.ASKS_AMONG_OTHERS:
-            link.is_asking = link.is_asking or link.is_newer(attempt)
-            return None
-        if begins:
-            link.begin(attempt)
-        if sign is Sign.USES and not sa.asks:
-            link.is_answered = True
+        begins = False
+        if sign is not _DATA:
+            sa.asks = sa.asks or sign in _OF_MOBILE
+            begins = sign in (Sign.ASKS, Sign.USES) and link.is_newer(attempt)
+            if sign is Sign.ASKS_AMONG_OTHERS:
+                link.is_asking = link.is_asking or link.is_newer(attempt)
+                return None
+            if begins:
+                link.begin(attempt)
+            if sign is Sign.USES and not sa.asks:
+                link.is_answered = True
         if outer.pair == link.outer.pair:
             link.outer = sa.outer = outer
             link.forward = sa.forward
-            if sign is Sign.VALIDATES and attempt == link.attempt:
+            if sign is _VALIDATES and attempt == link.attempt:
                 link.is_validated = True
             if link.last_move:
                 _join_move(link.last_move, sa, signalled=begins)
@@ -240,10 +247,12 @@ class Links:
 
     def _note_inner(self, link: ObservedLink, outer: Outer, inner: Inner) -> None:
         """Remember by which inner addresses a re-keyed SA of this link can be known."""
-        if any(address in _NOBODY for address in inner):
-            return
         key, oriented = _oriented(inner, outer)
         known = self._by_inner.get(key)
+        if known is not None and known[0] is link and known[1] == oriented:
+            return
+        if any(address in _NOBODY for address in inner):
+            return
         if known is None and len(self._by_inner) >= MAX_INNER_PAIRS:
             return
         if known is None or known[0] is link:

@@ -35,6 +35,7 @@ from scapy_mobsec.observer.outer import (
     OuterPair,
     carried_by_ah,
     classify,
+    outer_of,
 )
 from scapy_mobsec.observer.registrations import (
     Message,
@@ -87,6 +88,10 @@ _COUNTED_AS_MALFORMED = frozenset(
         DropReason.POORLY_FORMED,
     }
 )
+
+_ESP, _IN_UDP = Content.ESP, Encapsulation.UDP  # a look-up in an Enum is slow
+_DATA, _DUMMY = PacketType.DATA, PacketType.DUMMY
+_OF_PATH = (Sign.DATA, Sign.ASKS, Sign.USES)
 
 
 class _Frame(NamedTuple):
@@ -230,7 +235,7 @@ class Observer:
         else:
             carried = classify(ip, self._keys.knows_spi, self._knows_flow)
         if carried is not None:
-            duplicate = carried.content is Content.ESP and self._is_duplicate(frame)
+            duplicate = carried.content is _ESP and self._is_duplicate(frame)
             self._observe_carried(carried, frame, duplicate)
 
     def _observe_tcp(self, ip: IpPacket, frame: _Frame) -> None:
@@ -256,7 +261,7 @@ class Observer:
                 ignored.add(given_up)
 
     def _observe_in_stream(self, one: InStream) -> None:
-        outer = Outer(one.encapsulation, *one.sender, *one.receiver)
+        outer = outer_of(one.encapsulation, *one.sender, *one.receiver)
         carried = Carried(one.carried.content, one.carried.message, outer, one.headers)
         try:
             self._observe_carried(carried.checked(), _Frame(*one.stamp), duplicate=False)
@@ -268,7 +273,7 @@ class Observer:
         self._summary.malformed += drop.reason in _COUNTED_AS_MALFORMED
 
     def _observe_carried(self, carried: Carried, frame: _Frame, duplicate: bool) -> None:
-        if carried.content is Content.ESP:
+        if carried.content is _ESP:
             self._observe_esp(carried, frame, duplicate)
             return
         is_ike = carried.content is Content.IKE
@@ -277,7 +282,7 @@ class Observer:
         seen = SeenPacket(*frame[:2], kind, carried.outer, len(octets), octets=octets)
         if not is_ike:
             self._summary.keepalives += 1
-            self._statistics.note(seen, newest=True)
+            self._statistics.note_keepalive(carried.outer, frame.time_ns)
             self._tell(seen)
             return
         self._summary.ike += 1
@@ -344,12 +349,19 @@ class Observer:
             message, malformed = registration_in(opened)
         except Drop as drop:
             malformed = drop
-        if sign_of(message) in (Sign.DATA, Sign.ASKS, Sign.USES):
+        if message is None or sign_of(message) in _OF_PATH:
             sa.note_path(outer, frame.time_ns, newest=newest)
         if newest:
             move = self._links.follow(sa, outer, inner, message, frame.time_ns, frame.number)
             if move is not None:
                 self._statistics.note_move(move, forward=sa.forward)
+        kind = type_of(opened, message)
+        if kind is _DATA:
+            self._statistics.note_data(
+                sa, outer, frame.time_ns, opened.sequence, len(opened.payload), newest=newest
+            )
+        elif kind is _DUMMY:
+            self._statistics.note_keepalive(outer, frame.time_ns)
         registration = None
         if message is not None:
             sighting = Sighting(
@@ -361,24 +373,24 @@ class Observer:
                 inner[0] if inner else None,
             )
             registration = self._registrations.note(message, sighting, move)
-        seen = SeenPacket(
-            frame.number,
-            frame.time_ns,
-            type_of(opened, message),
-            outer,
-            len(carried.octets),
-            sa.spi,
-            opened.sequence,
-            sa,
-            opened,
-            inner,
-            message,
-            registration,
-            move,
-            octets=carried.octets,
-        )
-        self._statistics.note(seen, newest=newest)
-        self._tell(seen, malformed.reason if malformed else None)
+        if self._on_packet is not None:
+            seen = SeenPacket(
+                frame.number,
+                frame.time_ns,
+                kind,
+                outer,
+                len(carried.octets),
+                sa.spi,
+                opened.sequence,
+                sa,
+                opened,
+                inner,
+                message,
+                registration,
+                move,
+                octets=carried.octets,
+            )
+            self._tell(seen, malformed.reason if malformed else None)
         if malformed is not None:
             raise malformed
 
@@ -403,8 +415,9 @@ class Observer:
         recent = self._recent
         seen_at = recent.get(frame.digest)
         recent[frame.digest] = frame.time_ns
-        recent.move_to_end(frame.digest)
-        if len(recent) > MAX_RECENT_FRAMES:
+        if seen_at is not None:
+            recent.move_to_end(frame.digest)
+        elif len(recent) > MAX_RECENT_FRAMES:
             recent.popitem(last=False)
         return seen_at is not None and abs(frame.time_ns - seen_at) <= DUPLICATE_WINDOW_NS
 
@@ -416,7 +429,7 @@ class Observer:
 
     def _learn_flow(self, outer: Outer) -> None:
         """Remember where authentic ESP was carried, to know unknown SPIs and IKE there."""
-        if outer.encapsulation is Encapsulation.UDP and outer.pair not in self._flows:
+        if outer.encapsulation is _IN_UDP and outer.pair not in self._flows:
             self._flows[outer.pair] = None
             if len(self._flows) > MAX_FLOWS:
                 self._flows.popitem(last=False)

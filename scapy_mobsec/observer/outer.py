@@ -5,6 +5,7 @@ where a known SPI shows or where ESP was authenticated before between the same t
 """
 
 from collections.abc import Callable
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeAlias
 
 from contrib_layers.numbers import IKE_PORT, NATT_PORT
@@ -17,22 +18,28 @@ from scapy_mobsec.registration.outer import describe, describe_ah
 
 ESP_HEADER_LENGTH = 8
 IKE_HEADER_LENGTH = 28
+MAX_OUTERS = 4096
+"""Outer headers that are remembered."""
+
+_IN_UDP, _NATIVE, _ESP, _IKE = Encapsulation.UDP, Encapsulation.NATIVE, Content.ESP, Content.IKE
 
 OuterPair: TypeAlias = tuple[Encapsulation, bool, frozenset[tuple[bytes, int]]]
 
 
-class Outer(NamedTuple):
-    """Outer headers of one packet, in the direction it went. A tuple, as it is made per packet.
-
-    `ah`: native carries AH instead of ESP.
-    """
-
+class _OuterFields(NamedTuple):
     encapsulation: Encapsulation
     source: bytes
     source_port: int
     destination: bytes
     destination_port: int
     ah: bool = False
+
+
+class Outer(_OuterFields):
+    """Outer headers of one packet, in the direction it went. A tuple, as tables are asked by it.
+
+    `ah`: native carries AH instead of ESP.
+    """
 
     def __str__(self) -> str:
         return f"{self.carrier} {self.source_endpoint} > {self.destination_endpoint}"
@@ -50,7 +57,7 @@ class Outer(NamedTuple):
     def destination_endpoint(self) -> Endpoint:
         return Endpoint(self.destination, self.destination_port)
 
-    @property
+    @cached_property
     def pair(self) -> OuterPair:
         """Both endpoints without direction, and what carries between them."""
         ends = (self.source, self.source_port), (self.destination, self.destination_port)
@@ -58,6 +65,10 @@ class Outer(NamedTuple):
 
     def reversed(self) -> "Outer":
         """The same path in the other direction."""
+        return self._reversed
+
+    @cached_property
+    def _reversed(self) -> "Outer":
         return Outer(
             self.encapsulation,
             self.destination,
@@ -82,6 +93,10 @@ class Outer(NamedTuple):
         return describe(self.encapsulation, source, destination, spi, headers)
 
 
+outer_of = lru_cache(MAX_OUTERS)(Outer)
+"""The same headers as the last time are the same object, which knows its pair already."""
+
+
 class Carried(NamedTuple):
     """The content of one packet and where it was carried. headers: between TCP and ESP.
 
@@ -95,7 +110,7 @@ class Carried(NamedTuple):
 
     def checked(self) -> "Carried":
         """Return it. Raises Drop(MALFORMED_IKE) for IKE without a whole header."""
-        if self.content is Content.IKE and len(self.octets) < IKE_HEADER_LENGTH:
+        if self.content is _IKE and len(self.octets) < IKE_HEADER_LENGTH:
             raise Drop(DropReason.MALFORMED_IKE, f"{len(self.octets)} octets are no IKE header")
         return self
 
@@ -125,14 +140,12 @@ def classify(
     Raises Drop where a packet must be one of them but is malformed.
     """
     if ip.protocol == ESP:
-        outer = Outer(Encapsulation.NATIVE, ip.source, 0, ip.destination, 0)
-        return Carried(Content.ESP, ip.payload, outer)
+        outer = outer_of(_NATIVE, ip.source, 0, ip.destination, 0)
+        return Carried(_ESP, ip.payload, outer)
     if ip.protocol != UDP:
         return None
     udp = parse_udp(ip)
-    outer = Outer(
-        Encapsulation.UDP, ip.source, udp.source_port, ip.destination, udp.destination_port
-    )
+    outer = outer_of(_IN_UDP, ip.source, udp.source_port, ip.destination, udp.destination_port)
     ports = (udp.source_port, udp.destination_port)
     if NATT_PORT in ports or knows_flow(outer):
         return _natt_content(udp.payload, outer)

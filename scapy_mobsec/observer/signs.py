@@ -20,10 +20,13 @@ class Sign(Enum):
     NOTHING = "a test of a path"
 
 
+_DATA = Sign.DATA  # a look-up in an Enum is slow
+
+
 def sign_of(message: RegistrationRequest | RegistrationReply | None) -> Sign:
     """Tell what a registration message (None: data) says of where its link is."""
     if message is None or message.attempt is None:
-        return Sign.DATA
+        return _DATA
     flags = message.attempt.flags
     uses = bool(flags & AttemptFlag.USE)
     if not isinstance(message, RegistrationRequest):

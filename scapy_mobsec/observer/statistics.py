@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from scapy_mobsec.observer.associations import ObservedSa
 from scapy_mobsec.observer.links import MAX_MOVES, Move
 from scapy_mobsec.observer.outer import Outer
-from scapy_mobsec.observer.seen import PacketType, SeenPacket
 
 MAX_SPANS = 256
 """Of one direction of a link; the newest are kept."""
@@ -46,14 +45,14 @@ class DataSpan:
         lasted = self.last_time - self.first_time
         return self.octets * 8e9 / lasted if lasted > 0 else None
 
-    def count(self, seen: SeenPacket, sa: ObservedSa, octets: int) -> None:
+    def count(self, sa: ObservedSa, time_ns: int, sequence: int, octets: int) -> None:
         """Add a packet."""
         self.packets += 1
         self.octets += octets
-        if seen.time_ns >= self.last_time:
-            self.last_time = seen.time_ns
-        if self.last is None or self.last[0] is not sa or self.last[1] < (seen.sequence or 0):
-            self.last = sa, seen.sequence or 0
+        if time_ns >= self.last_time:
+            self.last_time = time_ns
+        if self.last is None or self.last[0] is not sa or self.last[1] < sequence:
+            self.last = sa, sequence
 
 
 @dataclass(slots=True)
@@ -162,13 +161,6 @@ class Statistics:
         part.keepalives = {outer: kept for outer, kept in self.keepalives.items() if outer in paths}
         return part
 
-    def note(self, seen: SeenPacket, *, newest: bool) -> None:
-        """Take a packet that counts. newest: of its SA."""
-        if seen.type in (PacketType.KEEPALIVE, PacketType.DUMMY):
-            self._note_keepalive(seen.outer, seen.time_ns)
-        elif seen.type is PacketType.DATA and seen.sa is not None and seen.opened is not None:
-            self._note_data(seen, seen.sa, len(seen.opened.payload), newest=newest)
-
     def note_move(self, move: Move, *, forward: bool) -> None:
         """Take a move, before the packet that made it. forward: the direction of `move.new`."""
         link = self._link(move.link)
@@ -185,29 +177,42 @@ class Statistics:
             link = self._links[number] = LinkData(number)
         return link
 
-    def _note_keepalive(self, outer: Outer, time_ns: int) -> None:
+    def note_keepalive(self, outer: Outer, time_ns: int) -> None:
+        """Take a NAT keepalive or a dummy packet."""
         known = self.keepalives.get(outer)
         if known is not None:
             known.add(time_ns)
         elif len(self.keepalives) < MAX_KEEPALIVE_PATHS:
             self.keepalives[outer] = Keepalives(time_ns, time_ns)
 
-    def _note_data(self, seen: SeenPacket, sa: ObservedSa, octets: int, *, newest: bool) -> None:
+    def note_data(
+        self,
+        sa: ObservedSa,
+        outer: Outer,
+        time_ns: int,
+        sequence: int,
+        octets: int,
+        *,
+        newest: bool,
+    ) -> None:
+        """Take a packet with data; octets: of the inner packet. newest: of its SA."""
         if sa.link is None:
             return
         link = self._link(sa.link)
-        spans = link.spans(sa.forward)
-        known = spans[-1:] if newest else reversed(spans)
-        span = next((span for span in known if span.outer == seen.outer), None)
+        spans = link.forward if sa.forward else link.backward
+        span = spans[-1] if spans else None
+        if span is not None and span.outer != outer:
+            earlier = () if newest else reversed(spans)
+            span = next((each for each in earlier if each.outer == outer), None)
         if span is None:
             if spans and not newest:
                 return
-            span = DataSpan(seen.outer, seen.time_ns, (sa, seen.sequence or 0))
+            span = DataSpan(outer, time_ns, (sa, sequence))
             spans.append(span)
             if len(spans) > MAX_SPANS:
                 del spans[0]
             _note_arrival(link, span)
-        span.count(seen, sa, octets)
+        span.count(sa, time_ns, sequence, octets)
 
 
 def _around(move: Move, spans: list[DataSpan]) -> Interruption:

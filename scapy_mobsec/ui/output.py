@@ -92,7 +92,8 @@ class Output:
         report = self._selection.of(observer.report())
         wanted = self._wanted
         if wanted.kind == "json":
-            self._stream.write(json.dumps(report_as_json(report), indent=2) + "\n")
+            json.dump(report_as_json(report), self._stream, indent=2)
+            self._stream.write("\n")
             return
         console = Console(file=self._stream, highlight=False, markup=False)
         if not (wanted.ladder or wanted.timeline or wanted.explain):

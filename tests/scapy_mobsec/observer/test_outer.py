@@ -116,3 +116,14 @@ def test_the_pair_has_no_direction():
     assert there.pair == back.pair
     assert there.reversed() == back
     assert there.encapsulation is Encapsulation.UDP
+
+
+@pytest.mark.parametrize("packet", [datagram(ESP, 1024), parse_ip(build_ip(A, B, 50, ESP))])
+def test_the_same_headers_are_the_same_object(packet):
+    outer = look(packet).outer
+    assert look(packet).outer is outer
+    assert outer.pair is outer.pair
+    assert outer.reversed() is outer.reversed()
+    assert outer == Outer(*outer)
+    assert outer != outer._replace(ah=True)
+    assert outer._replace(ah=True).pair != outer.pair

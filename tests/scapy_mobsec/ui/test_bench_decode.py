@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import signal
 import sys
 
 import pytest
@@ -103,7 +102,7 @@ def test_more_time_for_more_packets_or_no_rate():
 
 def test_ctrl_c_leaves_nothing(folder, alone, monkeypatch, capsys):
     def interrupt(stream, *arguments):
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "write_traffic", interrupt)
     with pytest.raises(SystemExit) as left:

@@ -66,6 +66,15 @@ def test_no_scapy_packet_is_made_of_what_is_decoded(encapsulation, monkeypatch):
     assert (report.summary.verified, report.summary.registrations) == (120, 1)
 
 
+def test_where_nobody_listens_nothing_is_made_to_tell(monkeypatch):
+    def made(*fields, **named):
+        raise AssertionError("a seen packet")
+
+    monkeypatch.setattr("scapy_mobsec.observer.observer.SeenPacket", made)
+    capture = written(120, "aes-gcm-16", Encapsulation.UDP)
+    assert report_of(capture, "aes-gcm-16").summary.verified == 120
+
+
 def test_the_same_octets_each_time():
     one, other = (written(60, "aes-cbc-hmac-sha1-96", Encapsulation.TCP) for _ in range(2))
     assert one.getvalue() == other.getvalue()

@@ -264,7 +264,7 @@ def plain_udp(packet: bytes, between: bytes) -> bytes | None:
         return None
     # The addresses lie before the UDP header: with its length and protocol all that is summed up.
     rest_at = addresses_at + _VARIED
-    varied = _number(packet[addresses_at:rest_at]) % 0xFFFF
+    varied = _number(packet[addresses_at:rest_at])
     if (UDP + length + varied + _rest_sum(packet[rest_at:])) % 0xFFFF:
         return None
     return packet[start:]
@@ -286,8 +286,7 @@ def build_plain_udp(between: bytes, payload: bytes) -> bytes:
     if total > MAX_LENGTH:
         raise ValueError(f"{len(payload)} octets do not fit into a packet")
     ends = int.from_bytes(between)
-    summed = UDP + 2 * length + ends + _number(payload) % 0xFFFF
-    checksum = -summed % 0xFFFF or 0xFFFF
+    checksum = -(UDP + 2 * length + ends + _number(payload)) % 0xFFFF or 0xFFFF
     if len(between) == 12:
         of_ip = -(_PLAIN_IPV4_SUM + total + (ends >> 32)) % 0xFFFF
         head = _BUILD_IPV4_UDP(

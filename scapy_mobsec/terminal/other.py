@@ -221,19 +221,16 @@ class OtherTerminal(AcceptingTerminal):
         asked = request.sent, arrival.spi
         if state.compared and state.compared[0] == asked:
             return state.compared[1]
-        observed = self._build_description(arrival.path, arrival.spi, arrived=True)
-        found = observed, self._changes(request, observed, arrival)
-        if arrival.path.encapsulation in DATAGRAM:  # the headers of a stream may change
-            state.compared = asked, found
-        return found
-
-    def _changes(self, request: RequestValues, observed: bytes, arrival: Arrival) -> bytes:
-        """Return the value of TRANSLATIONS."""
-        path = arrival.path
+        path, spi = arrival.path, arrival.spi
+        observed = self._build_description(path, spi, arrived=True)
         if request.usual and path.encapsulation is _UDP:
-            return build_changes(request.usual, path.remote, path.local, arrival.spi)
-        sent = parse_description(request.sent)
-        return build_translations(changes(sent, parse_description(observed)))
+            translations = build_changes(request.usual, path.remote, path.local, spi)
+        else:
+            found = changes(parse_description(request.sent), parse_description(observed))
+            translations = build_translations(found)
+        if path.encapsulation in DATAGRAM:  # the headers of a stream may change
+            state.compared = asked, (observed, translations)
+        return observed, translations
 
     # RREP out
 

@@ -7,6 +7,7 @@ first violation is its end: the stream is to be closed, after `take_output()` wa
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
@@ -17,9 +18,11 @@ MAX_HELD = 131_072
 """Octets of frames that wait in a channel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """An ESP packet, an IKE message (without its marker) or a keepalive (no octets)."""
+class Carried(NamedTuple):
+    """An ESP packet, an IKE message (without its marker) or a keepalive (no octets).
+
+    A tuple, as it is made per packet.
+    """
 
     content: udp.Content
     message: bytes

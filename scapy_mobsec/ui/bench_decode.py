@@ -161,10 +161,15 @@ def _run(
             bufsize=_MEBIBYTE,
             env=os.environ | {"WIRESHARK_CONFIG_DIR": str(folder)},
         ) as child,
-        suppress(BrokenPipeError),  # a program that ends early has an exit code that tells of it
-        cast(BinaryIO, child.stdin) as stream,
     ):
-        write_traffic(stream, packets, suite, encapsulation)
+        stream = cast(BinaryIO, child.stdin)
+        try:
+            # A program that ends early has an exit code that tells of it.
+            with suppress(BrokenPipeError):
+                write_traffic(stream, packets, suite, encapsulation)
+        finally:
+            with suppress(BrokenPipeError):
+                stream.close()
     if child.returncode:
         last = errors.read_text(errors="replace").strip().rpartition("\n")[2]
         return _Run(note=last or f"exit code {child.returncode}")

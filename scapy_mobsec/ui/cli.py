@@ -337,7 +337,7 @@ def bench_decode_command(packets: int, suite: str, encapsulation: str, output: s
     """Decode a capture: packets per second and memory, beside tshark and Scapy.
 
     The capture goes through a pipe, once a tenth of it and once all: no space on disk is needed.
-    With 2,000,000 packets it takes a few minutes, and tshark more than a gigabyte of memory.
+    With 2,000,000 packets it takes a few minutes.
     """
     from rich.console import Console
 

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import sys
+from contextlib import suppress
 
 import pytest
 from rich.console import Console
@@ -100,8 +101,14 @@ def test_more_time_for_more_packets_or_no_rate():
     assert bench._figure("other", 1_000, second, first, 3_600.0).rate is None
 
 
-def test_ctrl_c_leaves_nothing(folder, alone, monkeypatch, capsys):
+@pytest.mark.parametrize("ended", [False, True], ids=["running", "ended"])
+def test_ctrl_c_leaves_nothing(folder, alone, monkeypatch, capsys, ended):
+    """It reaches the program that is measured, too, which may be gone already."""
+
     def interrupt(stream, *arguments):
+        with suppress(BrokenPipeError):
+            while ended:
+                stream.write(bytes(1 << 20))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "write_traffic", interrupt)

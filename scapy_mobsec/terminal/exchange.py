@@ -129,8 +129,9 @@ class Exchange:
 
     `lengths`: Identification -> least octets of the sealed packet, on a datagram path.
     `index` of `count` RREQs of one attempt. `openings`: of its stream, that failed. `waits`: it is
-    due once its stream is open. `brief`: by the plan of that name. `first_interval`: seconds to the
-    first retransmission.
+    due once its stream is open. `brief`: by the plan of that name. `skipped`: numbers were, so that
+    Y may have refused what came before, of any length. `first_interval`: seconds to the first
+    retransmission.
     """
 
     path: Path
@@ -144,6 +145,7 @@ class Exchange:
     openings: int = 0
     waits: bool = False
     brief: bool = False
+    skipped: bool = False
     first_interval: float = FIRST_INTERVAL
     outstanding: dict[int, float] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)

@@ -210,7 +210,8 @@ class PathKeeper(Requester):
             return
         if not self._mtu.answered(exchange.lengths, identification):
             return
-        if exchange.purpose in (Purpose.KEEPALIVE, Purpose.MEASURE):
+        measures = exchange.purpose in (Purpose.KEEPALIVE, Purpose.MEASURE)
+        if measures and not exchange.skipped:
             self._lower_mtu(partial(self._mtu.lower, ah=exchange.path.ah))
         else:
             self._measure(now)

@@ -137,8 +137,10 @@ class MobileTerminal(AttemptKeeper):
             raise Drop(DropReason.UNSOLICITED_REPLY, f"index {attempt.index}")
         again = self._answered.get(reply.identification)
         if reply.challenge is not None:
-            self._skip_numbers(*self._challenges.answered(reply.challenge, now), now)
+            skipped = self._skip_numbers(*self._challenges.answered(reply.challenge, now), now)
             self._say(self._requests.confirm(reply, arrival.path, now), arrival.path)
+            if skipped and self._confirmed:  # nothing answers a CONFIRM: are the new ones taken?
+                self._probe_current(Purpose.KEEPALIVE, now)
             solicited = bool(exchange or again)
             self._tell(ChallengeAnswered(attempt.number, arrival.path, solicited))
         elif not exchange:

@@ -93,7 +93,7 @@ class OtherTerminal(AcceptingTerminal):
             link = self._homes.get(addresses(packet)[1])
             if link is None:
                 raise Drop(DropReason.UNKNOWN_HOME)
-            self._send_or_queue(link, packet)
+            self._send_or_queue(link, packet, now)
         except Drop as drop:
             self._dropped(drop, None)
 

@@ -404,8 +404,11 @@ class ProvingTerminal(Terminal[BoundLink]):
             return True
         return link.rebinding.may_start(path, current, now)
 
-    def _send_or_queue(self, link: BoundLink, packet: bytes) -> None:
-        """Send data on the current path, or let it wait. Raises Drop."""
+    def _send_or_queue(self, link: BoundLink, packet: bytes, now: float) -> None:
+        """Send data on the current path, or let it wait. Raises Drop.
+
+        It does not wait in vain: a path that did not prove itself before a restart is challenged.
+        """
         current = link.current
         state = current or link.suspended
         octets = link.data_length(packet, state.path if state else None)
@@ -417,6 +420,8 @@ class ProvingTerminal(Terminal[BoundLink]):
         if len(link.waiting) >= MAX_WAITING:
             raise Drop(DropReason.QUEUE_FULL, "data that waits for a path")
         link.waiting.append(packet)
+        if current and not current.validated and current.challenge is None:
+            self._attempt_send(partial(self._challenge, link, current, now), current.path)
 
     def _flush(self, link: BoundLink) -> None:
         """Send what waits, as far as the current path allows it."""

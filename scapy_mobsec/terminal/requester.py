@@ -273,10 +273,15 @@ class Requester(Terminal[Link]):
             self._skip_numbers(exchange.transmissions, exchange.started, now)
         self._say(self._requests.write(exchange, identification, report, length), path)
 
-    def _skip_numbers(self, transmissions: int, started: float, now: float) -> None:
+    def _skip_numbers(self, transmissions: int, started: float, now: float) -> bool:
+        """Skip numbers if Y seems to refuse ours; tell whether that was done."""
         may_skip = self._skips.may_skip(transmissions, started, now)
-        if may_skip and self._link.skip(SKIPPED_NUMBERS):
-            self._tell(NumbersSkipped(SKIPPED_NUMBERS))
+        if not (may_skip and self._link.skip(SKIPPED_NUMBERS)):
+            return False
+        for exchange in self._exchanges:
+            exchange.skipped = True
+        self._tell(NumbersSkipped(SKIPPED_NUMBERS))
+        return True
 
     def _padded_length(self, exchange: Exchange) -> int:
         encapsulation, purpose = exchange.path.encapsulation, exchange.purpose

@@ -23,6 +23,7 @@ from scapy_mobsec.terminal.events import (
     BindingMoved,
     CountersCorrected,
     Deregistered,
+    InnerMtuLowered,
     NumbersSkipped,
     PathRejected,
 )
@@ -186,6 +187,45 @@ def test_a_current_path_that_is_not_validated_is_challenged_after_the_restart(di
     disk.run(1.3)
     assert disk.run(1) == WELL
     assert disk.count(disk.mobile, NumbersSkipped) == 1
+    disk.check()
+
+
+@pytest.mark.parametrize("place", [UNTRANSLATED, BEHIND_NAT], ids=["native", "udp"])
+def test_a_restart_of_the_other_terminal_is_no_small_mtu(disk, place):
+    """No data flows: the first that Y refuses are the two long PROBEs of the keepalive."""
+    disk.move(place)
+    disk.network.run_for(55)
+    disk.restart_other()
+    disk.network.run_for(30)
+    assert disk.count(disk.mobile, NumbersSkipped) == 1
+    assert disk.count(disk.mobile, InnerMtuLowered) == 0
+    assert disk.run(1) == WELL
+    disk.check()
+
+
+def test_what_other_sends_first_makes_it_challenge_a_path_that_is_not_validated(disk):
+    disk.run(3)
+    disk.links[HOME] = replace(disk.links[HOME], validated=False)
+    disk.restart_other()
+    before = len(disk.mobile.inner)
+    disk.other.send(echo_request(INNER_HOST, HOME, 0))
+    disk.network.run_for(1.2)  # X leaves out numbers before it answers for the third time
+    assert len(disk.mobile.inner) == before + 1
+    disk.check()
+
+
+@pytest.mark.parametrize("pause", [1.5, 5, 20])
+def test_other_restarts_again_soon(disk, pause):
+    """What X leaves out, it has heard to be taken: so the next restart costs no pause."""
+    disk.run(3)
+    attempt = disk.mobile.terminal.attempt
+    for _ in range(4):
+        disk.restart_other()
+        disk.run(pause)
+    disk.run(1.5)
+    assert disk.run(1) == WELL
+    assert disk.count(disk.mobile, NumbersSkipped) == 4
+    assert disk.mobile.terminal.attempt == attempt
     disk.check()
 
 

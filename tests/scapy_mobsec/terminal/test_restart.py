@@ -131,12 +131,14 @@ def test_a_lifetime_goes_on():
     assert (snapshot.path, snapshot.expires) == (None, None)
 
 
-def test_a_path_that_did_not_prove_itself_gets_nothing_yet():
+def test_a_path_that_did_not_prove_itself_gets_a_challenge_and_no_data_yet():
     pair = Pair()
     pair.register()
     other = restarted(pair, validated=False)
-    other.send(PONG, pair.now)
-    assert other.transmits(pair.now) == []
+    for count in (1, 0):
+        other.send(PONG, pair.now)
+        assert len(sent := other.transmits(pair.now)) == count
+        assert all(parse_reply(pair.read_reply(each)).challenge for each in sent)
     assert other.path(HOME) == path_at_other(OLD)
 
 

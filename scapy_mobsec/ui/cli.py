@@ -180,7 +180,8 @@ def decode(
 
         if len(sources) != 2:
             raise click.UsageError("--both-ends compares two captures: give two")
-        if write or count or filters or ladder or timeline or explain or output == "csv":
+        views = ladder or svg or timeline or explain or output == "csv"
+        if write or count or filters or views:
             raise click.UsageError("--both-ends has tables and JSON of its own, of whole captures")
         as_json = output == "json"
         run_both_ends(sources, keys or None, tls_keys, tcp_ports, as_json=as_json, quiet=quiet)

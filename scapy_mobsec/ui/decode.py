@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +30,7 @@ from scapy_mobsec.observer.seen import SeenPacket
 from scapy_mobsec.ui.live import LiveLines, observe_live
 from scapy_mobsec.ui.output import Output, Wanted
 from scapy_mobsec.ui.packet_output import PacketOutput, packet_output
+from scapy_mobsec.ui.written import check_outputs
 
 EXIT_INTERRUPTED = 130
 LONG_FILE = 8 << 20
@@ -65,14 +66,16 @@ def run_decode(
     filter `bpf` lets it through.
 
     Raises BadInput for captures and key files that cannot be used, after printing what was decoded
-    before.
+    before; CannotWrite.
     """
     messages = Console(
         stderr=True, soft_wrap=True, highlight=False, markup=False, quiet=wanted.quiet
     )
+    outputs = [str(name) for name in (write, wanted.svg) if name is not None]
+    check_outputs(outputs, [*captures, *key_files(keys), *tls_keys])
     key_log = given_tls_keys(tls_keys)
     table = given_keys(keys, messages)
-    writing = _writing(write, captures, keep_outer=keep_outer)
+    writing = packet_output(write, keep_outer=keep_outer, warn=warn) if write else nullcontext()
     stream = sys.stderr if write == "-" else sys.stdout
     output = Output(wanted, stream)
     live = LiveLines(stream) if interface and wanted.kind == "text" and not wanted.quiet else None
@@ -95,10 +98,11 @@ def run_decode(
             interrupted = True
             warn(f"interrupted after {observer.packets} packets")
         except BadInput as error:
+            if not observer.packets:
+                raise
             unusable = error
         observer.finish()
-    if observer.packets or not unusable:
-        output.print(observer)
+    output.print(observer)
     if unusable:
         raise unusable
     return EXIT_INTERRUPTED if interrupted else 0
@@ -137,18 +141,15 @@ def _to_all(
     return take
 
 
-def _writing(
-    name: str | None, sources: Sequence[str], *, keep_outer: bool
-) -> AbstractContextManager[PacketOutput | None]:
-    if name is None:
-        return nullcontext(None)
-    return packet_output(name, keep_outer=keep_outer, sources=sources, warn=warn)
+def key_files(names: Sequence[str] | None) -> Sequence[str]:
+    """Return what is read for keys; without names, the user's own Wireshark tables."""
+    return [str(path) for path in wireshark_key_files()] if names is None else names
 
 
 def given_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
     """Read key files; without names the user's own Wireshark tables, and say so."""
     own = names is None
-    paths = [str(path) for path in wireshark_key_files()] if names is None else names
+    paths = key_files(names)
     table = KeyTable()
     for name in paths:
         read = read_key_source(name)

@@ -19,6 +19,7 @@ from scapy_mobsec.terminal.events import Event
 from scapy_mobsec.ui.event_text import event_text
 from scapy_mobsec.ui.tables import add_row, table_of
 from scapy_mobsec.ui.views import PIPED_WIDTH
+from scapy_mobsec.ui.written import check_outputs
 
 SIDES = "mobile terminal", "other terminal"
 DULL = ("ping", "pong", "data", "dummy", "keepalive", "ACK")
@@ -52,6 +53,8 @@ def run_demo(name: str, console: Console, write: Path | None) -> None:
     for keys in [write.with_suffix(suffix) for suffix in KEY_SUFFIXES] if write else []:
         if write and keys.exists() and not write.exists():
             raise DemoError(f"{keys} is there already, and {write} is not: the keys may be others'")
+    if write is not None:
+        check_outputs(map(str, (write, *map(write.with_suffix, KEY_SUFFIXES))), ())
     result = run(scenario)
     if not console.is_terminal:
         console.width = PIPED_WIDTH

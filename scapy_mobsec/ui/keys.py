@@ -14,6 +14,7 @@ from scapy_mobsec.drivers.keyfiles import (
     write_key_file,
 )
 from scapy_mobsec.ui.decode import BadInput, read_key_source
+from scapy_mobsec.ui.written import check_outputs
 
 FOLDER = "wireshark"
 """What `--to` calls a folder with both tables of Wireshark."""
@@ -22,7 +23,7 @@ FOLDER = "wireshark"
 def run_convert(source: str, target: str, kind: str | None) -> None:
     """Convert; `kind` is a name of FORMATS, FOLDER, or None: told by the target.
 
-    Raises BadInput for what cannot be read, told or written.
+    Raises BadInput for what cannot be read, told or written, CannotWrite for what is read.
     """
     formats: tuple[KeyFormat, ...]
     if kind == FOLDER or (kind is None and (target.endswith("/") or os.path.isdir(target))):
@@ -31,14 +32,17 @@ def run_convert(source: str, target: str, kind: str | None) -> None:
         formats = TABLES
     else:
         formats = (_format(target, kind),)
+    in_folder = formats is TABLES
+    files = [os.path.join(target, each.name) for each in formats] if in_folder else [target]
+    check_outputs(files, [source])
     table = read_key_source(source)
     if not (table.rows or table.ike_keys):
         raise BadInput(f"{source}: no keys in it")
     try:
-        sas, ike_sas = _write(table, formats, target, in_folder=formats is TABLES)
+        sas, ike_sas = _write(table, formats, target, in_folder=in_folder)
     except OSError as error:
         raise BadInput(f"{target}: {error.strerror}") from error
-    names = FOLDER if formats is TABLES else formats[0].name
+    names = FOLDER if in_folder else formats[0].name
     click.echo(f"mobsec: written as {names}: SAs {sas}, IKE SAs {ike_sas}", err=True)
 
 

@@ -21,14 +21,9 @@ from scapy_mobsec.ui.report_json import report_as_json
 from scapy_mobsec.ui.svg import svg_of
 from scapy_mobsec.ui.timeline import print_timeline
 from scapy_mobsec.ui.views import PIPED_WIDTH, print_report, summary_line
+from scapy_mobsec.ui.written import CannotWrite
 
 MAX_ROWS_NOTE = "mobsec: warning: {} packets are not in the ladder: it has 20,000 rows at most"
-
-
-class CannotWrite(click.ClickException):
-    """The picture cannot be written; one line, exit code 2."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,8 @@ class Wanted:
         """Raises ValueError for what does not go together."""
         if self.svg is not None and not self.ladder:
             raise ValueError("--svg is a picture of --ladder: give that, too")
+        if self.svg == Path("-"):
+            raise ValueError("--svg writes a file, not stdout")
         if self.kind != "text" and (self.ladder or self.timeline or self.explain):
             raise ValueError(f"--ladder, --timeline and --explain are text, not {self.kind}")
 

@@ -5,17 +5,15 @@ classic capture, which cannot have one, does not get it.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from os import path
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, Protocol
-
-import click
 
 from scapy_mobsec.drivers.capture import CaptureWriter, PcapngWriter, Record
 from scapy_mobsec.observer.inner import inner_packet
 from scapy_mobsec.observer.seen import SeenPacket
 from scapy_mobsec.ui.seen_text import NOT_VERIFIED, packet_lines
+from scapy_mobsec.ui.written import CannotWrite
 
 MAX_COMMENTS = 64
 """Of one frame: in a stream one segment can complete many packets."""
@@ -25,16 +23,12 @@ CLASSIC_END_NS = (1 << 32) * 10**9
 """In 2106 the seconds of a classic capture end."""
 
 
-class CannotWrite(click.ClickException):
-    """There is no writing to where the user wants it; one line, exit code 2."""
-
-    exit_code = 2
-
-
 class PacketOutput(Protocol):
-    """What writes packets. `left_out`: how many it could not write as they should be."""
+    """What writes packets."""
 
-    left_out: int
+    @property
+    def left_out(self) -> int:
+        """How many it could not write as they should be."""
 
     def begin(self, record: Record) -> None:
         """Take a frame, before it is observed."""
@@ -116,24 +110,58 @@ class OuterOutput:
         self._held, self._comments, self._more = None, [], 0
 
 
+class LateOutput:
+    """Is opened with the first frame: what cannot be read has cost no file by then."""
+
+    def __init__(self, opened: Callable[[], PacketOutput]) -> None:
+        self._opened = opened
+        self._output: PacketOutput | None = None
+
+    @property
+    def output(self) -> PacketOutput:
+        """What is behind it, opened if it was not. Raises CannotWrite."""
+        if self._output is None:
+            self._output = self._opened()
+        return self._output
+
+    @property
+    def left_out(self) -> int:
+        return self.output.left_out
+
+    def begin(self, record: Record) -> None:
+        self.output.begin(record)
+
+    def take(self, seen: SeenPacket) -> None:
+        self.output.take(seen)
+
+    def finish(self) -> None:
+        self.output.finish()
+
+
 @contextmanager
 def packet_output(
-    name: str, *, keep_outer: bool, sources: Sequence[str], warn: Callable[[str], None]
+    name: str, *, keep_outer: bool, warn: Callable[[str], None]
 ) -> Iterator[PacketOutput]:
-    """Open a capture for writing, `-` for stdout; what is held is written at the end.
+    """Write a capture, `-` for stdout; what is held is written at the end.
 
-    pcapng if its name ends so, and to stdout; else a classic capture. sources: names of what is
-    read, which must not be overwritten. Raises CannotWrite.
+    pcapng if its name ends so, and to stdout; else a classic capture. An exception leaves a file
+    as it was if no frame was taken. Raises CannotWrite.
     """
     comments = name == "-" or name.lower().endswith(".pcapng")
     if keep_outer and not comments:
         raise CannotWrite(f"{name}: --keep-outer writes comments, which a .pcapng alone can have")
-    with _opened(name, sources) as stream:
-        output: PacketOutput
-        output = OuterOutput(stream) if keep_outer else InnerOutput(stream, comments=comments)
+    if name == "-" and sys.stdout.isatty():
+        raise CannotWrite("stdout is a terminal: -w - is for a pipe or a file")
+    with ExitStack() as stack:
+
+        def opened() -> PacketOutput:
+            stream = sys.stdout.buffer if name == "-" else stack.enter_context(_created(name))
+            stack.callback(stream.flush)
+            return OuterOutput(stream) if keep_outer else InnerOutput(stream, comments=comments)
+
+        output = LateOutput(opened)
         yield output
         output.finish()
-        stream.flush()
     if output.left_out:
         warn(
             f"warning: {output.left_out} packets are not in {name}, as they are not verified "
@@ -141,25 +169,8 @@ def packet_output(
         )
 
 
-@contextmanager
-def _opened(name: str, sources: Sequence[str]) -> Iterator[BinaryIO]:
-    if name == "-":
-        if sys.stdout.isatty():
-            raise CannotWrite("stdout is a terminal: -w - is for a pipe or a file")
-        yield sys.stdout.buffer
-        return
-    if any(path.exists(source) and _is_same(source, name) for source in sources):
-        raise CannotWrite(f"{name}: is read, and cannot be written at once")
-    with _created(name) as stream:
-        yield stream
-
-
 def _created(name: str) -> BinaryIO:
     try:
         return open(name, "wb")
     except OSError as error:
         raise CannotWrite(f"{name}: {error.strerror}") from error
-
-
-def _is_same(source: str, name: str) -> bool:
-    return path.exists(name) and path.samefile(source, name)

@@ -55,7 +55,10 @@ _OF_MOBILE = (Sign.ASKS, Sign.ASKS_AMONG_OTHERS, Sign.VALIDATES)
 
 @dataclass(slots=True)
 class Move:
-    """A link's change of outer endpoints. `old` and `new` in the direction of the first SA."""
+    """A link's change of outer endpoints. `old` and `new` in the direction of the first SA.
+
+    `verified`: no packet that told it was decrypted without an integrity key.
+    """
 
     link: int
     time_ns: int
@@ -67,6 +70,7 @@ class Move:
     spis: list[int]
     refused: bool = False
     """The registration that told it was refused."""
+    verified: bool = True
 
     @property
     def moved(self) -> str:
@@ -157,6 +161,8 @@ class Links:
         message: RegistrationRequest | RegistrationReply | None,
         time_ns: int,
         frame: int,
+        *,
+        verified: bool,
     ) -> Move | None:
         """Take note of the newest authentic packet of an SA; return the move that it made.
 
@@ -187,7 +193,7 @@ class Links:
             if sign is _VALIDATES and attempt == link.attempt:
                 link.is_validated = True
             if link.last_move:
-                _join_move(link.last_move, sa, signalled=begins)
+                _join_move(link.last_move, sa, signalled=begins, verified=verified)
             return None
         if not begins and not _is_moved(link, sa, outer, sign, attempt):
             return None
@@ -196,6 +202,7 @@ class Links:
             old = sa.outer
         signalled = sign is not Sign.DATA
         move = Move(link.number, time_ns, frame, old, outer, _EVIDENCE[sign], signalled, [sa.spi])
+        move.verified = verified
         self._record(link, move, sa.forward)
         link.is_validated = sign is Sign.VALIDATES
         sa.outer = outer
@@ -271,10 +278,12 @@ class Links:
             self.moves_not_kept += 1
 
 
-def _join_move(move: Move, sa: ObservedSa, *, signalled: bool) -> None:
+def _join_move(move: Move, sa: ObservedSa, *, signalled: bool, verified: bool) -> None:
     if sa.spi not in move.spis:
         move.spis.append(sa.spi)
-    move.signalled = move.signalled or signalled
+    if signalled:
+        move.signalled = True
+        move.verified = move.verified and verified
 
 
 _NOBODY = (bytes(4), b"\xff" * 4, bytes(16))

@@ -352,13 +352,16 @@ class Observer:
         if message is None or sign_of(message) in _OF_PATH:
             sa.note_path(outer, frame.time_ns, newest=newest)
         if newest:
-            move = self._links.follow(sa, outer, inner, message, frame.time_ns, frame.number)
+            move = self._links.follow(
+                sa, outer, inner, message, frame.time_ns, frame.number, verified=opened.verified
+            )
             if move is not None:
                 self._statistics.note_move(move, forward=sa.forward)
         kind = type_of(opened, message)
         if kind is _DATA:
+            octets, verified = len(opened.payload), opened.verified
             self._statistics.note_data(
-                sa, outer, frame.time_ns, opened.sequence, len(opened.payload), newest=newest
+                sa, outer, frame.time_ns, opened.sequence, octets, newest=newest, verified=verified
             )
         elif kind is _DUMMY:
             self._statistics.note_keepalive(outer, frame.time_ns)

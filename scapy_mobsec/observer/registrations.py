@@ -65,6 +65,11 @@ class Registration:
         return self.reply.code == ReplyCode.ACCEPTED
 
     @property
+    def verified(self) -> bool:
+        """Whether the ICVs of RREQ and RREP were."""
+        return self.asked.verified and (self.answered is None or self.answered.verified)
+
+    @property
     def home_address(self) -> bytes:
         """The link's identity: the home address field, else HOME, else the inner source."""
         if self.request.home_address != UNSPECIFIED:

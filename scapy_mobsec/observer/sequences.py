@@ -1,6 +1,6 @@
 """Which sequence numbers of one SA a capture has shown, in bounded memory."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 
@@ -32,9 +32,10 @@ class SeenSequences:
             return 0
         low = self._starts[0] if after is None else after + 1
         high = self._ends[-1] if before is None else before - 1
+        between = slice(bisect_left(self._ends, low), bisect_right(self._starts, high))
         there = sum(
             max(min(end, high) - max(start, low) + 1, 0)
-            for start, end in zip(self._starts, self._ends, strict=True)
+            for start, end in zip(self._starts[between], self._ends[between], strict=True)
         )
         return max(high - low + 1, 0) - there
 

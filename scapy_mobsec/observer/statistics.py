@@ -19,18 +19,25 @@ MAX_KEEPALIVE_PATHS = 4096
 
 @dataclass(slots=True)
 class DataSpan:
-    """Data of a link in one direction by one path, until the first packet by another.
+    """Data of a link in one direction during one stay on one path.
 
-    octets: of the inner packets. first and last: SA and sequence number of these packets.
+    octets: of the inner packets, first_octets: of the first one. first and last: SA and sequence
+    number of these packets. unverified: packets that were decrypted without an integrity key.
+    is_left: a move elsewhere was told, so the next packet begins another span. is_late: begun by a
+    path that the link had left; it belongs to the span before, unless the link comes back.
     """
 
     outer: Outer
     first_time: int
     first: tuple[ObservedSa, int]
+    first_octets: int
     last_time: int = 0
     last: tuple[ObservedSa, int] | None = None
     packets: int = 0
     octets: int = 0
+    unverified: int = 0
+    is_left: bool = False
+    is_late: bool = False
 
     @property
     def interval_ns(self) -> int | None:
@@ -41,18 +48,29 @@ class DataSpan:
 
     @property
     def bits_per_second(self) -> float | None:
-        """None where all came at one instant."""
+        """What came after the first packet, per time since then; None where that is no time."""
         lasted = self.last_time - self.first_time
-        return self.octets * 8e9 / lasted if lasted > 0 else None
+        return (self.octets - self.first_octets) * 8e9 / lasted if lasted > 0 else None
 
-    def count(self, sa: ObservedSa, time_ns: int, sequence: int, octets: int) -> None:
+    def count(
+        self, sa: ObservedSa, time_ns: int, sequence: int, octets: int, *, verified: bool
+    ) -> None:
         """Add a packet."""
         self.packets += 1
+        self.unverified += not verified
         self.octets += octets
         if time_ns >= self.last_time:
             self.last_time = time_ns
         if self.last is None or self.last[0] is not sa or self.last[1] < sequence:
             self.last = sa, sequence
+
+    def absorb(self, late: "DataSpan") -> None:
+        """Take over what came late by this path."""
+        self.packets += late.packets
+        self.octets += late.octets
+        self.unverified += late.unverified
+        self.last_time = max(self.last_time, late.last_time)
+        self.last = late.last
 
 
 @dataclass(slots=True)
@@ -61,6 +79,11 @@ class Interruption:
 
     before: DataSpan | None = None
     after: DataSpan | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether all data before and after were."""
+        return not any(span and span.unverified for span in (self.before, self.after))
 
     @property
     def duration_ns(self) -> int | None:
@@ -85,6 +108,11 @@ class Handover:
     move: Move
     to_peer: Interruption
     from_peer: Interruption
+
+    @property
+    def verified(self) -> bool:
+        """Whether what told the move was, and the data around it."""
+        return self.move.verified and self.to_peer.verified and self.from_peer.verified
 
 
 @dataclass(slots=True)
@@ -168,8 +196,11 @@ class Statistics:
             return
         self._handovers += 1
         to_peer = forward if move.moved != "destination" else not forward
-        around = [_around(move, link.spans(way)) for way in (to_peer, not to_peer)]
-        link.handovers.append(Handover(move, *around))
+        there, back = link.spans(to_peer), link.spans(not to_peer)
+        if back and back[-1].outer.pair == move.new.pair:
+            # The end that stayed learns of the move only now: what it sent was still under way.
+            _join_late(back)
+        link.handovers.append(Handover(move, _around(move, there), _around(move, back)))
 
     def _link(self, number: int) -> LinkData:
         link = self._links.get(number)
@@ -194,6 +225,7 @@ class Statistics:
         octets: int,
         *,
         newest: bool,
+        verified: bool,
     ) -> None:
         """Take a packet with data; octets: of the inner packet. newest: of its SA."""
         if sa.link is None:
@@ -201,35 +233,52 @@ class Statistics:
         link = self._link(sa.link)
         spans = link.forward if sa.forward else link.backward
         span = spans[-1] if spans else None
-        if span is not None and span.outer != outer:
+        if span is not None and (span.is_left or span.outer != outer):
             earlier = () if newest else reversed(spans)
             span = next((each for each in earlier if each.outer == outer), None)
         if span is None:
             if spans and not newest:
                 return
-            span = DataSpan(outer, time_ns, (sa, sequence))
-            spans.append(span)
-            if len(spans) > MAX_SPANS:
-                del spans[0]
-            _note_arrival(link, span)
-        span.count(sa, time_ns, sequence, octets)
+            span = DataSpan(outer, time_ns, (sa, sequence), octets)
+            _begin(link, spans, span)
+        span.count(sa, time_ns, sequence, octets, verified=verified)
 
 
 def _around(move: Move, spans: list[DataSpan]) -> Interruption:
     """What is known of one direction when a move is told: data may go by its new path already."""
     newest = spans[-1] if spans else None
-    if newest is None or newest.outer.pair != move.new.pair:
+    if newest is None or newest.is_left:
         return Interruption(newest)
+    if newest.outer.pair != move.new.pair:
+        newest.is_left = True
+        return Interruption(newest)
+    newest.is_late = False
     return Interruption(spans[-2] if len(spans) > 1 else None, newest)
 
 
-def _note_arrival(link: LinkData, span: DataSpan) -> None:
-    """Tell the newest handover that data goes by its new path."""
-    if not link.handovers or link.handovers[-1].move.new.pair != span.outer.pair:
+def _join_late(spans: list[DataSpan]) -> None:
+    """Add what came late by a path that the link had left to the stay before."""
+    if len(spans) > 1 and spans[-1].is_late:
+        late = spans.pop()
+        spans[-1].absorb(late)
+
+
+def _begin(link: LinkData, spans: list[DataSpan], span: DataSpan) -> None:
+    """Begin another span; where the link had come to its path, the newest handover is over."""
+    arrives = bool(link.handovers) and link.handovers[-1].move.new.pair == span.outer.pair
+    if spans and spans[-1].outer == span.outer:
+        span.is_late = not arrives
+    else:
+        _join_late(spans)
+    before = spans[-1] if spans else None
+    spans.append(span)
+    if len(spans) > MAX_SPANS:
+        del spans[0]
+    if not arrives:
         return
     handover = link.handovers[-1]
     same_way = handover.move.new == span.outer
     to_peer = same_way != (handover.move.moved == "destination")
     interruption = handover.to_peer if to_peer else handover.from_peer
     if interruption.after is None:
-        interruption.after = span
+        interruption.before, interruption.after = before, span

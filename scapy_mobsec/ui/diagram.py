@@ -137,10 +137,13 @@ class _Drawing:
             text = f"{move.old.carrier} -> {move.new.carrier}"
         told = "REFUSED" if move.refused else "" if move.signalled else "no registration seen"
         text = f"moved: {text}" + (f", {told}" if told else "")
+        if not move.verified:
+            text += ", NOT VERIFIED"
         new = move.new if self._to_right(move.new) else move.new.reversed()
         left, right = str(new.source_endpoint), str(new.destination_endpoint)
         self._now = new
-        yield Step(move.time_ns, Shape.MOVE, text, left=left, right=right)
+        loud = not move.verified
+        yield Step(move.time_ns, Shape.MOVE, text, loud=loud, left=left, right=right)
 
     def _path(self, outer: Outer, *, to_right: bool, is_ike: bool = False) -> str:
         """What carries a packet, and its endpoints where they are not the link's present ones.

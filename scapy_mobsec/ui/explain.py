@@ -15,6 +15,7 @@ from scapy_mobsec.registration.description import Ipv4Header, Ipv6Header
 from scapy_mobsec.translation import Translation, endpoint_text
 from scapy_mobsec.ui.views import code_text
 
+NOT_VERIFIED = "NOT VERIFIED, without an integrity key anybody may have written"
 _CARRIERS = {
     "native": "plain ESP",
     "ah": "AH",
@@ -63,7 +64,10 @@ class _Explainer:
             self._network(move, entry, before),
             *_pauses(handover, self._round_trip(move, entry, before), entry or before),
         ]
-        return f"+{at:.3f} ms, link {move.link}: {'; '.join(part for part in parts if part)}."
+        told = [each for each in (entry, before) if each is not None]
+        verified = handover.verified and all(each.verified for each in told)
+        mark = "" if verified else f"{NOT_VERIFIED} some of this: "
+        return f"+{at:.3f} ms, link {move.link}: {mark}{'; '.join(part for part in parts if part)}."
 
     def _answered(self, entry: Registration | None) -> Registration | None:
         """Of a registration that had to be asked for again, the first one that was answered."""

@@ -103,6 +103,7 @@ def _move(move: Move, handover: Handover | None) -> Json:
         "signalled": move.signalled,
         "evidence": move.evidence.value,
         "refused": move.refused,
+        "verified": move.verified,
         "interruption": interruption_as_json(handover),
     }
 

@@ -53,6 +53,7 @@ def _interruption(interruption: Interruption, moved_ns: int) -> Json | None:
         "after_move_ms": (after.first_time - moved_ns) / 1e6,
         "interval_before_ms": _ms(interruption.before.interval_ns),
         "missing": interruption.missing,
+        "verified": interruption.verified,
     }
 
 
@@ -67,6 +68,7 @@ def _span(span: DataSpan) -> Json:
         "first_time": span.first_time / 1e9,
         "last_time": span.last_time / 1e9,
         "packets": span.packets,
+        "unverified": span.unverified,
         "octets": span.octets,
         "bits_per_second": span.bits_per_second,
     }

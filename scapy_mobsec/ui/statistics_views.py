@@ -1,6 +1,7 @@
 """How data flowed, as tables for people."""
 
 from rich.table import Table
+from rich.text import Text
 
 from scapy_mobsec.observer.statistics import Handover, Interruption, Statistics
 from scapy_mobsec.ui.tables import add_row, at_text, shown, table_of
@@ -17,7 +18,10 @@ def data_table(statistics: Statistics, start_ns: int) -> Table | None:
         rate = span.bits_per_second
         times = f"{at_text(span.first_time, start_ns)} to {at_text(span.last_time, start_ns)}"
         counts = str(span.packets), str(span.octets), "" if rate is None else f"{rate / 1e6:.3f}"
-        add_row(table, str(number), f"{span.outer}\n{times}", *counts)
+        path = Text(f"{span.outer}\n{times}")
+        if span.unverified:
+            path.append(f"\n{span.unverified} NOT VERIFIED", style="bold red")
+        add_row(table, str(number), path, *counts)
     return table
 
 
@@ -48,4 +52,6 @@ def _pause_text(interruption: Interruption) -> str:
     if duration is None:
         return ""
     text = f"{duration / 1e6:.3f} ms"
-    return f"{text}, {missing} missing" if missing else text
+    if missing:
+        text += f", {missing} missing"
+    return text if interruption.verified else f"{text}, NOT VERIFIED"

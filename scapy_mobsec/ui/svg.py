@@ -208,8 +208,9 @@ class _Sheet:
         height = _BOX + _LINE * (len(lines) - 1)
         yield _rect(_LEFT - _HEAD, self.y, _RIGHT - _LEFT + 2 * _HEAD, height, "move")
         yield _text(_LEFT - 2 * _HEAD, self.y + _LINE, time, "time")
+        kind = "middle loud" if step.loud else "middle move"
         for number, line in enumerate(lines, 1):
-            yield _text(_MIDDLE, self.y + number * _LINE, line, "middle move")
+            yield _text(_MIDDLE, self.y + number * _LINE, line, kind)
         self.y += height
         now = {_LEFT: step.left, _RIGHT: step.right}
         moved = {lane: name for lane, name in now.items() if name not in ("", self._names[lane])}

@@ -36,6 +36,7 @@ def timeline_lines(link: LinkData, width: int, start_ns: int, filled: str = "█
     notes = [
         f"{_ms(span.first_time - start_ns)} to {_ms(span.last_time - start_ns)} ms, "
         f"{span.packets} packet{'s' * (span.packets != 1)}"
+        + (f", {span.unverified} NOT VERIFIED" if span.unverified else "")
         for span in spans
     ]
     columns = max(width - max(map(len, notes)) - 3, MIN_BAR)
@@ -49,7 +50,7 @@ def timeline_lines(link: LinkData, width: int, start_ns: int, filled: str = "█
         last = _column(span.last_time - begin, lasted, columns)
         bar = " " * first + filled * (last - first + 1)
         yield Text(str(span.outer))
-        yield Text(f"|{bar:<{columns}}| {note}")
+        yield Text(f"|{bar:<{columns}}| {note}", style=_style(not span.unverified))
     if len(spans) > MAX_ROWS:
         yield Text(f"and {len(spans) - MAX_ROWS} more")
     for handover in link.handovers[:MAX_ROWS]:
@@ -63,14 +64,18 @@ def _column(time: int, lasted: int, columns: int) -> int:
 def _gaps(handover: Handover, start_ns: int) -> Iterator[Text]:
     peer = handover.move.peer or handover.move.new.destination_endpoint
     at = _ms(handover.move.time_ns - start_ns)
-    yield Text(f"Move at {at} ms: gap to {peer} {_gap(handover.to_peer)}, back ", style="bold") + (
-        Text(_gap(handover.from_peer))
-    )
+    text = f"Move at {at} ms: gap to {peer} {_gap(handover.to_peer)}, back "
+    text += _gap(handover.from_peer) + ("" if handover.verified else ", NOT VERIFIED")
+    yield Text(text, style=_style(handover.verified, "bold"))
 
 
 def _gap(interruption: Interruption) -> str:
     duration = interruption.duration_ns
     return "not known" if duration is None else f"{duration / 1e6:.3f} ms"
+
+
+def _style(verified: bool, usual: str = "") -> str:
+    return usual if verified else "bold red"
 
 
 def _ms(time_ns: int) -> str:

@@ -159,11 +159,13 @@ _TOLD_BY = {Evidence.MOBIKE: "by MOBIKE", Evidence.VALIDATION: "by validation"}
 
 
 def told_by(move: Move) -> str:
-    """Return what told a move."""
-    by = _TOLD_BY.get(move.evidence, "by registration")
+    """Return what told a move, and that it is not verified."""
+    text = _TOLD_BY.get(move.evidence, "by registration")
     if move.refused:
-        return f"{by}, REFUSED"
-    return by if move.signalled else "no registration seen"
+        text += ", REFUSED"
+    elif not move.signalled:
+        text = "no registration seen"
+    return text if move.verified else f"{text}, NOT VERIFIED"
 
 
 def _moves(report: Report, start: int) -> Table | None:

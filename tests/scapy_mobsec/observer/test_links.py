@@ -103,8 +103,9 @@ def test_from_ah_to_esp_is_a_move_between_the_same_addresses():
 def test_from_udp_to_tcp_between_the_same_ports_is_a_move():
     links, sa = Links(), ObservedSa(TO_GATEWAY)
     udp = Outer(Encapsulation.UDP, *OLD, *GATEWAY)
-    assert links.follow(sa, udp, None, None, 1, 1) is None
-    move = links.follow(sa, udp._replace(encapsulation=Encapsulation.TCP), None, None, 2, 2)
+    assert links.follow(sa, udp, None, None, 1, 1, verified=True) is None
+    tcp = udp._replace(encapsulation=Encapsulation.TCP)
+    move = links.follow(sa, tcp, None, None, 2, 2, verified=True)
     assert (move.moved, move.left, move.reached) == ("encapsulation", OLD, OLD)
 
 
@@ -345,3 +346,16 @@ def test_two_ends_at_one_address_have_directions_too(bench):
     bench.see(bench.udp(bench.seal(TO_GATEWAY), one, other))
     bench.see(bench.udp(bench.seal(TO_MOBILE), other, one))
     assert [sa.forward for sa in bench.report.sas] == [True, False]
+
+
+def test_a_move_is_verified_where_all_that_told_it_is():
+    links, sa = Links(), ObservedSa(TO_GATEWAY)
+    here, there = Outer(Encapsulation.UDP, *OLD, *GATEWAY), Outer(Encapsulation.UDP, *NEW, *GATEWAY)
+    links.follow(sa, here, None, None, 1, 1, verified=True)
+    move = links.follow(sa, there, None, None, 2, 2, verified=True)
+    links.follow(sa, there, None, None, 3, 3, verified=False)
+    assert move.verified
+    links.follow(sa, there, None, request(), 4, 4, verified=False)
+    assert move.signalled
+    assert not move.verified
+    assert not links.follow(sa, here, None, None, 5, 5, verified=False).verified

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from frames import GATEWAY, HOME, NEW, OLD, TO_GATEWAY, TO_MOBILE, reply, request, signalling
 
@@ -267,3 +269,13 @@ def test_what_is_kept_is_bounded_but_all_counted(bench, monkeypatch):
     for number in range(90, 99):
         bench.see(answers(bench, identification=number))
     assert bench.report.replies_without_request == 1
+
+
+def test_it_is_verified_where_both_messages_are(bench):
+    bench.see(bench.up(payload=signalling(request())), bench.down(payload=signalling(reply())))
+    (entry,) = bench.report.registrations
+    assert entry.verified
+    answered, entry.answered = entry.answered, replace(entry.answered, verified=False)
+    assert not entry.verified
+    entry.answered, entry.asked = answered, replace(entry.asked, verified=False)
+    assert not entry.verified

@@ -50,3 +50,28 @@ def test_what_another_set_has_not(numbers, others):
     both = numbers & others
     between = range(min(both), max(both)) if both else ()
     assert seen.not_in(other) == len(numbers.intersection(between) - others)
+
+
+class Counting(list):
+    """Tells how many elements were looked at one after the other."""
+
+    looked_at = 0
+
+    def __getitem__(self, place):
+        found = super().__getitem__(place)
+        Counting.looked_at += len(found) if isinstance(place, slice) else 1
+        return found
+
+    def __iter__(self):
+        Counting.looked_at += len(self)
+        return super().__iter__()
+
+
+def test_what_is_missing_costs_what_lies_in_between():
+    seen = SeenSequences()
+    for number in range(1, 10_000, 2):
+        seen.add(number)
+    seen._starts, seen._ends = Counting(seen._starts), Counting(seen._ends)
+    Counting.looked_at = 0
+    assert seen.missing(5_001, 5_005) == 2
+    assert Counting.looked_at < 100

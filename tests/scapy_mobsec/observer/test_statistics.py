@@ -127,7 +127,76 @@ def test_the_rate_is_that_of_the_inner_packets(bench):
     bench.see(*(bench.up(payload=packet) for _ in range(11)), after=0.1)
     (span,) = bench.report.statistics.links[0].forward
     assert (span.packets, span.octets) == (11, 11_000)
-    assert span.bits_per_second == pytest.approx(88_000)
+    assert span.bits_per_second == pytest.approx(80_000)
+
+
+def test_two_packets_are_one_interval(bench):
+    packet = build_ip(bytes(4), bytes([1] * 4), 17, bytes(980))
+    bench.see(bench.up(), bench.up(payload=packet), after=1)
+    (span,) = bench.report.statistics.links[0].forward
+    assert span.bits_per_second == pytest.approx(8_000)
+
+
+def registers_at(bench, where, number, after):
+    bench.see(
+        bench.up(where, payload=signalling(request(number=number, source=where))), after=after
+    )
+    bench.see(bench.down(where, payload=signalling(reply(number=number))), after=0.05)
+
+
+THIRD = NEW._replace(port=7)
+
+
+def test_back_on_a_path_after_another_one_without_data(bench):
+    for path, number in ((OLD, 1), (NEW, 2)):
+        registers_at(bench, path, number, after=0.1)
+        for _ in range(3):
+            bench.see(bench.up(path), bench.down(path), after=0.05)
+    registers_at(bench, THIRD, 3, after=1)
+    registers_at(bench, NEW, 4, after=5)
+    for _ in range(2):
+        bench.see(bench.up(NEW), bench.down(NEW), after=0.05)
+    first, second, third = handovers(bench)
+    assert first.to_peer.duration_ns == 250 * MS
+    assert second.to_peer.duration_ns is second.from_peer.duration_ns is None
+    assert third.to_peer.duration_ns == third.from_peer.duration_ns == 6_200 * MS
+    assert (third.to_peer.after.first_time - third.move.time_ns) == 100 * MS
+    (link,) = bench.report.statistics.links
+    for spans in (link.forward, link.backward):
+        assert [span.packets for span in spans] == [3, 3, 2]
+        assert spans[1].outer == spans[2].outer
+        assert spans[1].last_time < third.move.time_ns < spans[2].first_time
+
+
+def test_back_with_data_first(bench):
+    registers_at(bench, OLD, 1, after=0.1)
+    bench.see(bench.up(), bench.down(), after=0.05)
+    registers_at(bench, NEW, 2, after=0.1)
+    bench.see(bench.down(), bench.down(), after=0.02)
+    bench.see(bench.up(), after=4)
+    registers_at(bench, OLD, 3, after=0.5)
+    bench.see(bench.down(), after=0.05)
+    away, back = handovers(bench)
+    assert away.to_peer.after is away.from_peer.after is None
+    assert back.to_peer.duration_ns == 4_240 * MS
+    assert back.from_peer.duration_ns == 4_600 * MS
+    (link,) = bench.report.statistics.links
+    assert [span.packets for span in link.forward] == [1, 1]
+    assert [span.packets for span in link.backward] == [3, 1]
+
+
+def test_what_was_under_way_at_a_move_belongs_to_the_stay_before(bench):
+    registers_at(bench, OLD, 1, after=0.1)
+    bench.see(bench.up(), bench.down(), after=0.05)
+    registers_at(bench, NEW, 2, after=0.1)
+    bench.see(bench.down(), bench.down(), after=0.02)
+    bench.down()
+    bench.see(bench.down(NEW), after=0.1)
+    (link,) = bench.report.statistics.links
+    assert [(span.packets, span.octets) for span in link.backward] == [(3, 72), (1, 24)]
+    (handover,) = handovers(bench)
+    assert handover.from_peer.duration_ns == 100 * MS
+    assert handover.from_peer.missing == 1
 
 
 def test_one_packet_has_no_rate_and_no_interval(bench):

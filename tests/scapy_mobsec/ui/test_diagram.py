@@ -182,3 +182,10 @@ def test_a_mobike_move_and_ike_stand_with_the_link(name):
     assert diagram.steps[0].text.startswith("IKE_SA_INIT #0")
     assert diagram.steps[0].to_right
     assert sum(step.shape is Shape.MOVE for step in diagram.steps) == 1
+
+
+def test_a_move_that_is_not_verified_says_so(unverified):
+    (diagram,) = drawn(unverified)
+    (move,) = (step for step in diagram.steps if step.shape is Shape.MOVE)
+    assert move.loud
+    assert move.text.endswith(f"udp {NEW}, NOT VERIFIED")

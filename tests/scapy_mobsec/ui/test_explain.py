@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from frames import (
     GATEWAY,
@@ -236,3 +238,16 @@ def test_each_nature_in_plain_words(translations, text):
 def test_a_translation_of_which_one_half_is_told_is_not_left_out():
     half = [changed(FieldCode.SOURCE_ADDRESS, NatureCode.ADDRESS_AND_PORT)]
     assert network_text(half) == "an address translator (NAT) replaces its address a by b"
+
+
+def test_what_is_not_verified_says_so_first(unverified):
+    (sentence,) = sentences(unverified.report)
+    assert sentence.startswith("+10.000 ms, link 1: NOT VERIFIED, without an integrity key anybody")
+
+
+def test_a_move_told_by_an_unverified_registration_alone_says_so(bench):
+    bench.see(bench.up(), bench.up(NEW, payload=signalling(request())))
+    (entry,) = bench.report.registrations
+    assert "NOT VERIFIED" not in explained(bench)
+    entry.asked = replace(entry.asked, verified=False)
+    assert "NOT VERIFIED" in explained(bench)

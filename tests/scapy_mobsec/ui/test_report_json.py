@@ -116,3 +116,7 @@ def test_ike_is_in_the_report():
     bench.see(bench.udp(bytes(4) + init_request()))
     (entry,) = shown(bench)["ike"]
     assert entry["exchanges"][0]["exchange"] == "ike_sa_init"
+
+
+def test_a_move_that_is_not_verified(unverified):
+    assert [move["verified"] for move in shown(unverified)["moves"]] == [False]

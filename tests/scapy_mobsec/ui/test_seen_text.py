@@ -63,3 +63,8 @@ def test_what_is_wrong_with_a_packet(bench):
     seen = bench.packets[0]
     unverified = seen._replace(opened=seen.opened._replace(verified=False))
     assert list(packet_lines(unverified)) == [NOT_VERIFIED]
+
+
+def test_a_move_that_is_not_verified(unverified):
+    (move,) = unverified.report.moves
+    assert move_line(move).endswith("by registration, NOT VERIFIED")

@@ -13,7 +13,13 @@ def test_interruptions_links_and_keepalives(bench):
     result = json.loads(json.dumps(report_as_json(bench.report)))
     (move,) = result["moves"]
     assert move["interruption"] == {
-        "to_peer": {"ms": 210.0, "after_move_ms": 0.0, "interval_before_ms": 10.0, "missing": 0},
+        "to_peer": {
+            "ms": 210.0,
+            "after_move_ms": 0.0,
+            "interval_before_ms": 10.0,
+            "missing": 0,
+            "verified": True,
+        },
         "from_peer": None,
     }
     (link,) = result["links"]
@@ -44,3 +50,9 @@ def test_a_move_beyond_what_is_measured_has_no_interruption(bench):
     bench.see(bench.up(), bench.up(NEW))
     bench.report.statistics.links[0].handovers.clear()
     assert report_as_json(bench.report)["moves"][0]["interruption"] is None
+
+
+def test_data_that_is_not_verified(unverified):
+    result = report_as_json(unverified.report)
+    assert [path["unverified"] for path in result["links"][0]["paths"]] == [1, 1]
+    assert result["moves"][0]["interruption"]["to_peer"]["verified"] is False

@@ -36,3 +36,10 @@ def test_pauses_with_what_is_missing(bench):
     bench.see(bench.up(NEW), after=0.2)
     (handover,) = bench.report.statistics.handovers
     assert pause_lines(handover) == ["gap to peer 200.000 ms, 1 missing"]
+
+
+def test_data_that_is_not_verified(unverified):
+    statistics = unverified.report.statistics
+    assert table(data_table(statistics, 0)).count("1 NOT VERIFIED") == 2
+    (handover,) = statistics.handovers
+    assert pause_lines(handover) == ["gap to peer 20.000 ms, NOT VERIFIED"]

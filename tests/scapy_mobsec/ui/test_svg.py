@@ -2,7 +2,7 @@ from xml.etree import ElementTree
 
 import pytest
 from rich.cells import cell_len
-from shown import CAPTURES, shown
+from shown import CAPTURES, Shown, shown
 
 from scapy_mobsec.ui.diagram import Diagram, Shape, Step
 from scapy_mobsec.ui.svg import svg_of
@@ -110,3 +110,13 @@ def test_diagrams_stand_below_each_other():
     one = Diagram("one", "a", "b", False, [step])
     first, both = (ElementTree.fromstring(svg_of(drawn, 0)) for drawn in ([one], [one, one]))
     assert box(both)[3] > box(first)[3] + 100
+
+
+def test_a_move_that_is_not_verified_is_loud(unverified):
+    seen = Shown(unverified.report, unverified.packets)
+    loud = [
+        each.text
+        for each in ElementTree.fromstring(svg_of(seen.diagrams, 0)).iter(f"{SVG}text")
+        if each.text.startswith("moved") and "loud" in each.get("class")
+    ]
+    assert len(loud) == 1

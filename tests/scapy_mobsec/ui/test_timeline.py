@@ -55,3 +55,9 @@ def test_what_is_too_much_is_told(bench, monkeypatch):
     monkeypatch.setattr(timeline_module, "MAX_ROWS", 1)
     bench.see(bench.up(), bench.up(NEW), bench.up(OLD))
     assert "and 2 more" in printed(print_timeline, bench.report)
+
+
+def test_what_is_not_verified_says_so(unverified):
+    lines = printed(print_timeline, unverified.report, width=120).splitlines()
+    assert [line.endswith("NOT VERIFIED") for line in lines if "|" in line] == [True, True]
+    assert lines[-1].endswith("back not known, NOT VERIFIED")

@@ -194,3 +194,10 @@ def test_ike_is_shown_beside_the_moves_that_it_told():
     text = printed(bench)
     for words in ("by MOBIKE, REFUSED", "IKE_SA_INIT #0", "1 IKE"):
         assert words in text
+
+
+def test_what_an_unverified_packet_made_of_a_link_is_marked(unverified):
+    text = printed(unverified)
+    assert "by registration, NOT VERIFIED" in text
+    assert "gap to peer 20.000 ms, NOT VERIFIED" in text
+    assert text.count("│ 1 NOT VERIFIED") == 2

@@ -1,7 +1,7 @@
 """Two captures of one run, at two places on its path: what was lost and changed in between.
 
 A packet is known again by its SPI and sequence number. The two clocks may differ by any amount:
-what only one direction tells has that difference in it, and is named so.
+what one direction alone tells of times has that difference in it, and is named so.
 
     first capture ---- translators, losses, delay ---- second capture
 """
@@ -42,14 +42,16 @@ class Change(NamedTuple):
 class SaAtBothEnds:
     """One SA. link: number in the first capture, None where it is not there.
 
-    changes: packets by pairs of outer headers. least_ns, most_ns: time in the second capture minus
-    time in the first, with the difference of the clocks in it. matched: of how many packets.
-    unverified: packets, in either capture, that were decrypted without an integrity key.
+    forward: there, it goes the way of its link's first SA. changes: packets by pairs of outer
+    headers. least_ns, most_ns: time in the second capture minus time in the first, with the
+    difference of the clocks in it. matched: of how many packets. unverified: packets, in either
+    capture, that were decrypted without an integrity key.
     """
 
     spi: int
     ah: bool
     link: int | None = None
+    forward: bool = True
     changes: Counter[Change] = field(default_factory=Counter)
     matched: int = 0
     least_ns: int = 0
@@ -82,16 +84,19 @@ class SaAtBothEnds:
 
 @dataclass(frozen=True, slots=True)
 class LinkAtBothEnds:
-    """The SAs of a link by direction; `unknown` where only one direction was seen at both ends.
+    """The SAs of a link by direction; `unknown` where nothing tells which capture comes first.
 
     round_trip_ns: the least time there and back, in which the difference of the clocks cancels out.
+    clock_difference_ns: second clock minus first, if the least times there and back are equal.
+    Both None unless packets of both directions are in both captures.
     """
 
     link: int | None
     to_second: list[SaAtBothEnds]
     to_first: list[SaAtBothEnds]
     unknown: list[SaAtBothEnds]
-    round_trip_ns: int | None
+    round_trip_ns: int | None = None
+    clock_difference_ns: int | None = None
 
 
 class BothEnds:
@@ -115,7 +120,7 @@ class BothEnds:
             return
         sa.unverified += seen.opened is not None and not seen.opened.verified
         if place is Place.FIRST:
-            sa.link = seen.sa.link
+            sa.link, sa.forward = seen.sa.link, seen.sa.forward
         key = (*name, seen.sequence)
         here = seen.time_ns, seen.outer
         there = self._waiting[1 - place].pop(key, None)
@@ -145,19 +150,35 @@ def translations(change: Change, spi: int, *, to_second: bool) -> tuple[Translat
     return compare(first, second) if to_second else compare(second, first)
 
 
-def _by_direction(link: int | None, sas: Iterable[SaAtBothEnds]) -> LinkAtBothEnds:
-    """Tell the directions of a link's SAs from one another, whatever the clocks.
+def _by_direction(link: int | None, sas: list[SaAtBothEnds]) -> LinkAtBothEnds:
+    """Tell which of a link's directions leads to the second capture, whatever the clocks.
 
-    SAs of one direction have the larger differences of time, those of the other the smaller ones:
-    between the two lies what the way there and back takes.
+    Where both captures have both directions, the times tell: packets to the second capture have the
+    larger differences, for the sum of the least times there and back is above 0. Otherwise losses
+    do: no packet can be at the other end alone.
     """
-    matched = sorted((sa for sa in sas if sa.matched), key=lambda sa: sa.least_ns)
-    others = [sa for sa in sas if not sa.matched]
-    gap = matched[-1].least_ns - matched[0].most_ns if matched else 0
-    if link is None or gap <= 0:
-        return LinkAtBothEnds(link, [], [], matched + others, None)
-    middle = matched[0].most_ns + gap / 2
-    to_second = [sa for sa in matched if sa.least_ns > middle]
-    to_first = [sa for sa in matched if sa.least_ns <= middle]
-    round_trip = min(sa.least_ns for sa in to_second) - max(sa.most_ns for sa in to_first)
-    return LinkAtBothEnds(link, to_second, to_first, others, round_trip)
+    ways = [sa for sa in sas if sa.forward], [sa for sa in sas if not sa.forward]
+    if link is None:
+        return LinkAtBothEnds(link, [], [], sas)
+    for to_second, to_first in (ways, ways[::-1]):
+        there = min((sa.least_ns for sa in to_second if sa.matched), default=None)
+        back = max((sa.most_ns for sa in to_first if sa.matched), default=None)
+        if there is None or back is None:
+            break
+        if there > back:
+            clocks = (there + back) // 2
+            return LinkAtBothEnds(link, to_second, to_first, [], there - back, clocks)
+    else:
+        return LinkAtBothEnds(link, [], [], sas)
+    for to_second, to_first in (ways, ways[::-1]):
+        leaving, arriving = _alone(to_second), _alone(to_first)
+        at_sender = leaving[Place.FIRST] + arriving[Place.SECOND]
+        if at_sender and not leaving[Place.SECOND] + arriving[Place.FIRST]:
+            return LinkAtBothEnds(link, to_second, to_first, [])
+    return LinkAtBothEnds(link, [], [], sas)
+
+
+def _alone(sas: Iterable[SaAtBothEnds]) -> tuple[int, int]:
+    """How many packets are in the first capture alone, and in the second alone."""
+    alone = [sa.only_at for sa in sas]
+    return sum(first for first, _ in alone), sum(second for _, second in alone)

@@ -103,7 +103,7 @@ def _by_direction(link: LinkAtBothEnds) -> Iterator[tuple[str, SaAtBothEnds]]:
 def _lost(direction: str, sa: SaAtBothEnds) -> int | None:
     """Packets that the sender's end has and the other has not; None if it is not known whose."""
     if direction == UNKNOWN:
-        return None
+        return None if any(sa.only_at) or not sa.matched else 0
     return sa.only_at[Place.FIRST if direction == TO_SECOND else Place.SECOND]
 
 
@@ -111,6 +111,9 @@ def _table(link: LinkAtBothEnds) -> Table:
     name = "SAs of no link" if link.link is None else f"Link {link.link}"
     took = link.round_trip_ns
     there_and_back = "" if took is None else f": {took / 1e6:.3f} ms there and back, at least"
+    if link.clock_difference_ns is not None:
+        clocks = f"{link.clock_difference_ns / 1e6:+.3f} ms"
+        there_and_back += f"\nSecond clock: {clocks}, if both ways take the same"
     table = table_of(name + there_and_back, "SA", "Packets, outer headers in the first")
     for direction, sa in shown(table, list(_by_direction(link))):
         lost, (first, second) = _lost(direction, sa), sa.only_at
@@ -120,11 +123,27 @@ def _table(link: LinkAtBothEnds) -> Table:
         if sa.unverified:
             lines.append(f"{sa.unverified} NOT VERIFIED")
         if sa.matched:
-            times = f"{sa.least_ns / 1e6:.3f} to {sa.most_ns / 1e6:.3f} ms"
-            lines += ["second minus first:", times, "clock difference included"]
+            lines += _times(direction, sa, link.clock_difference_ns)
         add_row(table, "\n".join(lines), "\n".join(_changes(direction, sa)))
         table.add_section()
     return table
+
+
+def _times(direction: str, sa: SaAtBothEnds, clocks_ns: int | None) -> list[str]:
+    """How long packets took; of one direction alone the clocks cannot be told apart from that."""
+    delays = _delays(direction, sa, clocks_ns)
+    if delays is not None:
+        return [f"took {delays[0] / 1e6:.3f} to {delays[1] / 1e6:.3f} ms"]
+    times = f"{sa.least_ns / 1e6:.3f} to {sa.most_ns / 1e6:.3f} ms"
+    return ["second minus first:", times, "clock difference included"]
+
+
+def _delays(direction: str, sa: SaAtBothEnds, clocks_ns: int | None) -> tuple[int, int] | None:
+    """The least and the most that the clocks leave, None where nothing tells their difference."""
+    if clocks_ns is None or not sa.matched:
+        return None
+    least, most = sa.least_ns - clocks_ns, sa.most_ns - clocks_ns
+    return (least, most) if direction == TO_SECOND else (-most, -least)
 
 
 def _changes(direction: str, sa: SaAtBothEnds) -> Iterator[str]:
@@ -138,13 +157,21 @@ def _link(link: LinkAtBothEnds) -> dict[str, Any]:
     took = link.round_trip_ns
     return {
         "link": link.link,
-        "round_trip_ms": None if took is None else took / 1e6,
-        "sas": [_sa(direction, sa) for direction, sa in _by_direction(link)],
+        "round_trip_ms": _ms(took),
+        "clock_difference_ms": _ms(link.clock_difference_ns),
+        "sas": [
+            _sa(direction, sa, link.clock_difference_ns) for direction, sa in _by_direction(link)
+        ],
     }
 
 
-def _sa(direction: str, sa: SaAtBothEnds) -> dict[str, Any]:
+def _ms(time_ns: int | None) -> float | None:
+    return None if time_ns is None else time_ns / 1e6
+
+
+def _sa(direction: str, sa: SaAtBothEnds, clocks_ns: int | None) -> dict[str, Any]:
     first, second = sa.only_at
+    least, most = _delays(direction, sa, clocks_ns) or (None, None)
     return {
         "spi": f"0x{sa.spi:08x}",
         "direction": direction,
@@ -155,6 +182,8 @@ def _sa(direction: str, sa: SaAtBothEnds) -> dict[str, Any]:
         "unverified": sa.unverified,
         "least_difference_ms": sa.least_ns / 1e6 if sa.matched else None,
         "most_difference_ms": sa.most_ns / 1e6 if sa.matched else None,
+        "least_delay_ms": _ms(least),
+        "most_delay_ms": _ms(most),
         "paths": [
             {
                 "packets": packets,

@@ -4,12 +4,13 @@ from functools import partial
 from heapq import merge
 
 import pytest
-from frames import GATEWAY, NEW, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys
+from frames import GATEWAY, HOME, INNER_HOST, NEW, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys, gcm
 from stories import result_of
 
 from scapy_mobsec.observer import both_ends
 from scapy_mobsec.observer.both_ends import BothEnds, Place, translations
 from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.translation import describe_all
 
 OFFSET_NS = 3_000_000_000
@@ -36,6 +37,7 @@ def test_directions_and_round_trip_do_not_depend_on_the_clocks(offset_ns):
     assert [sa.spi for sa in link.to_second] == [result.sas[0].spi]
     assert [sa.spi for sa in link.to_first] == [result.sas[1].spi]
     assert (link.unknown, link.round_trip_ns) == ([], ROUND_TRIP_NS)
+    assert link.clock_difference_ns == offset_ns
     (there,), (back,) = link.to_second, link.to_first
     assert there.least_ns == there.most_ns == ROUND_TRIP_NS // 2 + offset_ns
     assert back.least_ns == back.most_ns == -ROUND_TRIP_NS // 2 + offset_ns
@@ -84,7 +86,7 @@ def test_what_one_end_saw_while_the_other_did_not_run_is_not_lost():
         if seen.sequence in (3, 4, 6, 8, 9, 10):
             both.take(Place.SECOND, seen)
     (link,) = both.links()
-    (sa,) = link.unknown
+    (sa,) = link.to_second
     assert (sa.matched, sa.only_at, link.round_trip_ns) == (4, (2, 0), None)
 
 
@@ -129,3 +131,58 @@ def test_sas_and_outer_headers_are_bounded(monkeypatch):
     ((change, packets),) = sa.changes.items()
     assert (sa.matched, packets) == (2, 1)
     assert (change.first.source_endpoint, change.first.destination_endpoint) == (OLD, GATEWAY)
+
+
+MS = 1_000_000
+REKEYED = 0x3003
+
+
+def passed(both, packets, delay_ms, lost, to=Place.SECOND):
+    """Packets that go from one place to the other, some of them not all the way."""
+    for seen in packets:
+        both.take(Place(1 - to), seen)
+        if seen.sequence not in lost:
+            both.take(to, seen._replace(time_ns=seen.time_ns + delay_ms * MS))
+
+
+def rekeyed():
+    """Packets of a link's SAs: two up, one after the other, and one down."""
+    bench = Bench(keys=Keys(gcm(TO_GATEWAY), gcm(TO_MOBILE), gcm(REKEYED)))
+    old, down = (seen_by(bench, *(make() for _ in range(9))) for make in (bench.up, bench.down))
+    inner = build_ip(HOME, INNER_HOST, 1, b"ping")
+    seal = partial(bench.seal, REKEYED, payload=inner)
+    return old, seen_by(bench, *(bench.udp(seal()) for _ in range(9))), down
+
+
+@pytest.mark.parametrize("to", Place)
+def test_re_keyed_sas_keep_their_direction_however_long_they_take(to):
+    both, (old, new, down) = BothEnds(), rekeyed()
+    passed(both, old, 20, (3, 4, 5), to)
+    passed(both, new, 200, (6,), to)
+    passed(both, down, 20, (7, 8), Place(1 - to))
+    (link,) = both.links()
+    up, back = (link.to_second, link.to_first)[:: 1 if to is Place.SECOND else -1]
+    assert [sa.spi for sa in up] == [TO_GATEWAY, REKEYED]
+    assert [sa.spi for sa in back] == [TO_MOBILE]
+    assert [sa.only_at[1 - to] for sa in up] == [3, 1]
+    assert back[0].only_at[to] == 2
+    assert (link.round_trip_ns, link.clock_difference_ns) == (40 * MS, 0)
+
+
+@pytest.mark.parametrize("to", Place)
+def test_losses_tell_the_direction_of_traffic_that_goes_one_way(to):
+    both, (old, new, _) = BothEnds(), rekeyed()
+    passed(both, old, 20, (), to)
+    passed(both, new, 200, (6,), to)
+    (link,) = both.links()
+    told = link.to_second if to is Place.SECOND else link.to_first
+    assert [sa.spi for sa in told] == [TO_GATEWAY, REKEYED]
+    assert link.round_trip_ns is link.clock_difference_ns is None
+
+
+def test_where_both_captures_lack_something_nothing_tells_the_direction():
+    both, (old, _, _) = BothEnds(), rekeyed()
+    passed(both, old[:5], 20, (3,))
+    passed(both, old[5:], 20, (7,), Place.FIRST)
+    (link,) = both.links()
+    assert [sa.only_at for sa in link.unknown] == [(1, 1)]

@@ -49,6 +49,9 @@ def test_loss_of_each_direction_as_json(run):
     assert there["lost"] == there["in_first_alone"] > 10
     assert back["lost"] == back["in_second_alone"] > 10
     assert link["round_trip_ms"] == pytest.approx(50)
+    assert link["clock_difference_ms"] == 0
+    assert there["least_delay_ms"] == back["least_delay_ms"] == pytest.approx(25)
+    assert there["least_delay_ms"] <= there["most_delay_ms"]
     assert sum(path["packets"] for path in there["paths"]) == there["in_both"]
 
 
@@ -56,7 +59,14 @@ def test_for_people(run):
     done = run("mobile.pcap", "other.pcap")
     assert done.code == 0
     assert "Link 1: 50.000 ms there and back, at least" in done.out
-    for text in ("first to second", "second to first", " lost", "not translated", "clock"):
+    for text in (
+        "first to second",
+        "second to first",
+        " lost",
+        "not translated",
+        "Second clock: +0.000 ms",
+        "took 25.000 to",
+    ):
         assert text in done.out
     assert max(map(len, done.out.splitlines())) <= 80
 
@@ -76,7 +86,10 @@ def test_one_capture_twice_has_no_direction(run):
     done = run("-T", "json", "mobile.pcap", "mobile.pcap")
     (link,) = json.loads(done.out)["links"]
     assert {sa["direction"] for sa in link["sas"]} == {"unknown"}
-    assert {sa["lost"] for sa in link["sas"]} == {None}
+    assert {sa["lost"] for sa in link["sas"]} == {0}
+    assert {sa["least_delay_ms"] for sa in link["sas"]} == {None}
+    assert link["round_trip_ms"] is link["clock_difference_ms"] is None
+    assert "clock difference included" in run("mobile.pcap", "mobile.pcap").out
 
 
 def test_a_truncated_end_is_a_warning(run, taps):

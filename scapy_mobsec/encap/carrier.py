@@ -38,22 +38,23 @@ class Carried(NamedTuple):
 class Channel:
     """What the two connections of http-post share. `id`: b"" while it is not known.
 
-    `held`: frames that wait until they can be written.
+    `held`: frames that wait until they can be written, of so many `octets`.
     """
 
     id: bytes = b""
-    held: bytearray = field(default_factory=bytearray)
+    held: list[bytes] = field(default_factory=list)
+    octets: int = 0
 
     def hold(self, frame: bytes) -> None:
         """Let a frame wait. Raises Drop(QUEUE_FULL)."""
-        if len(self.held) + len(frame) > MAX_HELD:
+        if self.octets + len(frame) > MAX_HELD:
             raise Drop(DropReason.QUEUE_FULL, "frames of a channel")
-        self.held += frame
+        self.held.append(frame)
+        self.octets += len(frame)
 
-    def take(self) -> bytes:
-        """Return all that waits; nothing does afterwards."""
-        held = bytes(self.held)
-        self.held.clear()
+    def take(self) -> list[bytes]:
+        """Return the frames that wait; none does afterwards."""
+        held, self.held, self.octets = self.held, [], 0
         return held
 
 

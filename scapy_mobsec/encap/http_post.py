@@ -116,7 +116,7 @@ class HttpPostClient(_Bodies):
         if self._asked or self._failure or not (self._waiting or self.channel.held):
             return b""
         self._asked = True
-        body = b"" if self._waiting else self.channel.take()
+        body = b"" if self._waiting else b"".join(self.channel.take())
         fields = [("Host", self._header.authority), *_fields(body, self.channel)]
         request = h11.Request(method="POST", target=self._header.path, headers=fields)
         return self._http.send(request, h11.Data(data=body), h11.EndOfMessage())
@@ -180,7 +180,7 @@ class HttpPostServer(_Bodies):
 
     def _answer(self, channel: Channel) -> bytes:
         self.waits = self._asked = False
-        body = channel.take()
+        body = b"".join(channel.take())
         answer = h11.Response(status_code=_OK, headers=_fields(body, channel))
         octets = self._http.send(answer, h11.Data(data=body), h11.EndOfMessage())
         self._http.next_cycle()

@@ -143,8 +143,11 @@ class AcceptingTerminal(ProvingTerminal):
             self._timers.remove((what, path.ends))
         if not stream.authentic:
             self._count_off(stream)
-        if channel and not stream.second:
-            self._channels.pop(channel.id, None)
+        if channel and self._channels.get(channel.id) is stream:
+            del self._channels[channel.id]
+            for frame in channel.take():
+                drop = Drop(DropReason.STREAM_CLOSED, f"a frame of {len(frame)} octets")
+                self._dropped(drop, stream.path)
 
     def _stream_closed(self, path: Path, reason: str, now: float) -> None:
         link = self._stream_links.pop(path, None)

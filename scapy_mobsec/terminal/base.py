@@ -122,15 +122,20 @@ class Terminal(ABC, Generic[L]):
         self, change: Established | Closed | Refused, path: Path, now: float
     ) -> None:
         if isinstance(change, Established):
+            if path.ends in self._streams:  # the driver, who knows one by its ends, has no other
+                self._stream_ended(path, "opened again", now)
             self._established(change, path, now)
         elif isinstance(change, Refused):
             self._stream_refused(path, change.reason, now)
         else:
-            stream = self._streams.get(path.ends)
-            if stream:
-                self._remove_stream(stream, closed=True)
-            if stream or self.asks:
-                self._stream_closed(stream.path if stream else path, change.reason, now)
+            self._stream_ended(path, change.reason, now)
+
+    def _stream_ended(self, path: Path, reason: str, now: float) -> None:
+        stream = self._streams.get(path.ends)
+        if stream:
+            self._remove_stream(stream, closed=True)
+        if stream or self.asks:
+            self._stream_closed(stream.path if stream else path, reason, now)
 
     def transmits(self, now: float) -> list[Output]:
         """Return what is to be sent and done now, in this order."""

@@ -54,7 +54,7 @@ NATIVE_ALONE_AFTER = 2.0
 """Seconds that the other parallel RREQs have after native was answered."""
 
 SHORTEST_RENEWAL = 0.5
-"""Seconds before a renewal, however short the lifetime that Y grants: half of the shortest one."""
+"""Seconds from RREQ to renewal, however short the lifetime that Y grants: half of the shortest."""
 
 
 class MobileTerminal(AttemptKeeper):
@@ -189,7 +189,7 @@ class MobileTerminal(AttemptKeeper):
             self._accepted(reply, path, rtt, (seen, own), now)
         elif purpose is Purpose.REFRESH:
             self._machine.fire(MobileEvent.ACCEPTED)
-            self._tell(Renewed(self.attempt, rtt, self._granted(reply, now)))
+            self._tell(Renewed(self.attempt, rtt, self._granted(reply, rtt, now)))
         elif is_current and purpose in (Purpose.REGISTER, Purpose.USE):
             self._chosen(path, rtt, now)
         elif purpose is Purpose.TRY and not self._confirmed:
@@ -198,10 +198,11 @@ class MobileTerminal(AttemptKeeper):
         if self._is_well(exchange, reply, now):
             self._decide(now)
 
-    def _granted(self, reply: RegistrationReply, now: float) -> int:
+    def _granted(self, reply: RegistrationReply, rtt: float, now: float) -> int:
+        """Renew it at half of the time since the RREQ: Y counts from its arrival."""
         lifetime = min(reply.lifetime, self._configuration.lifetime)
         if lifetime != LIFETIME_INFINITE:
-            self._pause_ends = now + max(lifetime / 2, SHORTEST_RENEWAL)
+            self._pause_ends = max(now - rtt + max(lifetime / 2, SHORTEST_RENEWAL), now)
         return lifetime
 
     def _accepted(
@@ -218,7 +219,7 @@ class MobileTerminal(AttemptKeeper):
             attempt=self.attempt,
             path=path,
             rtt=rtt,
-            lifetime=self._granted(reply, now),
+            lifetime=self._granted(reply, rtt, now),
             sent=self._describe_sent(path),
             observed=reply.observed or (),
             translations=translations[0],

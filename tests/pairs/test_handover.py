@@ -195,7 +195,7 @@ def test_a_registration_is_kept_alive_for_a_day(play):
     play.registered(BEHIND_NAT)
     play.wait(24 * 3_600_000)
     assert play.other.terminal.state(HOME) is OtherState.BOUND
-    assert len(told(play.mobile, Renewed)) == len(play.mobile.log) == 47
+    assert len(told(play.mobile, Renewed)) == len(play.mobile.log) == 48
     assert not told(play.other, BindingMoved)
 
 

@@ -83,7 +83,7 @@ LIMITS = {
     "Cutter._held": MAX_CAPSULE,
     "MobileTerminal._turns": 3,
     "_Bodies._body": http_post.MAX_BODY,
-    "Channel.held": carrier.MAX_HELD,
+    "Channel.held": carrier.MAX_HELD // 32,  # in octets; no frame is shorter
     "Exchanges._exchanges": exchange.MAX_EXCHANGES,
     "Exchange.outstanding": 10,
     "Exchange.lengths": 10,

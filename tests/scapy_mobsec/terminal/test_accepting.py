@@ -52,7 +52,7 @@ from scapy_mobsec.terminal.accepting import (
 )
 from scapy_mobsec.terminal.config import LinkParameters, OtherConfiguration
 from scapy_mobsec.terminal.driving import Close, Closed, Established
-from scapy_mobsec.terminal.events import PathValidated
+from scapy_mobsec.terminal.events import PathValidated, Suspended
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.other import OtherTerminal
 from scapy_mobsec.terminal.paths import PathState
@@ -254,6 +254,56 @@ def test_who_may_not_have_a_channel():
     named = heads(answer.data)["channel"]
     assert post(pair, 10, channel=named)[0].data.startswith(b"HTTP/1.1 404 ")  # not authentic
     assert drops(pair.other) == [DropReason.HTTP_UNWANTED] * 4
+
+
+def test_a_second_connection_that_is_refused_takes_nothing_from_the_first():
+    pair = Pair(supported=SUPPORTED)
+    channel = open_channel(pair)
+    pair.other.send(PONG, pair.now)
+    answer, closed = post(pair, 2, b"?", channel=channel)
+    assert answer.data.startswith(b"HTTP/1.1 400 ")
+    assert closed == Close(stream_from(2))
+    (data,) = post(pair, 3, channel=channel)
+    assert data.data.startswith(b"HTTP/1.1 200 ")
+    assert b"Content-Length: 0" not in data.data
+    assert drops(pair.other) == [DropReason.HTTP_UNWANTED]
+    assert pair.other._unproven == {}
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_what_a_channel_holds_when_it_ends_is_dropped_by_name(closed):
+    pair = Pair(supported=SUPPORTED)
+    channel = open_channel(pair)
+    post(pair, 2, channel=channel)
+    for _ in range(4):  # the first one is the answer to the request that waits
+        pair.other.send(PONG, pair.now)
+    assert len(pair.other.transmits(pair.now)) == 1
+    assert drops(pair.other) == []
+    pair.other.receive(Closed("reset"), stream_from(closed), pair.now)
+    assert drops(pair.other) == [DropReason.STREAM_CLOSED] * 3
+
+
+def test_a_stream_that_opens_again_is_another_one():
+    """Its ends are those of one whose end was not told: nothing of that is left."""
+    pair = Pair(supported=SUPPORTED)
+    accept(pair)
+    stream_request(pair)
+    assert pair.other.path(HOME) == STREAM
+    events(pair.other)
+    assert accept(pair) == []
+    assert events(pair.other) == [Suspended(HOME, STREAM)]
+    assert pair.other.state(HOME) is OtherState.SUSPENDED
+    assert pair.other._unproven == {NEW.address: 1}
+    assert later(pair, 6) == [Close(STREAM)]
+    assert pair.other._unproven == pair.other._stream_links == {}
+
+
+def test_the_other_connection_of_a_channel_closes_where_one_opens_again():
+    pair = Pair(supported=SUPPORTED)
+    channel = open_channel(pair)
+    post(pair, 2, channel=channel)
+    assert accept(pair, stream_from(1)) == [Close(stream_from(2))]
+    assert pair.other._channels == {}
 
 
 def test_streams_that_show_nothing_are_limited_by_source():

@@ -25,6 +25,7 @@ class DropReason(Enum):
     CUT_BY_CAPTURE = "cut short by the capture's snap length"
     BAD_ICV = "integrity check failed"
     REPLAYED = "sequence number already seen"
+    SEQUENCE_FORGOTTEN = "sequence number below those remembered: new or replayed, nothing tells"
     TOO_OLD = "sequence number left of the replay window"
     MALFORMED_AH = "not a well-formed Authentication Header"
     SEQUENCE_ZERO = "sequence number zero"

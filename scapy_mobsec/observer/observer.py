@@ -332,9 +332,11 @@ class Observer:
             sa.duplicates += 1
             self._tell(seen)
             return
-        sa.replayed += 1
-        self._tell(seen, DropReason.REPLAYED)
-        raise Drop(DropReason.REPLAYED, f"SPI 0x{sa.spi:08x} sequence {opened.sequence}")
+        forgotten = sa.seen.has_forgotten(opened.sequence)
+        sa.replayed += not forgotten
+        reason = DropReason.SEQUENCE_FORGOTTEN if forgotten else DropReason.REPLAYED
+        self._tell(seen, reason)
+        raise Drop(reason, f"SPI 0x{sa.spi:08x} sequence {opened.sequence}")
 
     def _observe_content(
         self, sa: ObservedSa, opened: Opened, carried: Carried, frame: _Frame, newest: bool

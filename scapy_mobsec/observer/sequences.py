@@ -3,20 +3,24 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
+MAX_RUNS = 65_536
+
 
 class SeenSequences:
     """A set of sequence numbers, kept as sorted runs without gaps.
 
-    At most `max_runs` runs are kept. Beyond that the lowest run is forgotten: a replay of so
-    old a number is then no longer told from a first showing.
+    At most `max_runs` runs are kept. Beyond that the lowest run is forgotten, and whether a number
+    below the next one is new cannot be told any more.
     """
 
-    __slots__ = ("_ends", "_max_runs", "_starts")
+    __slots__ = ("_ends", "_forgotten_missing", "_is_forgetful", "_max_runs", "_starts")
 
-    def __init__(self, max_runs: int = 65_536) -> None:
+    def __init__(self, max_runs: int = MAX_RUNS) -> None:
         self._starts: list[int] = []
         self._ends: list[int] = []  # inclusive
         self._max_runs = max_runs
+        self._is_forgetful = False
+        self._forgotten_missing = 0
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -26,12 +30,21 @@ class SeenSequences:
         """The highest number seen, 0 if none."""
         return self._ends[-1] if self._ends else 0
 
-    def missing(self, after: int | None = None, before: int | None = None) -> int:
-        """How many numbers between two are not there; without them between lowest and highest."""
+    def has_forgotten(self, number: int) -> bool:
+        """Whether a number is too low to tell if it was seen."""
+        return self._is_forgetful and number < self._starts[0]
+
+    def missing(self) -> int:
+        """How many numbers between the lowest and the highest were not seen."""
         if not self._starts:
             return 0
-        low = self._starts[0] if after is None else after + 1
-        high = self._ends[-1] if before is None else before - 1
+        return self._forgotten_missing + self._missing(self._starts[0], self._ends[-1])
+
+    def missing_between(self, after: int, before: int) -> int | None:
+        """How many numbers between two are not there, None where that is forgotten."""
+        return None if self.has_forgotten(after + 1) else self._missing(after + 1, before - 1)
+
+    def _missing(self, low: int, high: int) -> int:
         between = slice(bisect_left(self._ends, low), bisect_right(self._starts, high))
         there = sum(
             max(min(end, high) - max(start, low) + 1, 0)
@@ -46,7 +59,7 @@ class SeenSequences:
             return 0
         first, last = common[0][0], common[-1][1]
         there = sum(high - low + 1 for low, high in common)
-        return last - first + 1 - self.missing(first - 1, last + 1) - there
+        return last - first + 1 - self._missing(first, last) - there
 
     def _overlaps(self, other: "SeenSequences") -> Iterator[tuple[int, int]]:
         """Yield the runs of numbers that are in both, in order."""
@@ -62,13 +75,13 @@ class SeenSequences:
                 others += 1
 
     def add(self, number: int) -> bool:
-        """Note a number. Returns whether it is new."""
+        """Note a number. Returns whether it is new; of what is forgotten, False."""
         starts, ends = self._starts, self._ends
         if ends and number == ends[-1] + 1:
             ends[-1] = number
             return True
         after = bisect_right(starts, number)
-        if after and number <= ends[after - 1]:
+        if number <= ends[after - 1] if after else self._is_forgetful:
             return False
         joins_left = after > 0 and ends[after - 1] + 1 == number
         joins_right = after < len(starts) and starts[after] == number + 1
@@ -83,5 +96,7 @@ class SeenSequences:
             starts.insert(after, number)
             ends.insert(after, number)
             if len(starts) > self._max_runs:
+                self._is_forgetful = True
+                self._forgotten_missing += starts[1] - ends[0] - 1
                 del starts[0], ends[0]
         return True

@@ -94,11 +94,14 @@ class Interruption:
 
     @property
     def missing(self) -> int | None:
-        """Sequence numbers in between that the capture has not; None where another SA goes on."""
+        """Sequence numbers in between that the capture has not.
+
+        None where another SA goes on, or where the SA does not remember numbers so low.
+        """
         if self.before is None or self.after is None or self.before.last is None:
             return None
         (sa, last), (following, first) = self.before.last, self.after.first
-        return sa.seen.missing(last, first) if sa is following else None
+        return sa.seen.missing_between(last, first) if sa is following else None
 
 
 @dataclass(slots=True)

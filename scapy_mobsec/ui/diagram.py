@@ -273,6 +273,8 @@ def _run_text(kind: Kind, count: int) -> str:
         words = "WRONG ICV"
     elif kind.dropped is DropReason.REPLAYED:
         words = "REPLAYED"
+    elif kind.dropped is DropReason.SEQUENCE_FORGOTTEN:
+        words = "TOO OLD TO TELL"
     elif kind.dropped is not None:
         words += f" ({kind.dropped.value})"
     return f"{count} x {words}"

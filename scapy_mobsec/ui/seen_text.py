@@ -14,6 +14,7 @@ NOT_VERIFIED = "NOT VERIFIED: decrypted without an integrity key, so anybody may
 
 _USUAL = frozenset({None, DropReason.UNKNOWN_SPI, DropReason.UNREADABLE, DropReason.REPLAYED})
 """Why a packet does not count, where nothing is wrong with it or its type tells it."""
+_REPEATED = {None: "captured twice", DropReason.SEQUENCE_FORGOTTEN: "TOO OLD TO TELL"}
 
 
 def link_lines(seen: SeenPacket) -> Iterator[str]:
@@ -30,7 +31,7 @@ def packet_lines(seen: SeenPacket) -> Iterator[str]:
         yield NOT_VERIFIED
     yield from link_lines(seen)
     if seen.type is PacketType.REPEATED:
-        what = "captured twice" if seen.dropped is None else "REPLAYED"
+        what = _REPEATED.get(seen.dropped, "REPLAYED")
         yield f"{what}: SPI 0x{seen.spi or 0:08x}, sequence {seen.sequence}"
     if seen.dropped not in _USUAL:
         assert seen.dropped is not None

@@ -27,6 +27,8 @@ from scapy_mobsec.esp.ah import OutboundAh
 from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.ike.numbers import Protocol
 from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.observer.seen import PacketType
+from scapy_mobsec.observer.sequences import SeenSequences
 from scapy_mobsec.packet.ip import build_ip, build_udp
 from scapy_mobsec.packet.path import Encapsulation
 
@@ -69,6 +71,22 @@ def test_an_identical_frame_later_is_a_replay(bench):
     summary = bench.see(packet, packet, after=1.5)
     assert (summary.verified, summary.duplicates, summary.replayed) == (2, 0, 1)
     assert bench.report.drops == {DropReason.REPLAYED: 1}
+
+
+def test_a_number_below_those_remembered_is_neither_data_nor_a_replay(bench):
+    first = bench.up()
+    bench.see(first)
+    (sa,) = bench.report.sas
+    sa.seen = SeenSequences(max_runs=2)
+    packets = [bench.up() for _ in range(7)]
+    bench.see(*packets[1::2])
+    bench.see(first, after=5)
+    bench.see(packets[2], packets[4], after=5)
+    kinds = [(seen.type, seen.dropped) for seen in bench.packets[-3:]]
+    too_old = PacketType.REPEATED, DropReason.SEQUENCE_FORGOTTEN
+    assert kinds == [too_old, too_old, (PacketType.DATA, None)]
+    assert (sa.replayed, sa.seen.missing()) == (0, 1)
+    assert bench.report.drops == {DropReason.SEQUENCE_FORGOTTEN: 2}
 
 
 def test_the_same_esp_in_a_different_frame_is_a_replay(bench):

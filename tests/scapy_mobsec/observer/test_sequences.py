@@ -26,7 +26,14 @@ def test_memory_is_bounded_and_the_lowest_run_is_forgotten():
         seen.add(number)
     assert len(seen) == 3
     assert not seen.add(3)
-    assert seen.add(1)
+    assert [number for number in range(8) if seen.has_forgotten(number)] == [0, 1, 2]
+    assert not seen.add(1)
+    assert not seen.add(2)
+    assert seen.missing() == 3
+    assert seen.missing_between(1, 5) is None
+    assert seen.missing_between(2, 5) == 1
+    assert seen.add(4)
+    assert seen.missing() == 2
 
 
 @given(st.lists(st.integers(1, 40)), st.integers(0, 41), st.integers(0, 41))
@@ -37,7 +44,7 @@ def test_what_is_missing(numbers, after, before):
     there = set(numbers)
     assert seen.missing() == (max(there) - min(there) + 1 - len(there) if there else 0)
     if there:
-        assert seen.missing(after, before) == len(set(range(after + 1, before)) - there)
+        assert seen.missing_between(after, before) == len(set(range(after + 1, before)) - there)
 
 
 @given(st.sets(st.integers(1, 40)), st.sets(st.integers(1, 40)))
@@ -73,5 +80,5 @@ def test_what_is_missing_costs_what_lies_in_between():
         seen.add(number)
     seen._starts, seen._ends = Counting(seen._starts), Counting(seen._ends)
     Counting.looked_at = 0
-    assert seen.missing(5_001, 5_005) == 2
+    assert seen.missing_between(5_001, 5_005) == 2
     assert Counting.looked_at < 100

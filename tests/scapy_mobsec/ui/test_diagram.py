@@ -3,6 +3,8 @@ from frames import GATEWAY, NEW, OLD, TO_MOBILE, Bench, reply, request, signalli
 from ike import clear, fragments, init_request, keys, nonce, notify
 from shown import WITH_IKE_KEYS, Shown, shown
 
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.observer.seen import PacketType
 from scapy_mobsec.packet.ip import build_ip, build_udp
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.ui.diagram import Shape
@@ -189,3 +191,11 @@ def test_a_move_that_is_not_verified_says_so(unverified):
     (move,) = (step for step in diagram.steps if step.shape is Shape.MOVE)
     assert move.loud
     assert move.text.endswith(f"udp {NEW}, NOT VERIFIED")
+
+
+def test_a_number_that_is_too_old_to_tell(bench):
+    bench.see(bench.up())
+    (seen,) = bench.packets
+    forgotten = DropReason.SEQUENCE_FORGOTTEN
+    bench.packets.append(seen._replace(type=PacketType.REPEATED, dropped=forgotten))
+    assert steps(bench) == [("->", "1 x data [udp]"), ("->", "1 x TOO OLD TO TELL [udp]")]

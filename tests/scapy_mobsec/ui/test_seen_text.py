@@ -4,6 +4,8 @@ import pytest
 from frames import GATEWAY, NEW, TO_MOBILE, Bench, reply, request, signalling
 
 from contrib_layers.numbers import AttemptFlag
+from scapy_mobsec.drops import DropReason
+from scapy_mobsec.observer.seen import PacketType
 from scapy_mobsec.ui.seen_text import NOT_VERIFIED, link_lines, move_line, packet_lines
 
 
@@ -68,3 +70,14 @@ def test_what_is_wrong_with_a_packet(bench):
 def test_a_move_that_is_not_verified(unverified):
     (move,) = unverified.report.moves
     assert move_line(move).endswith("by registration, NOT VERIFIED")
+
+
+def test_a_number_that_is_too_old_to_tell(bench):
+    packet = bench.up()
+    bench.see(packet)
+    seen = bench.packets[0]._replace(
+        type=PacketType.REPEATED, dropped=DropReason.SEQUENCE_FORGOTTEN
+    )
+    first, second = packet_lines(seen)
+    assert first == "TOO OLD TO TELL: SPI 0x00001001, sequence 1"
+    assert second.startswith("dropped, sequence_forgotten: ")

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -240,7 +241,7 @@ def demo(scenario: str, simulate: bool, names: bool, write: Path | None) -> None
 
     from scapy_mobsec.ui.demo import print_scenarios, run_demo
 
-    console = Console(highlight=False)
+    console = Console(width=get_terminal_size().columns, highlight=False)
     if names:
         if write:
             raise click.UsageError("--list runs no scenario: there is nothing to write")

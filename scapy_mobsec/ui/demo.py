@@ -10,21 +10,21 @@ from pathlib import Path
 
 from click import ClickException
 from rich.console import Console
-from rich.table import Table
 
 from scapy_mobsec.drivers.capture import CaptureWriter, PcapngWriter
 from scapy_mobsec.drivers.keyfiles import write_esp_sa
-from scapy_mobsec.drivers.scenarios import SCENARIOS, ScenarioResult, run
+from scapy_mobsec.drivers.scenarios import SCENARIOS, Scenario, ScenarioResult, run
 from scapy_mobsec.terminal.events import Event
 from scapy_mobsec.ui.event_text import event_text
-from scapy_mobsec.ui.tables import add_row, table_of
-from scapy_mobsec.ui.views import PIPED_WIDTH
+from scapy_mobsec.ui.wrapping import wrapped, wrapped_packet, wrapped_picture
 from scapy_mobsec.ui.written import check_outputs
 
 SIDES = "mobile terminal", "other terminal"
 DULL = ("ping", "pong", "data", "dummy", "keepalive", "ACK")
 """How lines of the ladder begin that say little where there are many of them."""
 SHOWN_OF_A_RUN = 2
+PACKET_HANG = " " * 13
+"""Before what does not fit into a line of the ladder: a little more than its column of times."""
 KEY_SUFFIXES = ".esp_sa", ".keylog"
 """What is written beside a capture: the keys of ESP and AH, and the secrets of TLS."""
 
@@ -44,7 +44,10 @@ def print_scenarios(console: Console) -> None:
 
 
 def run_demo(name: str, console: Console, write: Path | None) -> None:
-    """Run a scenario, print it, and write its capture and keys where asked. Raises DemoError."""
+    """Run a scenario, print it, and write its capture and keys where asked. Raises DemoError.
+
+    Lines are as wide as the console; file names and a command to copy stay whole.
+    """
     scenario = SCENARIOS.get(name)
     if scenario is None:
         raise DemoError(f"no scenario {name!r}: mobsec demo --list names those there are")
@@ -56,12 +59,8 @@ def run_demo(name: str, console: Console, write: Path | None) -> None:
     if write is not None:
         check_outputs(map(str, (write, *map(write.with_suffix, KEY_SUFFIXES))), ())
     result = run(scenario)
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
-    for text in (scenario.sentence, result.picture, "", *folded(ladder(result)), ""):
-        console.print(printable(text, console.encoding), markup=False, soft_wrap=True)
-    console.print(events_table(result))
-    console.print(outcome(result), markup=False, soft_wrap=True)
+    for line in story(scenario, result, console.width):
+        console.print(printable(line, console.encoding), markup=False, soft_wrap=True)
     if write:
         try:
             keys, tls_keys = write_capture(result, write)
@@ -70,8 +69,21 @@ def run_demo(name: str, console: Console, write: Path | None) -> None:
         files, options = f"{write} and {keys}", f"-k {keys}"
         if tls_keys:
             files, options = f"{write}, {keys} and {tls_keys}", f"{options} --tls-keys {tls_keys}"
-        text = f"Wrote {files}. Next: mobsec decode {write} {options}"
+        text = f"Wrote {files}.\nNext: mobsec decode {write} {options}"
         console.print(text, markup=False, soft_wrap=True)
+
+
+def story(scenario: Scenario, result: ScenarioResult, width: int) -> Iterator[str]:
+    """Yield all lines of a demonstration: network, packets, events and outcome."""
+    yield from wrapped(scenario.sentence, width)
+    yield from wrapped_picture(result.picture, width)
+    yield ""
+    for line in folded(ladder(result)):
+        yield from wrapped_packet(line, width, PACKET_HANG)
+    yield ""
+    yield from event_lines(result, width)
+    yield ""
+    yield from wrapped(outcome(result), width)
 
 
 def printable(text: str, encoding: str) -> str:
@@ -168,14 +180,20 @@ def events(result: ScenarioResult) -> list[tuple[int, int, Event]]:
     return sorted(rows, key=lambda row: row[:2])
 
 
-def events_table(result: ScenarioResult) -> Table:
-    """The events of both terminals in the order of time."""
-    table = table_of("Events", "Time", *(side.capitalize() for side in SIDES))
-    for time_ns, side, event in events(result):
-        cells = ["", ""]
-        cells[side] = event_text(event)
-        add_row(table, _after(time_ns, result.moves[0]), *cells)
-    return table
+def event_lines(result: ScenarioResult, width: int) -> Iterator[str]:
+    """Yield what both terminals tell, in the order of time."""
+    yield from wrapped(f"Events at X, the {SIDES[0]}, and Y, the {SIDES[1]}:", width)
+    rows = [
+        (_after(time, result.moves[0]), "XY"[side], event_text(event))
+        for time, side, event in events(result)
+    ]
+    column = max(len(after) for after, _, _ in rows)
+    margin = " " * (column + 5)
+    for after, name, text in rows:
+        first, *further = text.splitlines()
+        yield from wrapped(f"{after:>{column}}  {name}  {first}", width, f"{margin}  ")
+        for line in further:
+            yield from wrapped(margin + line, width, f"{margin}  ")
 
 
 def _after(time_ns: int, start: int) -> str:

@@ -72,6 +72,16 @@ def test_scenarios_are_listed(capsys):
     assert out.startswith("handover ")
 
 
+@pytest.mark.parametrize(("columns", "width"), [(None, 80), ("60", 60), ("150", 150)])
+def test_a_demonstration_is_as_wide_as_columns_says_where_there_is_no_terminal(columns, width):
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    if columns:
+        environment["COLUMNS"] = columns
+    command = [sys.executable, "-m", "scapy_mobsec", "demo", "--simulate", "symmetric"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert width - 20 < max(map(len, done.stdout.splitlines())) <= width
+
+
 def test_no_arguments_shows_the_help(capsys):
     code, out, _ = run(capsys)
     assert code == 2

@@ -1,4 +1,6 @@
 import io
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,15 +14,17 @@ from scapy_mobsec.ui.demo import (
     folded,
     print_scenarios,
     run_demo,
+    story,
     write_capture,
 )
 
 PCAPS = Path(__file__).parents[3] / "pcaps"
+UNIT = re.compile(r"[│ ]*(ms|s|octets|pings|translations)\b")
 
 
 def shown(scenario="handover", write=None):
     stream = io.StringIO()
-    run_demo(scenario, Console(file=stream), write)
+    run_demo(scenario, Console(file=stream, width=80), write)
     return stream.getvalue()
 
 
@@ -43,6 +47,29 @@ def test_topology_ladder_and_outcome_of_each_scenario(name):
     text = shown(name)
     for part in ("internet", "X ", "RREQ #1", "RREP #", "attempt 1", "Outcome: "):
         assert part in text
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_each_scenario_fits_a_terminal(name):
+    """What stands on a long line stands on short ones, too: every word is whole."""
+    scenario = SCENARIOS[name]
+    result = run(scenario)
+    whole = " ".join(story(scenario, result, 1000)).split()
+    for width in (80, 72):
+        lines = list(story(scenario, result, width))
+        assert max(map(len, lines)) <= width
+        words = " ".join(line.removeprefix("│  ") for line in lines).split()
+        assert words == whole
+        for line, following in pairwise(lines):
+            assert not (line[-1:].isdigit() and UNIT.match(following)), line
+
+
+def test_a_wide_terminal_needs_fewer_lines():
+    scenario = SCENARIOS["flapping"]
+    result = run(scenario)
+    lines = list(story(scenario, result, 200))
+    assert [line for line in lines if "10.0.0.2:4500  RREP #2 code 0 USE 2 translations" in line]
+    assert len(lines) < len(list(story(scenario, result, 80)))
 
 
 def test_scenarios_are_listed_one_a_line():

@@ -183,6 +183,18 @@ def test_back_with_data_first(bench):
     (link,) = bench.report.statistics.links
     assert [span.packets for span in link.forward] == [1, 1]
     assert [span.packets for span in link.backward] == [3, 1]
+    registers_at(bench, NEW, 4, after=1)
+    bench.see(bench.up(NEW))
+    assert [span.packets for span in link.forward] == [1, 1, 1]
+
+
+def test_data_by_the_old_path_may_begin_after_the_move_was_told(bench):
+    registers_at(bench, OLD, 1, after=0.1)
+    registers_at(bench, NEW, 2, after=0.1)
+    bench.see(bench.down(), after=0.02)
+    bench.see(bench.down(NEW), after=0.03)
+    (handover,) = handovers(bench)
+    assert handover.from_peer.duration_ns == 30 * MS
 
 
 def test_what_was_under_way_at_a_move_belongs_to_the_stay_before(bench):

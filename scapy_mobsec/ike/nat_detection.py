@@ -22,6 +22,8 @@ SHA1_LENGTH = 20
 _HASHES = {16: "md5", 20: "sha1", 32: "sha256", 48: "sha384", 64: "sha512"}
 """By length: the hash that IKEv1 agreed on is not always in the capture."""
 MAX_KNOWN = 64
+MAX_HASHES = 16
+"""Of one end of a message."""
 
 
 class Verdict(Enum):
@@ -80,7 +82,7 @@ def detect(
     `known`: packed addresses that the end told to have: with them, and the usual ports, what was
     hashed can often be found.
     """
-    hashes = tuple(each for each in hashes if len(each) in _HASHES)
+    hashes = tuple(each for each in hashes if len(each) in _HASHES)[:MAX_HASHES]
     if not hashes:
         return None
 

@@ -14,7 +14,8 @@ from scapy_mobsec.ike.message import Payload
 from scapy_mobsec.ike.numbers import NotifyType, PayloadType, Protocol, SelectorType, TransformType
 
 MAX_PROPOSALS = 64
-MAX_TRANSFORMS = 256
+MAX_TRANSFORMS = 1024
+"""Of all proposals of a payload."""
 MAX_SPIS = 4096
 MAX_SELECTORS = 256
 MAX_ATTRIBUTES = 256
@@ -182,9 +183,20 @@ def parse_payload(payload: Payload) -> Content:
     return parse(payload)
 
 
+def count_values(content: object) -> int:
+    """How many values a payload became: itself, and those of which it may have many."""
+    match content:
+        case SecurityAssociation(proposals):
+            return 1 + sum(1 + len(each.transforms) for each in proposals)
+        case Delete(spis=many) | TrafficSelectors(selectors=many) | Configuration(attributes=many):
+            return 1 + len(many)
+    return 1
+
+
 def _security_association(payload: Payload) -> SecurityAssociation:
     """RFC 7296 section 3.3.1."""
     body, at, more = payload.body, 0, True
+    transforms_left = MAX_TRANSFORMS
     proposals: list[Proposal] = []
     while more:
         _require(len(proposals) < MAX_PROPOSALS, f"more than {MAX_PROPOSALS} proposals")
@@ -194,6 +206,8 @@ def _security_association(payload: Payload) -> SecurityAssociation:
         _require(_PROPOSAL.size + spi_length <= length <= len(body) - at, "proposal")
         spi_at = at + _PROPOSAL.size
         spi = body[spi_at : spi_at + spi_length]
+        transforms_left -= count
+        _require(transforms_left >= 0, f"more than {MAX_TRANSFORMS} transforms")
         transforms = _transforms(body[spi_at + spi_length : at + length], count)
         proposals.append(Proposal(number, protocol, spi, transforms))
         at += length

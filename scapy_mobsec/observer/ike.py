@@ -22,7 +22,7 @@ from scapy_mobsec.ike.message import (
 )
 from scapy_mobsec.ike.nat_detection import Verdict
 from scapy_mobsec.ike.numbers import Exchange, NotifyType
-from scapy_mobsec.ike.payloads import parse_payload
+from scapy_mobsec.ike.payloads import count_values, parse_payload
 from scapy_mobsec.ike.protection import Opened
 from scapy_mobsec.observer.ike_messages import IkeContent, IkeExchange, Reading, SeenMessage
 from scapy_mobsec.observer.ike_nat import detections_in, translations_in
@@ -32,8 +32,10 @@ from scapy_mobsec.observer.outer import Outer
 
 MAX_IKE_SAS = 4096
 MAX_EXCHANGES = 20_000
-MAX_OCTETS = 64 << 20
-"""Octets of all messages, from which on the content of those that no key opens is not kept."""
+MAX_OCTETS = 32 << 20
+MAX_VALUES = 200_000
+"""Octets of all messages, and values in those that no key opens: beyond either of them the content
+of the latter is not kept. A value takes many times the octets that it has in a message."""
 MAX_RECENT = 16
 
 
@@ -73,6 +75,7 @@ class IkeTracker:
         self._sas: dict[tuple[bytes, bytes], ObservedIkeSa] = {}
         self._kept = 0
         self._octets = 0
+        self._values = 0
 
     @property
     def sas(self) -> list[ObservedIkeSa]:
@@ -185,8 +188,11 @@ class IkeTracker:
             return
         if seen.reading is Reading.CLEAR:
             sa.note_init(seen)
-        if self._octets > MAX_OCTETS:
+        values = sum(map(count_values, seen.contents))
+        if self._octets > MAX_OCTETS or self._values + values > MAX_VALUES:
             seen.contents = ()
+        else:
+            self._values += values
 
     def _follow(self, sa: ObservedIkeSa, seen: SeenMessage, exchange: IkeExchange) -> None:
         """Draw what follows from a message that was opened."""
@@ -219,6 +225,7 @@ class IkeTracker:
             new.inherited = [child for child in sa.all_children() if not child.deleted]
             new.addresses, new.identities = dict(sa.addresses), dict(sa.identities)
             new.mobike, new.last_move = set(sa.mobike), sa.last_move
+            new.chosen = sa.chosen_next
             self._begin(place, new)
 
     def _move(self, sa: ObservedIkeSa, outer: Outer, seen: SeenMessage) -> None:

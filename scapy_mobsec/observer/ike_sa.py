@@ -27,6 +27,8 @@ from scapy_mobsec.observer.outer import Outer
 MAX_CHILDREN = 4096
 MAX_OPEN_EXCHANGES = 16
 MAX_ADDRESSES = 64
+MAX_CHOSEN = 16
+"""Transforms of a chosen proposal."""
 
 UNKNOWN_SPI = bytes(SPI_LENGTH)
 _ADDITIONAL = (NotifyType.ADDITIONAL_IP4_ADDRESS, NotifyType.ADDITIONAL_IP6_ADDRESS)
@@ -83,6 +85,8 @@ class ObservedIkeSa:
     inherited: list[ObservedChildSa] = field(default_factory=list)
     """CHILD_SAs of the IKE SA that this one replaces."""
     replaced_by: tuple[bytes, bytes] | None = None
+    chosen_next: Proposal | None = None
+    """The algorithms of the IKE SA that replaces this one."""
     deleted: bool = False
     nonces: dict[bool, bytes] = field(default_factory=dict, repr=False)
     """Of IKE_SA_INIT, by end."""
@@ -195,7 +199,7 @@ class ObservedIkeSa:
             return
         if not seen.header.is_response:
             self.nonces[sender] = nonce.data
-        elif seen.header.responder_spi != UNKNOWN_SPI:
+        elif seen.header.responder_spi != UNKNOWN_SPI and _is_choice(sa):
             self.nonces[sender] = nonce.data
             self.chosen = sa.proposals[0]
 
@@ -222,7 +226,7 @@ class ObservedIkeSa:
             offer = _offer(request, sa.proposals[0])
             spis = offer.spi if offer else b"", sa.proposals[0].spi
             if all(len(spi) == SPI_LENGTH for spi in spis):
-                self.replaced_by = spis
+                self.replaced_by, self.chosen_next = spis, sa.proposals[0]
             return []
         of_initiator = request.header.from_initiator
         nonces = {of_initiator: asked.data, not of_initiator: answered.data}
@@ -289,6 +293,12 @@ def _all(seen: SeenMessage, kind: type[C]) -> list[C]:
 
 def _first(seen: SeenMessage, kind: type[C]) -> C | None:
     return next(iter(_all(seen, kind)), None)
+
+
+def _is_choice(sa: SecurityAssociation) -> bool:
+    """Whether it can be an answer: one transform of each type (RFC 7296 section 2.7)."""
+    types = [each.type for each in sa.proposals[0].transforms]
+    return len(types) <= MAX_CHOSEN and len(set(types)) == len(types)
 
 
 def _offer(request: SeenMessage, chosen: Proposal) -> Proposal | None:

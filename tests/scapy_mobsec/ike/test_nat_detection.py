@@ -4,7 +4,13 @@ import pytest
 from ike import ELSEWHERE, GATEWAY, MOBILE, SPI_I, SPI_R, clear
 
 from scapy_mobsec.ike.message import parse_message
-from scapy_mobsec.ike.nat_detection import NatDetection, Verdict, detect, detection_hash
+from scapy_mobsec.ike.nat_detection import (
+    MAX_HASHES,
+    NatDetection,
+    Verdict,
+    detect,
+    detection_hash,
+)
 from scapy_mobsec.packet.path import Endpoint
 
 HEADER = parse_message(clear(34)).header
@@ -82,3 +88,8 @@ def test_ipv6():
     assert detected(ELSEWHERE, observed=six, known=[ELSEWHERE.address]) == NatDetection(
         True, Verdict.TRANSLATED, six, None, (detection_hash(HEADER, ELSEWHERE),)
     )
+
+
+def test_hashes_are_bounded():
+    many = [bytes([n]) * 20 for n in range(40)]
+    assert detected(*many).hashes == tuple(many[:MAX_HASHES])

@@ -29,6 +29,7 @@ from scapy_mobsec.ike.numbers import (
     TransformType,
 )
 from scapy_mobsec.ike.payloads import (
+    MAX_TRANSFORMS,
     Authentication,
     Configuration,
     ConfigurationAttribute,
@@ -41,6 +42,7 @@ from scapy_mobsec.ike.payloads import (
     Selector,
     Transform,
     VendorId,
+    count_values,
     parse_payload,
 )
 
@@ -104,6 +106,24 @@ def test_lengths_that_disagree_are_malformed(at, octet):
 def test_proposals_are_bounded():
     many = b"".join(proposal((), number=1, last=n == 64) for n in range(65))
     assert reason_of(PayloadType.SA, many) is DropReason.MALFORMED_IKE
+
+
+def test_transforms_are_bounded():
+    many = [
+        proposal([(1, 20, None)] * count, number=1, last=count == 4)
+        for count in (255, 255, 255, 255, 4)
+    ]
+    assert count_values(read(PayloadType.SA, b"".join(many))) == 1 + 5 + MAX_TRANSFORMS
+    more = b"".join([proposal([(1, 20, None)], number=1, last=False), *many])
+    assert reason_of(PayloadType.SA, more) is DropReason.MALFORMED_IKE
+
+
+def test_what_a_payload_holds_many_of_is_counted():
+    assert count_values(read(*delete(Protocol.ESP, b"spi1", b"spi2"))) == 3
+    assert count_values(read(*selectors(PayloadType.TSI, GATEWAY))) == 2
+    attributes = bytes.fromhex("01000000 00010000 00020000")
+    assert count_values(read(PayloadType.CP, attributes)) == 3
+    assert count_values(read(*nonce(b"n" * 16))) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -245,6 +246,20 @@ def test_a_re_keyed_ike_sa_is_followed_if_its_keys_are_given():
     assert [each.spi for each in talk.learnt] == [0x707, 0x707]
 
 
+def test_the_exchange_that_makes_an_ike_sa_tells_its_algorithms():
+    suite = ((1, 12, 256), (2, 5, None), (3, 12, None), (4, 31, None))
+    spis = dict(zip(("initiator_spi", "responder_spi"), NEW_SPIS, strict=True))
+    whole = keys("aes-cbc", "hmac-sha2-256-128", **spis)
+    talk = Talk(keys(), replace(whole, integrity=None, prf=None)).init().auth()
+    asked, answered = ((sa(suite, Protocol.IKE, spi), nonce(b"n" * 32)) for spi in NEW_SPIS)
+    talk.exchange(Exchange.CREATE_CHILD_SA, asked, answered)
+    side = sa(AES_GCM_16, spi=b"\0\0\7\7"), nonce(b"n" * 32)
+    talk.exchange(Exchange.CREATE_CHILD_SA, side, side, mid=0, sa_keys=whole)
+    successor = talk.tracker.sas[1]
+    assert (successor.verified, successor.prf) == (2, "hmac-sha2-256")
+    assert successor.children[0].reason == ""
+
+
 def test_keys_with_sk_d_are_taken_before_those_without():
     for both in ([keys(sk_d=None), keys()], [keys(), keys(sk_d=None)]):
         assert len(Talk(*both).init().auth().learnt) == 2
@@ -287,6 +302,21 @@ def test_exchanges_and_what_is_remembered_are_bounded(monkeypatch):
     contents = [bool(seen.contents) for each in talk.sa.exchanges for seen in each.messages]
     assert contents == [True, False, True, True]
     assert len(talk.learnt) == 2
+
+
+def test_values_are_bounded_and_not_only_octets(monkeypatch):
+    monkeypatch.setattr(ike_module, "MAX_VALUES", 60)
+    talk = Talk()
+    for n in range(9):
+        talk.see(init_request(transforms=[(1, n, None)] * 20, spis=(bytes([n]) * 8, bytes(8))))
+    kept = [each.exchanges[0].request.contents for each in talk.tracker.sas]
+    assert [bool(contents) for contents in kept] == [True] * 2 + [False] * 7
+
+
+def test_many_transforms_are_nobodys_choice():
+    talk = Talk(keys()).see(init_request(), init_response(transforms=[(1, 20, 256)] * 200))
+    assert talk.sa.chosen is None
+    assert talk.see(init_response(nonce(bytes(20)))).sa.chosen is not None
 
 
 def test_ikev1_is_named():

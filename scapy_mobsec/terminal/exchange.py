@@ -131,7 +131,7 @@ class Exchange:
     `index` of `count` RREQs of one attempt. `openings`: of its stream, that failed. `waits`: it is
     due once its stream is open. `brief`: by the plan of that name. `skipped`: numbers were, so that
     Y may have refused what came before, of any length. `first_interval`: seconds to the first
-    retransmission.
+    retransmission. `last`: its RREP is the last that is awaited on its stream.
     """
 
     path: Path
@@ -146,6 +146,7 @@ class Exchange:
     waits: bool = False
     brief: bool = False
     skipped: bool = False
+    last: bool = False
     first_interval: float = FIRST_INTERVAL
     outstanding: dict[int, float] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)

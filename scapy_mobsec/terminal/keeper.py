@@ -143,19 +143,32 @@ class PathKeeper(Requester):
         self._keepalive = Keepalive(path.encapsulation, now, interval) if interval else None
         self._send_waiting(now)
         self._leave_behind(path, now)
-        self._ask_only_for_better(path)
+        self._ask_only_for_better(path, now)
 
-    def _ask_only_for_better(self, path: Path) -> None:
+    def _ask_only_for_better(self, path: Path, now: float) -> None:
         """Of the other RREQs under way those go on that may find something better: as probes."""
         better, spares = self._findings.better(path.encapsulation), self._spares()
         for exchange in self._exchanges.of(Purpose.REGISTER, Purpose.TRY, Purpose.IMPROVE):
             if unopened(exchange.path) in spares:
                 exchange.purpose = Purpose.SPARE
             elif exchange.path.encapsulation not in better:
-                self._done(exchange)
-                self._close_unused(exchange.path)
+                self._let_go(exchange, now)
             elif exchange.purpose is Purpose.REGISTER:
                 exchange.purpose = Purpose.IMPROVE
+
+    def _let_go(self, exchange: Exchange, now: float) -> None:
+        """Ask no more on a path that is no better; Y's data may be under way on its stream.
+
+        It all has arrived with the RREP, which is sent after it: then the stream is closed.
+        """
+        path = exchange.path
+        exchange.last = path.encapsulation not in DATAGRAM and self._is_open(path)
+        if not exchange.last:
+            self._close_unused(path)
+        elif not exchange.outstanding:
+            exchange.purpose = Purpose.SPARE
+            self._transmit(exchange, now)
+        self._done(exchange)
 
     def _leave_behind(self, path: Path, now: float) -> None:
         """What was asked on the path before is asked on this one, or not at all."""

@@ -143,7 +143,7 @@ class MobileTerminal(AttemptKeeper):
                 self._probe_current(Purpose.KEEPALIVE, now)
             solicited = bool(exchange or again)
             self._tell(ChallengeAnswered(attempt.number, arrival.path, solicited))
-        elif not exchange:
+        elif not exchange and not (again and again.last):
             raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{reply.identification:016x}")
         if is_bare or attempt.number != self.attempt:
             return  # no answer to an RREQ, but a challenge (rule 4)
@@ -151,6 +151,8 @@ class MobileTerminal(AttemptKeeper):
             self._answer(exchange, reply, arrival, now)
         elif again:
             self._learn(again, reply, arrival)
+            if again.last:
+                self._close_unused(again.path)
             self._decide(now)
 
     def _learn(

@@ -5,8 +5,8 @@ When an attempt begins, and what an answer means, is in `mobile`.
 - Data goes on the current path at once, without waiting for an RREP; while that is a stream that is
   not open, it waits as plaintext, and not for long. So it does while a POST is not answered.
 - A stream is opened when the first RREQ on it is due, again at the times of a retransmission where
-  it could not be, and closed when nobody wants it, even before it is open. An attempt goes on with
-  one that is open.
+  it could not be, and closed when nobody wants it, even before it is open, or when the RREP that it
+  still owes has come. An attempt goes on with one that is open.
 - Where the certificate of Y is demanded (`tls_verify`), a stream with another one is closed before
   anything is written to it, and its path given up; other paths go on. So they do where a forward
   proxy refuses the tunnel of a stream.

@@ -166,6 +166,29 @@ def test_what_is_under_way_on_a_slow_stream_arrives_after_the_move_to_a_faster_p
     assert reached(play) == list(range(20))
 
 
+@pytest.mark.parametrize("stagger", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("kinds", [(UDP, TCP), (TCP,), (TLS,), (HTTP,), (HTTP_POST,)], ids=str)
+def test_what_y_sent_on_a_slow_stream_arrives_after_the_move_to_a_faster_path(kinds, stagger):
+    """X holds the old interface, and reads its stream up to the RREP: all data came before."""
+    items = tuple(EncapsulationItem(each.code, port=PORTS[each]) for each in kinds)
+    play = Play(items=items, start=kinds, stagger=stagger)
+    slow, fast = slow_and_fast(play)
+    play.mobile.move_all([slow])
+    play.wait(20)
+    for number in range(100):
+        if number == 50:
+            play.mobile.move_all([fast, slow])
+        play.other.send(build_ip(INNER_HOST, HOME, 253, bytes((number,))))
+        play.wait(0.01)
+    play.wait(5)
+    assert play.mobile.terminal.path.local.address == fast[1].address
+    came = sorted(parse_ip(packet).payload[0] for _, packet in play.mobile.inner)
+    assert came == list(range(100))
+    streams = play.mobile.terminal._streams.values()
+    local = {stream.opened_path.local.address for stream in streams}
+    assert local == (set() if UDP in kinds else {fast[1].address})
+
+
 def test_a_spare_that_was_closed_is_opened_again():
     play = TwoInterfaces(TLS)
     terminal = play.other.terminal

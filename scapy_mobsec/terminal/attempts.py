@@ -161,6 +161,7 @@ class AttemptKeeper(PathKeeper):
             self._leave()
             self._tell(Deregistered(self.attempt, confirmed=False))
         elif purpose is Purpose.KEEPALIVE:
+            self._died(path)
             self._restart(KeepaliveLost(self.attempt, path), now)
         elif purpose is Purpose.WATCH:
             self._fall_back(path, FallBackReason.NO_ANSWER, now)
@@ -190,6 +191,8 @@ class AttemptKeeper(PathKeeper):
             return
         if path == self._confirmed:
             if self.state in (MobileState.REGISTERED, MobileState.REFRESHING):
+                if self._exchanges.of(Purpose.KEEPALIVE):
+                    self._died(path)
                 self._restart(StreamLost(self.attempt, path, reason), now)
             return
         if path == self._known_good:

@@ -3,8 +3,9 @@
 Where data depends on the answer, the first guess of 0.5 s doubles up to 8 s, with jitter; after
 32 s without reply the exchange is over. Probes are few and quick, because another path carries the
 data, or is waiting to. Where longer round trips were measured since the last move, they are the
-first guess, and no interval is shorter but those between keepalive probes, which are fixed. A
-retransmission keeps the attempt and takes a new Identification.
+first guess, and no interval is shorter but those between keepalive probes, which are fixed; only
+after the last of these as long is waited as an answer may take. A retransmission keeps the attempt
+and takes a new Identification.
 RREQs are padded, so that on a path that is not validated the answer and a full data packet fit into
 3 times their octets: 1200 to 1232 octets of ESP packet in the first and the second transmission, at
 least 500 later, for paths with a small MTU. A probe of native is as long as the longest data, and
@@ -95,12 +96,17 @@ class RoundTrip:
         self._smoothed += difference / 8
 
     @property
-    def first_interval(self) -> float:
-        """Seconds to the first retransmission: never fewer than without a measurement."""
+    def guess(self) -> float:
+        """Seconds that an answer may take: never fewer than without a measurement."""
         if self._smoothed is None:
             return FIRST_INTERVAL
         guess = self._smoothed + max(4 * self._variation, self._smoothed / 2)
-        return min(max(guess, FIRST_INTERVAL), LONGEST_FIRST_INTERVAL)
+        return min(max(guess, FIRST_INTERVAL), LONGEST_INTERVAL)
+
+    @property
+    def first_interval(self) -> float:
+        """Seconds to the first retransmission."""
+        return min(self.guess, LONGEST_FIRST_INTERVAL)
 
 
 class IdentificationSource:
@@ -131,7 +137,8 @@ class Exchange:
     `index` of `count` RREQs of one attempt. `openings`: of its stream, that failed. `waits`: it is
     due once its stream is open. `brief`: by the plan of that name. `skipped`: numbers were, so that
     Y may have refused what came before, of any length. `first_interval`: seconds to the first
-    retransmission. `last`: its RREP is the last that is awaited on its stream.
+    retransmission. `guess`: seconds that an answer may take. `last`: its RREP is the last that is
+    awaited on its stream.
     """
 
     path: Path
@@ -148,6 +155,7 @@ class Exchange:
     skipped: bool = False
     last: bool = False
     first_interval: float = FIRST_INTERVAL
+    guess: float = FIRST_INTERVAL
     outstanding: dict[int, float] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
 
@@ -192,6 +200,8 @@ class Exchange:
             interval = intervals[min(self.transmissions, len(intervals) - 1)]
             if self.purpose is not Purpose.KEEPALIVE:
                 interval = max(interval, self.first_interval)
+            elif self.transmissions + 1 == len(intervals):
+                interval = max(interval, self.guess)
             self.next_transmission = now + interval
         else:
             interval = min(self.first_interval * 2**self.transmissions, LONGEST_INTERVAL)

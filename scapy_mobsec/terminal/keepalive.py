@@ -3,7 +3,8 @@
 Firewalls and NATs forget a flow that is silent, and those that only filter cannot be seen: so every
 datagram path gets a packet every 20 s, whatever the comparison showed. Every third one is a PROBE,
 which an answer must follow; the others ask for none: 0xFF (RFC 3948 section 2.3) in udp, an ESP
-dummy packet (RFC 4303 section 2.6) in native. A stream gets a PROBE every 30 s and nothing else.
+dummy packet (RFC 4303 section 2.6) in native. A stream gets a PROBE every 30 s and nothing else;
+after one that died unseen, until the next move, twice as often, for a NAT may have forgotten it.
 """
 
 from enum import Enum
@@ -14,6 +15,7 @@ from scapy_mobsec.terminal.paths import DATAGRAM
 INTERVAL = 20.0
 PROBE_EVERY = 3
 STREAM_INTERVAL = 30.0
+SHORTEST_STREAM_INTERVAL = 7.5
 SHORTEST_INTERVAL = 1.0
 
 
@@ -29,13 +31,17 @@ class Keepalive:
     """The rhythm of one path, from when it became the current one."""
 
     def __init__(
-        self, encapsulation: Encapsulation, now: float, interval: float = INTERVAL
+        self,
+        encapsulation: Encapsulation,
+        now: float,
+        interval: float = INTERVAL,
+        stream_interval: float = STREAM_INTERVAL,
     ) -> None:
-        """`interval`: seconds between signs on a datagram path."""
+        """Seconds between signs: `interval` on a datagram path, `stream_interval` on a stream."""
         self._encapsulation = encapsulation
         self._interval = max(interval, SHORTEST_INTERVAL)
         if encapsulation not in DATAGRAM:
-            self._interval = STREAM_INTERVAL
+            self._interval = stream_interval
         self._count = 0
         self.due = now + self._interval
 

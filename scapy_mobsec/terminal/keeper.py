@@ -34,7 +34,12 @@ from scapy_mobsec.terminal.events import (
     TraversalDropped,
 )
 from scapy_mobsec.terminal.exchange import Exchange, Purpose
-from scapy_mobsec.terminal.keepalive import Keepalive, Sign
+from scapy_mobsec.terminal.keepalive import (
+    SHORTEST_STREAM_INTERVAL,
+    STREAM_INTERVAL,
+    Keepalive,
+    Sign,
+)
 from scapy_mobsec.terminal.mtu import PathMtu
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requester import Requester
@@ -63,6 +68,7 @@ class PathKeeper(Requester):
         super().__init__(configuration, random_bytes=random_bytes, snapshot=snapshot)
         self._locals: tuple[Endpoint, ...] = ()
         self._confirmed: Path | None = None  # what Y said that it uses
+        self._stream_interval = STREAM_INTERVAL
         self._forget()
 
     def _forget(self, kept: Collection[Endpoint] = (), going_on: Collection[Path] = ()) -> None:
@@ -140,7 +146,9 @@ class PathKeeper(Requester):
             self._link.current = PathState(path)
         self._confirmed, self._observed, self._watch = path, None, None
         interval = self._findings.keepalive(path.encapsulation, self._configuration.keepalive)
-        self._keepalive = Keepalive(path.encapsulation, now, interval) if interval else None
+        self._keepalive = None
+        if interval:
+            self._keepalive = Keepalive(path.encapsulation, now, interval, self._stream_interval)
         self._send_waiting(now)
         self._leave_behind(path, now)
         self._ask_only_for_better(path, now)
@@ -205,6 +213,11 @@ class PathKeeper(Requester):
                 self._send_sealed(self._link, self._link.seal(b"", NO_NEXT_HEADER, path), path)
             except Drop as drop:
                 self._dropped(drop, None)
+
+    def _died(self, path: Path) -> None:
+        """The current path did not live to its next PROBE."""
+        if path.encapsulation not in DATAGRAM:
+            self._stream_interval = max(self._stream_interval / 2, SHORTEST_STREAM_INTERVAL)
 
     def _probe_current(self, purpose: Purpose, now: float) -> None:
         if self.path and not self._exchanges.of(purpose):

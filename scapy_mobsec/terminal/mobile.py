@@ -40,6 +40,7 @@ from scapy_mobsec.terminal.exchange import (
     Purpose,
     RoundTrip,
 )
+from scapy_mobsec.terminal.keepalive import STREAM_INTERVAL
 from scapy_mobsec.terminal.keeper import is_used
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.routes import (
@@ -77,6 +78,7 @@ class MobileTerminal(AttemptKeeper):
         self._locals = self._usable()
         self._turns.clear()
         self._round_trip = RoundTrip()  # of the networks before
+        self._stream_interval = STREAM_INTERVAL
         self._machine.fire(MobileEvent.MOVE if self._locals else MobileEvent.LOSE)
         old = self.path
         if not self._locals:

@@ -228,6 +228,7 @@ class Requester(Terminal[Link]):
         lifetime = 0 if purpose is Purpose.DEREGISTER else self._configuration.lifetime
         exchange = Exchange(path, lifetime, start, start, purpose, index, count)
         exchange.first_interval = self._round_trip.first_interval
+        exchange.guess = self._round_trip.guess
         # ESP can do what AH cannot, so it need not wait long.
         exchange.brief = path.ah and purpose is Purpose.REGISTER and self._link.outbound is not None
         self._exchanges.add(exchange)

@@ -1,19 +1,28 @@
 """Streams over time: X moves often, and many mobile terminals share an address."""
 
+from itertools import pairwise
+
 import pytest
-from play import HTTP, HTTP_POST, SUPPORTED, TCP, TLS, Play, nat, told
+from play import HTTP, HTTP_POST, SUPPORTED, TCP, TLS, UDP, Play, nat, told
 from terminals import HOME, OTHER, SIGNALLING
 
 from contrib_layers.numbers import NATT_PORT
 from scapy_mobsec.drivers.memory import Delay, Firewall, Host, MemoryNetwork, MobileHost, Napt
-from scapy_mobsec.drivers.memory.firewall import NO_UDP
+from scapy_mobsec.drivers.memory.firewall import NO_UDP, Block
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.config import LinkParameters, MobileConfiguration, OtherConfiguration
-from scapy_mobsec.terminal.events import CountersCorrected, Deregistered, Registered
+from scapy_mobsec.terminal.events import (
+    CountersCorrected,
+    Deregistered,
+    KeepaliveLost,
+    Registered,
+    RegistrationFailed,
+    StreamLost,
+)
 from scapy_mobsec.terminal.mobile import MobileTerminal
 from scapy_mobsec.terminal.other import OtherTerminal
 
@@ -23,10 +32,10 @@ MANY = 20
 SUITE = SUITES["aes-gcm-16"]
 
 
-def by_stream(encapsulation):
+def by_stream(encapsulation, **options):
     port = 443 if encapsulation is TLS else NATT_PORT
     item = EncapsulationItem(encapsulation.code, port=port)
-    return Play(nat(), allow=(encapsulation,), items=(item,))
+    return Play(nat(**options), allow=(encapsulation,), items=(item,))
 
 
 @pytest.mark.parametrize("encapsulation", [TCP, TLS, HTTP, HTTP_POST])
@@ -49,6 +58,44 @@ def test_x_ends_its_registration_by_the_stream_that_closes_then(encapsulation):
     play.wait(1)
     assert [event.confirmed for event in told(play.mobile, Deregistered)] == [True]
     assert play.other.terminal._streams == play.mobile.terminal._streams == {}
+
+
+@pytest.mark.parametrize("encapsulation", [TCP, TLS, HTTP])
+@pytest.mark.parametrize(("timeout", "lost"), [(40, 0), (25, 1), (10, 2)])
+def test_a_nat_that_soon_forgets_streams_costs_few(encapsulation, timeout, lost):
+    play = by_stream(encapsulation, timeout=timeout).move().wait(900)
+    assert len(play.told(StreamLost, KeepaliveLost)) == lost
+    assert play.mobile.terminal.state is MobileState.REGISTERED
+
+
+def test_a_stream_that_lives_too_shortly_is_no_busy_loop_and_a_move_forgets_it():
+    play = by_stream(TCP, timeout=5).move().wait(100)
+    lost = [when for when, event in play.mobile.log if isinstance(event, StreamLost)]
+    pauses = [round((last - first) / 1e9, 1) for first, last in pairwise(lost)]
+    assert len(pauses) > 5
+    assert pauses[0] == pytest.approx(15, abs=1)
+    assert pauses[1:] == pytest.approx([7.5] * len(pauses[1:]), abs=1)
+    play.move().wait(29)
+    assert len(play.told(StreamLost)) == len(lost)
+
+
+def test_a_stream_that_does_not_answer_its_probe_has_died_too():
+    play = by_stream(TCP).move().wait(20)
+    play.firewall.blocks = (Block("everything", None),)
+    play.wait(14)
+    assert len(play.told(KeepaliveLost)) == 1
+    play.firewall.blocks = ()
+    play.wait(10)
+    (when, _) = play.mobile.log[-1]
+    assert play.mobile.terminal._keepalive.due == pytest.approx(when / 1e9 + 15, abs=0.1)
+
+
+@pytest.mark.parametrize("encapsulation", [UDP, TCP])
+@pytest.mark.parametrize("round_trip", [3.5, 5])
+def test_a_long_round_trip_loses_no_keepalive(encapsulation, round_trip):
+    play = Play(allow=(encapsulation,), round_trip=round_trip).move().wait(600)
+    assert play.told(KeepaliveLost, RegistrationFailed) == []
+    assert len(play.told(Registered)) == 1
 
 
 @pytest.mark.parametrize("encapsulation", [TCP, TLS, HTTP, HTTP_POST])

@@ -7,6 +7,7 @@ from terminals import NEW, path_at_mobile
 
 from scapy_mobsec.registration.serial import is_newer_identification, ntp_timestamp
 from scapy_mobsec.terminal.exchange import (
+    LONGEST_INTERVAL,
     MAX_EXCHANGES,
     PLANS,
     Exchange,
@@ -49,6 +50,7 @@ def test_measured_round_trips_are_the_first_guess():
         round_trip.measured(seconds)
     guesses.append(round_trip.first_interval)
     assert [round(each, 2) for each in guesses] == [0.5, 0.5, 0.63, 0.94, 2.82, 3.0]
+    assert round_trip.guess == LONGEST_INTERVAL
 
 
 def test_the_first_guess_is_longer_than_the_round_trip_with_its_jitter():
@@ -72,6 +74,15 @@ def test_no_interval_is_shorter_but_those_of_keepalives(purpose, times, over):
     for number, now in enumerate(times):
         assert exchange.next_transmission == pytest.approx(now, abs=1e-3)
         exchange.transmitted(number, exchange.next_transmission, middle)
+    assert exchange.gives_up == over
+
+
+@pytest.mark.parametrize(("guess", "over"), [(0.5, 3), (2.5, 3.5), (8.0, 9)])
+def test_the_last_keepalive_waits_as_long_as_an_answer_may_take(guess, over):
+    exchange = Exchange(path_at_mobile(NEW), 60, 0.0, 0.0, Purpose.KEEPALIVE, guess=guess)
+    for number, now in enumerate([0, 0.5, 1]):
+        assert exchange.next_transmission == now
+        exchange.transmitted(number, now, middle)
     assert exchange.gives_up == over
 
 

@@ -25,5 +25,10 @@ def test_signs(encapsulation, interval, signs):
         assert keepalive.sign(now) is sign
 
 
+def test_the_interval_of_streams_is_of_no_other_path():
+    assert Keepalive(Encapsulation.TCP, 0.0, 20, 15).due == 15
+    assert Keepalive(Encapsulation.UDP, 0.0, 20, 15).due == 20
+
+
 def test_no_interval_is_a_busy_loop():
     assert Keepalive(Encapsulation.UDP, 0.0, 0.001).due == 1

@@ -7,7 +7,7 @@ report of that part.
 
 import io
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from os import PathLike, fspath
@@ -51,8 +51,10 @@ from scapy_mobsec.ui.views import (
     untranslated_text,
 )
 
-Source: TypeAlias = str | PathLike[str] | Packet | PacketList | SndRcvList | Sequence[Packet]
-"""A capture by its name, or packets."""
+Source: TypeAlias = str | PathLike[str] | Packet | PacketList | SndRcvList | Iterable[Packet]
+"""A capture by its name, or packets, also from a generator."""
+
+_NO_SOURCE = "not the name of a capture, nor packets: {}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -129,7 +131,7 @@ def decode(
     >>> decode("pcaps/handover-nat.pcap", "pcaps/handover-nat.esp_sa").report.summary.moves
     2
     """
-    return Decoded(_report(source, _given(source, keys, tls_keys, tcp_ports)))
+    return Decoded(_report(source, keys, tls_keys, tcp_ports))
 
 
 def ladder(
@@ -150,7 +152,7 @@ def ladder(
     ...
     """
     ladders = Ladders()
-    report = _report(source, _given(source, keys, tls_keys, tcp_ports), ladders.take)
+    report = _report(source, keys, tls_keys, tcp_ports, ladders.take)
     if console is None:
         console = Console(highlight=False, markup=False)
         if not console.is_terminal:
@@ -190,7 +192,7 @@ def inner(
         packet.time = EDecimal(Decimal(seen.time_ns).scaleb(-9))
         packets.append(packet)
 
-    _report(source, _given(source, keys, tls_keys, tcp_ports), take)
+    _report(source, keys, tls_keys, tcp_ports, take)
     if left_out:
         warnings.warn(f"{left_out} packets are left out, as they are not verified", stacklevel=2)
     return packets
@@ -218,7 +220,7 @@ def translations(
     """
     if reply is not None:
         return TranslatedMessages([_by_reply(source, reply)])
-    report = _report(source, _given(source, keys, tls_keys, tcp_ports))
+    report = _report(source, keys, tls_keys, tcp_ports)
     found = [*_of_registrations(report), *_of_ike(report)]
     return TranslatedMessages(sorted(found, key=lambda each: each.frame))
 
@@ -282,30 +284,33 @@ def _message_in(packet: Source, kind: type[Packet]) -> Message:
         raise ValueError(f"the {kind.__name__} cannot be read: {drop}") from drop
 
 
-def _given(
-    source: Source, keys: Keys | None, tls_keys: Paths | None, tcp_ports: Iterable[int]
-) -> ObserverKeys:
-    """What to decode with. Raises ValueError."""
-    if keys is None and tls_keys is None and not isinstance(source, str | PathLike):
-        remembered = {id(each): each for each in map(keys_of, _packets(source)) if each}
-        if len(remembered) > 1:
-            raise ValueError("packets of several sessions: give their keys")
-        if remembered:
-            return next(iter(remembered.values()))
-    return ObserverKeys.of(keys, tls_keys, tcp_ports)
-
-
 def _report(
-    source: Source, keys: ObserverKeys, on_packet: Callable[[SeenPacket], None] | None = None
+    source: Source,
+    keys: Keys | None,
+    tls_keys: Paths | None,
+    tcp_ports: Iterable[int],
+    on_packet: Callable[[SeenPacket], None] | None = None,
 ) -> Report:
-    observer = keys.observer(on_packet)
+    """Decode with what is given, else with what the packets remember. Raises ValueError."""
     if isinstance(source, str | PathLike):
-        _feed_capture(observer, fspath(source), keys.tls_keys)
+        given = ObserverKeys.of(keys, tls_keys, tcp_ports)
+        observer = given.observer(on_packet)
+        _feed_capture(observer, fspath(source), given.tls_keys)
     else:
-        for packet in _packets(source):
+        packets = list(_packets(source))
+        remembered = _remembered(packets) if keys is None and tls_keys is None else None
+        observer = (remembered or ObserverKeys.of(keys, tls_keys, tcp_ports)).observer(on_packet)
+        for packet in packets:
             feed(observer, packet, bytes(packet))
     observer.finish()
     return observer.report()
+
+
+def _remembered(packets: Iterable[Packet]) -> ObserverKeys | None:
+    found = {id(each): each for each in map(keys_of, packets) if each}
+    if len(found) > 1:
+        raise ValueError("packets of several sessions: give their keys")
+    return next(iter(found.values()), None)
 
 
 def _feed_capture(observer: Observer, name: str, tls_keys: KeyLog) -> None:
@@ -323,9 +328,13 @@ def _feed_capture(observer: Observer, name: str, tls_keys: KeyLog) -> None:
         warnings.warn(f"{name}: {error}", stacklevel=2)
 
 
-def _packets(source: Packet | PacketList | SndRcvList | Sequence[Packet]) -> Iterator[Packet]:
-    if isinstance(source, Packet):
-        yield source
-        return
-    for each in source:
-        yield from each if isinstance(each, tuple) else (each,)
+def _packets(source: Packet | PacketList | SndRcvList | Iterable[Packet]) -> Iterator[Packet]:
+    """All packets, also those in pairs. Raises TypeError."""
+    several = (source,) if isinstance(source, Packet) else source
+    if not isinstance(several, Iterable):
+        raise TypeError(_NO_SOURCE.format(type(source).__name__))
+    for entry in several:
+        for each in entry if isinstance(entry, tuple) else (entry,):
+            if not isinstance(each, Packet):
+                raise TypeError(_NO_SOURCE.format(type(source).__name__))
+            yield each

@@ -75,6 +75,19 @@ def test_keys_may_be_given_for_packets_that_have_none():
     assert decode(packets, load_keys(HANDOVER_KEYS)).report.summary.verified == 67
 
 
+def test_packets_may_come_from_a_generator(handover):
+    """They are looked at twice, for their keys and to decode them."""
+    assert decode(packet for packet in handover).json() == decode(handover).json()
+    assert translations(iter(handover)) == translations(handover)
+    assert len(inner(filter(None, handover))) == 67
+
+
+@pytest.mark.parametrize("source", [b"octets", [b"octets"], 7, None, io.BytesIO(b"octets")])
+def test_what_is_no_source_is_said(source):
+    with pytest.raises(TypeError, match="not the name of a capture, nor packets: "):
+        decode(source)
+
+
 def test_part_of_a_capture_is_decoded_with_what_was_learnt_in_the_rest(strongswan):
     assert decode(strongswan[ESP]).report.summary.verified == 20
     assert len(inner(strongswan[ESP])) == 20

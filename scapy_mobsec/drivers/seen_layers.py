@@ -6,10 +6,12 @@
 Their octets stay those of the wire: what was decrypted is a payload that building leaves out.
 """
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 from scapy.config import conf
+from scapy.error import Scapy_Exception
 from scapy.fields import Field, PacketListField
 from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
@@ -81,6 +83,16 @@ class _Told(Packet):
     def build_padding(self) -> bytes:
         return self.trailer
 
+    def command(self) -> str:
+        """Return what makes the same octets: the header of the wire, without what is only told."""
+        wire = self.wire.command()
+        return f"{wire}/Padding({self.trailer!r})" if self.trailer else wire
+
+    @property
+    def wire(self) -> Packet:
+        """The header as Scapy's own layer, in front of what is in clear on the wire."""
+        raise NotImplementedError
+
     def _do_summary(self) -> tuple[int, str, list[Any]]:
         _, inside, needed = self.payload._do_summary()
         mine = str(self._name)
@@ -97,12 +109,27 @@ class SeenESP(_Told, ESP):
     name = "ESP"
     fields_desc = [*ESP.fields_desc, *_TOLD]
 
+    @property
+    def wire(self) -> Packet:
+        return ESP(spi=self.spi, seq=self.seq, data=self.data)
+
 
 class SeenAH(_Told, AH):
     """An Authentication Header (RFC 4302) with what it protects as its payload."""
 
     name = "AH"
     fields_desc = [*AH.fields_desc, *_TOLD]
+
+    @property
+    def wire(self) -> Packet:
+        own = {
+            each.name: self.fields[each.name] for each in AH.fields_desc if each.name in self.fields
+        }
+        return AH(**own) / Raw(self.covered) if self.covered else AH(**own)
+
+
+# In formats of sprintf, and in command(), Scapy knows a layer by the name of its class.
+SeenESP.__name__, SeenAH.__name__ = "ESP", "AH"
 
 
 class Completed(Packet):
@@ -119,6 +146,17 @@ class Completed(Packet):
 
     def build_padding(self) -> bytes:
         return self.payload.build_padding()
+
+    def command(self) -> str:
+        """Return what makes the same octets: the segment alone."""
+        return str(self.payload.command())
+
+    def sprintf(self, fmt: str, relax: int = 1) -> str:
+        """Return, of the first unit that has it or of the rest, the one value Scapy asks for."""
+        for unit in self.units:
+            with suppress(Scapy_Exception):
+                return str(unit.sprintf(fmt, 0))
+        return str(super().sprintf(fmt, relax))
 
     def _do_summary(self) -> tuple[int, str, list[Any]]:
         _, text, _ = self.payload._do_summary()

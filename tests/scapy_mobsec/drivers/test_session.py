@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+import scapy.all
 from frames import (
     GATEWAY,
     NEW,
@@ -29,6 +30,7 @@ from scapy.utils import wrpcap
 from sniffing import ETHERNET, count, sniffed, table_for
 from stories import result_of
 
+import contrib_layers
 from contrib_layers import RREP, RREQ
 from scapy_mobsec import MobsecSession, load_keys
 from scapy_mobsec.drivers.capture import open_capture, read_records
@@ -288,6 +290,30 @@ def test_esp_in_a_segment_that_was_there_before_is_not_read_again(bench):
     assert [bytes(first), bytes(again)] == [segments[1]] * 2
     again[TCP].payload.frames[0].length = 99
     assert bytes(again)[40:42] == bytes((0, 99))
+
+
+def typed(command):
+    """What a command makes in a Scapy shell."""
+    return eval(command, {**vars(scapy.all), **vars(contrib_layers)})
+
+
+def test_formats_and_commands_know_the_layers_by_scapys_names(bench):
+    frames = [
+        bytes(12) + b"\x08\x00" + each + b"link" for each in (bench.up(), bench.by_ah(TO_GATEWAY))
+    ]
+    esp, ah = sniffed(frames, KEYS, link_type=ETHERNET)
+    assert esp.sprintf("%ESP.seq% %ESP.verified% {ESP:%ICMP.type%}") == "1 True echo-request"
+    assert ah.sprintf("%AH.seq% %AH.verified% {AH:yes}") == "1 True yes"
+    assert [bytes(typed(each.command())) for each in (esp, ah)] == frames
+    assert repr(esp).count("<ESP ") == 1
+
+
+def test_formats_and_commands_of_a_segment_that_completes_packets(bench):
+    octets = b"IKETCP" + framed(bench.seal(TO_GATEWAY))
+    segments = stream(octets[:30], octets[30:])
+    _, packet = sniffed(segments, KEYS)
+    assert packet.sprintf("%TCP.sport% %ESP.seq% %ESP.nothing%") == "40000 1 ??"
+    assert bytes(typed(packet.command())) == segments[1]
 
 
 def test_a_stream_with_a_wrong_key_is_told_too(bench):

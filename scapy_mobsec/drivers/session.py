@@ -6,7 +6,7 @@ and what is shown, is the same.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
@@ -68,6 +68,7 @@ class MobsecSession(DefaultSession):
         """Knows all that passed: `session.observer.report()`."""
         self._keys = replace(given, source=self.observer.keys)
         self._segments: WeakValueDictionary[int, Packet] = WeakValueDictionary()
+        self._sources: WeakSet[SuperSocket] = WeakSet()
 
     def process(self, pkt: Packet) -> Packet:
         """Observe a packet, and add what is in it."""
@@ -80,17 +81,23 @@ class MobsecSession(DefaultSession):
         return pkt
 
     def recv(self, sock: SuperSocket) -> Iterator[Packet]:
-        """Yield the packet that comes next. At the end of a capture: finish, and raise EOFError."""
+        """Yield the packet that comes next.
+
+        Raises EOFError at the end of a capture, and finishes where it is the last that is read.
+        """
+        self._sources.add(sock)
         try:
             yield from super().recv(sock)
         except EOFError:
-            self.finish()
+            self._sources.discard(sock)
+            if not self._sources:
+                self.finish()
             raise
 
     def finish(self) -> None:
         """Add what waited in TCP for octets that never came to the packets where it was whole.
 
-        `sniff` does it at the end of a capture. Packets that nobody has kept get nothing.
+        `sniff` does it at the end of the last capture. Packets that nobody has kept get nothing.
         """
         self.observer.finish()
         for seen in self._drained():

@@ -333,6 +333,31 @@ def test_what_waits_behind_a_gap_is_added_at_the_end(bench):
     assert [bytes(first), bytes(last)] == segments
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["short-first", "short-last"])
+def test_of_several_captures_the_last_to_end_finishes(bench, tmp_path, order):
+    """What one of them holds back is no gap yet when the other ends."""
+    pieces = [framed(bench.seal(TO_GATEWAY)) for _ in range(3)]
+    segments = stream(b"IKETCP" + pieces[0], *pieces[1:])
+    late = [segments[0], segments[2], segments[2], segments[1]]
+    other = bytes(IP() / UDP(sport=9, dport=9))
+    names = []
+    for name, frames in (("short", [other] * 2), ("late", late)):
+        names.append(str(tmp_path / f"{name}.pcap"))
+        wrpcap(names[-1], [IP(frame) for frame in frames])
+    session = MobsecSession(KEYS)
+    sniff(offline=names[::order], session=session, quiet=True)
+    assert session.observer.report().summary.verified == 3
+
+
+def test_a_session_that_was_stopped_finishes_with_the_next_capture(bench):
+    pieces = [framed(bench.seal(TO_GATEWAY)) for _ in range(3)]
+    first, _, last = stream(b"IKETCP" + pieces[0], *pieces[1:])
+    session = MobsecSession(KEYS)
+    sniffed([first, last], session, count=1)
+    packets = sniffed([last], session)
+    assert Completed in packets[0]
+
+
 def test_live_who_stops_sniffing_finishes(bench):
     pieces = [framed(bench.seal(TO_GATEWAY)) for _ in range(3)]
     first, _, last = stream(b"IKETCP" + pieces[0], *pieces[1:])

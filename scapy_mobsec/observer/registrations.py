@@ -185,9 +185,7 @@ class Registrations:
         return registration
 
     def _note_reply(self, reply: RegistrationReply, sighting: Sighting) -> Registration | None:
-        exact, by_low_word = _keys(reply)
-        stale = reply.code == ReplyCode.IDENTIFICATION_MISMATCH
-        key = by_low_word if stale else exact
+        key = _key_of_reply(reply)
         registration = self._waiting.get(key)
         if registration is not None:
             _answer(registration, reply, sighting)
@@ -202,6 +200,11 @@ class Registrations:
         return None
 
 
+def answers(reply: RegistrationReply, request: RegistrationRequest) -> bool:
+    """Whether an RREP has the Identification and home address of an RREQ, as code 133 leaves it."""
+    return _key_of_reply(reply) in _keys(request)
+
+
 def _is_challenge_alone(reply: RegistrationReply) -> bool:
     """Tell whether no RREQ asked for it: it has the Identification of an RREQ answered before."""
     used = reply.attempt is not None and reply.attempt.flags & AttemptFlag.USE
@@ -212,6 +215,11 @@ def _keys(message: Message) -> tuple[_Key, _Key]:
     """Identification, and its low word: code 133 sets the high one anew (RFC 5944 5.7.1)."""
     identification, home = message.identification, message.home_address
     return (identification, home, False), (identification & 0xFFFF_FFFF, home, True)
+
+
+def _key_of_reply(reply: RegistrationReply) -> _Key:
+    exact, by_low_word = _keys(reply)
+    return by_low_word if reply.code == ReplyCode.IDENTIFICATION_MISMATCH else exact
 
 
 def _answer(registration: Registration, reply: RegistrationReply, sighting: Sighting) -> None:

@@ -30,7 +30,7 @@ from scapy_mobsec.encap.key_log import KeyLog
 from scapy_mobsec.observer.inner import inner_packet
 from scapy_mobsec.observer.ladder import Ladders
 from scapy_mobsec.observer.observer import Observer
-from scapy_mobsec.observer.registrations import Message, Registration, Sighting
+from scapy_mobsec.observer.registrations import Message, Registration, Sighting, answers
 from scapy_mobsec.observer.report import Report
 from scapy_mobsec.observer.seen import SeenPacket
 from scapy_mobsec.registration.messages import (
@@ -209,7 +209,8 @@ def translations(
     """Tell what was translated: of all messages in a capture or packets; or of an RREQ by its RREP.
 
     reply: then `source` is one packet with an RREQ, and nothing else is needed; crafted ones will
-    do. Raises ValueError if they are no such packets. The rest is as for `decode`.
+    do. Raises ValueError if they are no such packets, or do not belong together. The rest is as for
+    `decode`.
 
     >>> translations("pcaps/handover-nat.pcap", keys="pcaps/handover-nat.esp_sa")
     RREQ #1: frame 1, IPv4 198.51.100.2 > 203.0.113.2 / UDP 4500 > 4500 / ESP 0x2265b2f5
@@ -266,11 +267,15 @@ def _by_reply(source: Source, reply: Packet) -> Translated:
     request, answer = _message_in(source, RREQ), _message_in(reply, RREP)
     assert isinstance(request, RegistrationRequest)
     assert isinstance(answer, RegistrationReply)
+    if not answers(answer, request):
+        raise ValueError("the RREP answers another RREQ, by its Identification and home address")
     sent = request.sent or ()
     entry = Registration(request, Sighting(0, 0, 0, sent, verified=True), answer)
     otherwise = untranslated_text(entry)
     if sent and entry.observed is None and entry.told is None:
-        otherwise = "not known: the RREP does not tell"
+        fits = answer.translations is None
+        why = "does not tell" if fits else "has TRANSLATIONS that do not fit the SENT"
+        otherwise = f"not known: the RREP {why}"
     return Translated(message_text(request), description_line(sent), entry.translations, otherwise)
 
 

@@ -43,6 +43,22 @@ def test_a_registration_behind_a_nat(bench):
     assert entry.reply_translations == ()
 
 
+@pytest.mark.parametrize(
+    ("changed", "answered"),
+    [
+        ({}, True),
+        ({"identification": 1 << 32 | 7}, False),
+        ({"identification": 1 << 32 | 7, "code": ReplyCode.IDENTIFICATION_MISMATCH}, True),
+        ({"identification": 8, "code": ReplyCode.IDENTIFICATION_MISMATCH}, False),
+        ({"home_address": NEW.address}, False),
+    ],
+)
+def test_which_rreq_an_rrep_answers(changed, answered):
+    answer = replace(reply(), identification=7)
+    asking = replace(request(), identification=7, home_address=answer.home_address)
+    assert registrations_module.answers(replace(answer, **changed), asking) == answered
+
+
 def written_behind_a_nat(bench, **fields):
     message = request(**fields)
     inside = request(source=INSIDE, **fields).sent

@@ -259,6 +259,19 @@ def test_translations_of_a_crafted_rreq_by_its_rrep():
     )
 
 
+def test_translations_that_do_not_fit_are_told_so():
+    nonsense = TranslationItem(index=9, field="source_address", nature="address")
+    found = translations(asked(), answered(TranslationItems(items=[nonsense])))
+    assert repr(found).splitlines()[1] == (
+        "    not known: the RREP has TRANSLATIONS that do not fit the SENT"
+    )
+
+
+def test_an_rrep_to_another_rreq_tells_nothing(handover):
+    with pytest.raises(ValueError, match="the RREP answers another RREQ"):
+        translations(handover[RREQ][0], handover[RREP][1])
+
+
 def test_translations_of_sniffed_ones(handover):
     (found,) = translations(handover[RREQ][2], handover[RREP][1])
     assert found.translations[0].observed == "192.0.2.1"

@@ -29,11 +29,15 @@ from scapy_mobsec.ui.bench_traffic import STREAMS, messages_in, sas_of, write_tr
 SCAPY_PACKETS = 5_000
 """At most: it is slow."""
 
+MIN_SECONDS = 0.2
+"""Between the two runs of a program: what is less may be noise, and makes no rate."""
+
 _MEBIBYTE = 1 << 20
 _DECRYPT = ("esp.enable_encryption_decode:TRUE", "esp.enable_authentication_check:TRUE")
 
 EXPLANATION = (
-    "packets/s: of the processor's time, between a tenth of the packets and all of them.\n"
+    "packets/s: of the processor's time, between a tenth of the packets and all;\n"
+    "a - where the two runs are too short to tell: take more --packets.\n"
     "MiB: peak of resident memory, with a tenth of the packets and with all of them."
 )
 
@@ -137,7 +141,7 @@ def _figure(
     """Compare two runs. ours: the rate of `mobsec decode`, 0 if this is it."""
     note = tenth.note or whole.note
     seconds = whole.seconds - tenth.seconds
-    if note or seconds <= 0:
+    if note or seconds < MIN_SECONDS:
         return DecodeFigure(program, packets, None, None, tenth.peak, whole.peak, note)
     rate = (packets - packets // 10) / seconds
     ratio = 1.0 if ours == 0 else rate / ours if ours else None
@@ -172,6 +176,8 @@ def _run(
                 stream.close()
     if child.returncode:
         last = errors.read_text(errors="replace").strip().rpartition("\n")[2]
+        if shutil.disk_usage(folder).free < _MEBIBYTE:
+            last = f"no room in {folder.parent}"
         return _Run(note=last or f"exit code {child.returncode}")
     took = json.loads(usage.read_text())
     with suppress(ValueError):

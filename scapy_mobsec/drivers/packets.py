@@ -54,10 +54,19 @@ class ObserverKeys:
         )
 
 
-def feed(observer: Observer, packet: Packet, octets: bytes) -> None:
-    """Give an observer a packet, which is `octets` on the wire."""
+def feed(observer: Observer, packet: Packet, octets: bytes | None = None) -> None:
+    """Give an observer a packet. octets: those of the wire, if not what it builds.
+
+    How long it was on the wire counts as long as it is what was captured.
+    """
+    if octets is None:
+        # Of a record without octets, Scapy makes a header with its defaults.
+        dissected = packet.original or packet.raw_packet_cache
+        octets = bytes(packet) if dissected or packet.wirelen is None else b""
+    changed = packet.original and packet.original != octets
     link_type = conf.l2types.layer2num.get(type(packet), _UNKNOWN_LINK_TYPE)
-    observer.feed(round(Decimal(packet.time) * 10**9), octets, link_type, packet.wirelen)
+    time_ns = round(Decimal(packet.time) * 10**9)
+    observer.feed(time_ns, octets, link_type, None if changed else packet.wirelen)
 
 
 def _names(paths: Paths | None) -> Iterator[str]:

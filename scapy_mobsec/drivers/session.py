@@ -72,7 +72,7 @@ class MobsecSession(DefaultSession):
 
     def process(self, pkt: Packet) -> Packet:
         """Observe a packet, and add what is in it."""
-        feed(self.observer, pkt, pkt.original or bytes(pkt))
+        feed(self.observer, pkt, pkt.original or None)
         if TCP in pkt:
             self._segments[self.observer.packets] = pkt
         for seen in self._drained():

@@ -306,7 +306,7 @@ def _report(
         remembered = _remembered(packets) if keys is None and tls_keys is None else None
         observer = (remembered or ObserverKeys.of(keys, tls_keys, tcp_ports)).observer(on_packet)
         for packet in packets:
-            feed(observer, packet, bytes(packet))
+            feed(observer, packet)
     observer.finish()
     return observer.report()
 

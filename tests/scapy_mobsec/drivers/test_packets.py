@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 from frames import TO_GATEWAY, Bench, gcm
-from scapy.layers.inet import IP
+from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
+from scapy.utils import rdpcap
 from sniffing import table_for
 
+from scapy_mobsec.drivers.capture import CaptureWriter
 from scapy_mobsec.drivers.keyfiles import KeyFileError, load_keys
 from scapy_mobsec.drivers.packets import ObserverKeys, feed
 from scapy_mobsec.drops import DropReason
@@ -40,6 +42,28 @@ def test_a_frame_cut_by_its_capture_is_told_so():
     packet.wirelen = 200
     feed(observer, packet, packet.original)
     assert observer.report().drops == {DropReason.CUT_BY_CAPTURE: 1}
+
+
+def test_a_packet_made_shorter_is_not_cut_by_its_capture():
+    observer = ObserverKeys.of(None).observer()
+    packet = IP(Bench().up())
+    packet.wirelen = len(packet)
+    packet[UDP].payload = Raw(b"short")
+    feed(observer, packet)
+    assert observer.report().drops == {DropReason.TRUNCATED: 1}
+
+
+def test_a_record_without_octets_is_no_header_with_defaults(tmp_path):
+    name = tmp_path / "empty.pcap"
+    with open(name, "wb") as stream:
+        CaptureWriter(stream, 101).write(0, b"")
+    (packet,) = rdpcap(str(name))
+    for each in (packet, packet.copy()):
+        observer = ObserverKeys.of(None).observer()
+        feed(observer, each)
+        of_file = ObserverKeys.of(None).observer()
+        of_file.feed(0, b"", 101)
+        assert observer.report().drops == of_file.report().drops
 
 
 @pytest.mark.parametrize(

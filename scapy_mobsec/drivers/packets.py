@@ -1,6 +1,6 @@
 """Scapy packets for the observer: their times and link types, and what it opens them with."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from os import PathLike, fspath
@@ -21,6 +21,7 @@ Keys: TypeAlias = KeyTable | Paths
 """Keys, or the names of the files that have them."""
 
 _UNKNOWN_LINK_TYPE = -1
+_PORTS = range(1, 1 << 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,18 @@ class ObserverKeys:
     def of(
         cls, keys: Keys | None, tls_keys: Paths | None = None, tcp_ports: Iterable[int] = ()
     ) -> "ObserverKeys":
-        """Read what is given by its file's name. Raises KeyFileError, OSError."""
+        """Read what is given by its file's name.
+
+        Raises KeyFileError, OSError; TypeError for what is no keys, ValueError for no TCP ports.
+        """
+        ports = tuple(tcp_ports)
+        if not all(isinstance(port, int) and port in _PORTS for port in ports):
+            raise ValueError(f"tcp_ports are numbers from 1 to 65535, not {tcp_ports!r}")
         table = keys if isinstance(keys, KeyTable) else load_keys(*_names(keys))
         key_log = KeyLog()
         for name in _names(tls_keys):
             read_key_log(name, key_log)
-        return cls(table, tuple(table.ike_keys), key_log, tuple(tcp_ports))
+        return cls(table, tuple(table.ike_keys), key_log, ports)
 
     def observer(self, on_packet: Callable[[SeenPacket], None] | None = None) -> Observer:
         """Make an observer that has seen nothing yet."""
@@ -70,5 +77,11 @@ def feed(observer: Observer, packet: Packet, octets: bytes | None = None) -> Non
 
 
 def _names(paths: Paths | None) -> Iterator[str]:
-    several = (paths,) if isinstance(paths, str | PathLike) else paths or ()
-    yield from (fspath(path) for path in several)
+    """All names. Raises TypeError, which shows nothing of what was given: that may be keys."""
+    several = (paths,) if isinstance(paths, str | PathLike) else () if paths is None else paths
+    is_several = isinstance(several, Iterable) and not isinstance(several, Mapping | bytes)
+    for path in several if is_several else (several,):
+        if not isinstance(path, str | PathLike):
+            what = "a table of load_keys, or names of files"
+            raise TypeError(f"keys are {what}, not {type(path).__name__}")
+        yield fspath(path)

@@ -58,8 +58,10 @@ class MobsecSession(DefaultSession):
         """keys: of load_keys, or names of files. tls_keys: of files with TLS key logs, or pcapng.
 
         tcp_ports: where streams are read whatever they begin with, beside 4500, 443, 80 and 8080.
-        Installs the layers of this project. Raises KeyFileError, OSError.
+        Installs the layers of this project. Raises KeyFileError, OSError, TypeError, ValueError.
         """
+        if keys is None:
+            raise TypeError("a session needs keys; () for none")
         super().__init__()
         contrib_layers.install()
         given = ObserverKeys.of(keys, tls_keys, tcp_ports)

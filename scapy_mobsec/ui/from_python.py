@@ -21,8 +21,9 @@ from scapy.packet import Packet
 from scapy.plist import PacketList, SndRcvList
 from scapy.utils import EDecimal
 
+import contrib_layers
 from contrib_layers import RREP, RREQ
-from scapy_mobsec.drivers.capture import CaptureTruncated, open_capture, read_records
+from scapy_mobsec.drivers.capture import CaptureError, CaptureTruncated, open_capture, read_records
 from scapy_mobsec.drivers.packets import Keys, ObserverKeys, Paths, feed
 from scapy_mobsec.drivers.seen_layers import keys_of
 from scapy_mobsec.drops import Drop
@@ -126,7 +127,8 @@ def decode(
 
     keys: of load_keys, or names of files; None for packets of a MobsecSession, which remember
     theirs. tls_keys, tcp_ports: as MobsecSession has them. Raises CaptureError, KeyFileError,
-    OSError; ValueError for packets of several sessions without `keys`.
+    OSError; TypeError for what is no packets or no keys; ValueError for packets of several sessions
+    without `keys`, and for no TCP ports.
 
     >>> decode("pcaps/handover-nat.pcap", "pcaps/handover-nat.esp_sa").report.summary.moves
     2
@@ -173,11 +175,13 @@ def inner(
     """Return the packets that ESP and AH protected, with the times of their frames.
 
     As `mobsec decode -w` writes them: no replays, and of transport mode with an IP header made
-    anew. What is not verified is left out, with a warning. The rest is as for `decode`.
+    anew. What is not verified is left out, with a warning. Installs the layers of this project. The
+    rest is as for `decode`.
 
     >>> inner("pcaps/handover-nat.pcap", "pcaps/handover-nat.esp_sa")[0].summary()
     'IP / UDP / MobileIP / RREQ #1 via udp 198.51.100.2:4500 > 203.0.113.2:4500'
     """
+    contrib_layers.install()
     packets, left_out = PacketList(name="inner"), 0
 
     def take(seen: SeenPacket) -> None:
@@ -331,6 +335,8 @@ def _feed_capture(observer: Observer, name: str, tls_keys: KeyLog) -> None:
                 observer.feed(record.time_ns, record.data, record.link_type, record.original_length)
     except CaptureTruncated as error:
         warnings.warn(f"{name}: {error}", stacklevel=2)
+    except CaptureError as error:
+        raise CaptureError(f"{name}: {error}") from error
 
 
 def _packets(source: Packet | PacketList | SndRcvList | Iterable[Packet]) -> Iterator[Packet]:

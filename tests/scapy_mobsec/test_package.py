@@ -30,7 +30,7 @@ def test_the_version_is_that_of_the_distribution():
 def test_each_public_name_comes_at_its_first_use():
     for name in scapy_mobsec.__all__:
         assert getattr(scapy_mobsec, name).__name__ == name
-    assert set(scapy_mobsec.__all__) <= set(dir(scapy_mobsec))
+    assert {*scapy_mobsec.__all__, "__version__"} == set(dir(scapy_mobsec))
     with pytest.raises(AttributeError, match="has no attribute 'anything'"):
         scapy_mobsec.anything  # noqa: B018
 

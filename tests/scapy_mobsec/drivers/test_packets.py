@@ -83,6 +83,18 @@ def test_keys_are_a_table_or_names_of_files(keys, sas, ike_sas):
     assert read.tcp_ports == (8443,)
 
 
+@pytest.mark.parametrize("keys", [{}, {"a": 1}, b"key", 7, [load_keys(ESP_SA)], [None]])
+def test_what_is_no_keys_is_said(keys):
+    with pytest.raises(TypeError, match="keys are a table of load_keys, or names of files, not "):
+        ObserverKeys.of(keys)
+
+
+@pytest.mark.parametrize("ports", [[0], [99_999], "443", ["443"], [443.0]])
+def test_what_is_no_tcp_port_is_said(ports):
+    with pytest.raises(ValueError, match="tcp_ports are numbers from 1 to 65535"):
+        ObserverKeys.of((), tcp_ports=ports)
+
+
 def test_secrets_of_tls_too(tmp_path):
     log = tmp_path / "tls.keys"
     log.write_text(f"CLIENT_TRAFFIC_SECRET_0 {'ab' * 32} {'cd' * 32}\n")

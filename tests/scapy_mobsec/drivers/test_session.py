@@ -490,6 +490,11 @@ def test_what_was_captured_counts_and_of_crafted_packets_what_they_build(bench):
     assert ICMP in packet
 
 
+def test_a_session_needs_keys():
+    with pytest.raises(TypeError, match="a session needs keys"):
+        MobsecSession(None)
+
+
 def test_keys_that_cannot_be_read_are_said(tmp_path):
     bad = tmp_path / "keys"
     bad.write_text("nonsense\n")

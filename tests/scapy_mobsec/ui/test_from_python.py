@@ -1,6 +1,8 @@
 """decode, ladder, inner and translations: of captures, of packets, and of a crafted pair."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,8 +132,10 @@ def test_captures_that_end_early_or_are_none(tmp_path):
     with pytest.warns(UserWarning, match=r"cut\.pcap: the last record is cut off"):
         assert decode(cut, HANDOVER_KEYS).report.summary.packets == 66
     cut.write_bytes(b"nonsense")
-    with pytest.raises(CaptureError, match="not a capture file"):
+    with pytest.raises(CaptureError, match=r"cut\.pcap: not a capture file"):
         decode(cut)
+    with pytest.raises(CaptureError, match=r"^none\.pcap: cannot be opened: No such file"):
+        decode("none.pcap")
 
 
 @pytest.mark.parametrize("name", [name for name in CAPTURES if (PCAPS / f"{name}.pcap").exists()])
@@ -167,6 +171,14 @@ def test_inner_packets_are_those_that_the_command_writes(handover, tmp_path):
     stream.seek(0)
     assert written == [(each.time_ns, each.data) for each in read_records(stream)]
     assert len(packets[RREQ]) == 6
+
+
+def test_inner_packets_have_our_layers_without_a_session():
+    script = (
+        "from scapy_mobsec import inner\nfrom contrib_layers import RREQ\n"
+        f"assert len(inner({HANDOVER!r}, {str(HANDOVER_KEYS)!r})[RREQ]) == 6"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_what_is_not_verified_is_no_inner_packet():

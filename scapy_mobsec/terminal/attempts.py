@@ -119,6 +119,11 @@ class AttemptKeeper(PathKeeper):
         found = self._next_attempt(self._encapsulations)
         self._send_requests(found, now, wait=start - now)
 
+    @property
+    def _is_registered(self) -> bool:
+        """Whether there is a registration that X wants to keep."""
+        return self.state in (MobileState.REGISTERED, MobileState.REFRESHING)
+
     def _restart(self, why: Event, now: float) -> None:
         self._machine.fire(MobileEvent.RESTART)
         self._tell(why)
@@ -190,7 +195,7 @@ class AttemptKeeper(PathKeeper):
             self._close(first.opened_path, reason, now)
             return
         if path == self._confirmed:
-            if self.state in (MobileState.REGISTERED, MobileState.REFRESHING):
+            if self._is_registered:
                 if self._exchanges.of(Purpose.KEEPALIVE):
                     self._died(path)
                 self._restart(StreamLost(self.attempt, path, reason), now)

@@ -141,7 +141,7 @@ class MobileTerminal(AttemptKeeper):
         if reply.challenge is not None:
             skipped = self._skip_numbers(*self._challenges.answered(reply.challenge, now), now)
             self._say(self._requests.confirm(reply, arrival.path, now), arrival.path)
-            if skipped and self._confirmed:  # nothing answers a CONFIRM: are the new ones taken?
+            if skipped and self._is_registered:  # nothing answers a CONFIRM: are they taken?
                 self._probe_current(Purpose.KEEPALIVE, now)
             solicited = bool(exchange or again)
             self._tell(ChallengeAnswered(attempt.number, arrival.path, solicited))

@@ -63,6 +63,25 @@ def test_not_where_an_answer_cannot_be_there_yet():
     assert script.events(NumbersSkipped) == []
 
 
+@pytest.mark.parametrize("registered", [True, False])
+def test_who_leaves_does_not_ask_whether_the_numbers_were_taken(registered):
+    script = Script()
+    script.move()
+    first = script.last()
+    script.reply(first)
+    script.wait(1)
+    if not registered:
+        script.mobile.deregister(script.now)
+        script.collect()
+    script.took()
+    for _ in range(3):
+        script.reply(first, challenge=bytes(8))
+        script.wait(0.3)
+    assert script.events(NumbersSkipped) == [NumbersSkipped(SKIPPED_NUMBERS)]
+    assert any("PROBE" in line for line in script.took()) is registered
+    script.wait(60)
+
+
 def test_not_where_another_way_was_answered():
     script = Script(NATIVE, UDP)
     script.move()

@@ -7,7 +7,10 @@ from os import PathLike, fspath
 from typing import TypeAlias
 
 from scapy.config import conf
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
+from scapy.utils import EDecimal
 
 from scapy_mobsec.drivers.keyfiles import KeyTable, load_keys, read_key_log
 from scapy_mobsec.encap.key_log import KeyLog
@@ -74,6 +77,16 @@ def feed(observer: Observer, packet: Packet, octets: bytes | None = None) -> Non
     link_type = conf.l2types.layer2num.get(type(packet), _UNKNOWN_LINK_TYPE)
     time_ns = round(Decimal(packet.time) * 10**9)
     observer.feed(time_ns, octets, link_type, None if changed else packet.wirelen)
+
+
+def packet_time(time_ns: int) -> EDecimal:
+    """The time of a Scapy packet, exact to the nanosecond."""
+    return EDecimal(Decimal(time_ns).scaleb(-9))
+
+
+def ip_packet(octets: bytes) -> Packet:
+    """Dissect an IPv4 or IPv6 packet."""
+    return (IPv6 if octets[0] >> 4 == 6 else IP)(octets)
 
 
 def _names(paths: Paths | None) -> Iterator[str]:

@@ -7,7 +7,6 @@ Their octets stay those of the wire: what was decrypted is a payload that buildi
 """
 
 from contextlib import suppress
-from decimal import Decimal
 from typing import Any
 
 from scapy.config import conf
@@ -17,9 +16,8 @@ from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import AH, ESP
 from scapy.packet import Packet, Raw
-from scapy.utils import EDecimal
 
-from scapy_mobsec.drivers.packets import ObserverKeys
+from scapy_mobsec.drivers.packets import ObserverKeys, ip_packet, packet_time
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.observer.inner import is_shown
@@ -175,7 +173,7 @@ def layer_of(seen: SeenPacket, keys: ObserverKeys) -> "SeenESP | SeenAH | None":
         return None
     layer.explicit = 1
     layer.verified, layer.fault = _judged(seen)
-    layer.time = EDecimal(Decimal(seen.time_ns).scaleb(-9))
+    layer.time = packet_time(seen.time_ns)
     vars(layer)["keys"] = keys
     if seen.opened is not None and is_shown(seen):
         layer.remove_payload()
@@ -206,8 +204,7 @@ def _esp(seen: SeenPacket) -> SeenESP:
 
 
 def _ah(seen: SeenPacket) -> SeenAH | None:
-    outer = (IPv6 if seen.octets[0] >> 4 == 6 else IP)(seen.octets)
-    header = outer.getlayer(AH)
+    header = ip_packet(seen.octets).getlayer(AH)
     return _like_ah(header) if header else None
 
 

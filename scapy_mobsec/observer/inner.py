@@ -1,7 +1,8 @@
 """The packet that ESP or AH protected, in clear, as the inner side of a terminal would see it."""
 
+from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
-from scapy_mobsec.packet.ip import IPV4, IPV6, build_ip
+from scapy_mobsec.packet.ip import IPV4, IPV6, addresses, build_ip
 
 _SHOWN = frozenset({PacketType.RREQ, PacketType.RREP, PacketType.DATA})
 
@@ -20,7 +21,7 @@ def inner_packet(seen: SeenPacket) -> bytes | None:
     None: not opened, a number that the SA had before, a dummy, or no IP packet in the tunnel.
     """
     opened, outer = seen.opened, seen.outer
-    if opened is None or seen.type not in _SHOWN:
+    if opened is None or not is_shown(seen):
         return None
     if opened.next_header in (IPV4, IPV6):
         return opened.payload if seen.inner is not None else None
@@ -28,3 +29,9 @@ def inner_packet(seen: SeenPacket) -> bytes | None:
         return build_ip(outer.source, outer.destination, opened.next_header, opened.payload)
     except ValueError:  # longer than any packet that an IP header can be put before
         return None
+
+
+def inner_addresses(opened: Opened) -> tuple[bytes, bytes] | None:
+    """Source and destination of the inner packet, None in transport mode. Raises Drop."""
+    tunnelled = opened.next_header in (IPV4, IPV6)
+    return addresses(opened.payload) if tunnelled else None

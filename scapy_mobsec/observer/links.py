@@ -44,11 +44,8 @@ _EVIDENCE = {
     Sign.VALIDATES: Evidence.VALIDATION,
     Sign.DATA: Evidence.DATA,
 }
-_DATA, _NOTHING, _VALIDATES = (
-    Sign.DATA,
-    Sign.NOTHING,
-    Sign.VALIDATES,
-)  # a look-up in an Enum is slow
+# A look-up in an Enum is slow.
+_DATA, _NOTHING, _VALIDATES = Sign.DATA, Sign.NOTHING, Sign.VALIDATES
 _OF_MOBILE = (Sign.ASKS, Sign.ASKS_AMONG_OTHERS, Sign.VALIDATES)
 """What the mobile terminal alone says."""
 

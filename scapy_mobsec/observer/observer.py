@@ -26,6 +26,7 @@ from scapy_mobsec.observer.associations import (
 )
 from scapy_mobsec.observer.ike import IkeTracker, Update
 from scapy_mobsec.observer.ike_messages import SeenMessage
+from scapy_mobsec.observer.inner import inner_addresses
 from scapy_mobsec.observer.learnt_keys import LearntKeys
 from scapy_mobsec.observer.links import Links, Move
 from scapy_mobsec.observer.outer import (
@@ -37,57 +38,28 @@ from scapy_mobsec.observer.outer import (
     classify,
     outer_of,
 )
+from scapy_mobsec.observer.recent_frames import RecentFrames
 from scapy_mobsec.observer.registrations import (
     Message,
     Registrations,
     Sighting,
     registration_in,
 )
-from scapy_mobsec.observer.report import Report, Summary
+from scapy_mobsec.observer.report import MALFORMED, Report, Summary
 from scapy_mobsec.observer.seen import PacketType, SeenPacket, type_of
 from scapy_mobsec.observer.signs import Sign, sign_of
 from scapy_mobsec.observer.statistics import Statistics
 from scapy_mobsec.observer.stream_ports import STREAM_PORTS, begins_stream, ports_of
 from scapy_mobsec.observer.streams import InStream, Streams
 from scapy_mobsec.packet.fragments import Reassembler
-from scapy_mobsec.packet.ip import (
-    AH,
-    IPV4,
-    IPV6,
-    TCP,
-    IpPacket,
-    addresses,
-    parse_ip,
-)
+from scapy_mobsec.packet.ip import AH, TCP, IpPacket, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.packet.tcp import parse_tcp
 from scapy_mobsec.reassembly import Connection, Found, Stamp, TcpStreams
 
 ESP_COUNTS = tuple(name for name in COUNTS if name != "packets")
-DUPLICATE_WINDOW_NS = 1_000_000_000
-MAX_RECENT_FRAMES = 65_536
 MAX_FLOWS = 65_536
-
-_COUNTED_AS_MALFORMED = frozenset(
-    {
-        DropReason.TRUNCATED,
-        DropReason.MALFORMED_IP,
-        DropReason.MALFORMED_UDP,
-        DropReason.MALFORMED_TCP,
-        DropReason.MALFORMED_HTTP,
-        DropReason.MALFORMED_TLS,
-        DropReason.MALFORMED_CAPSULE,
-        DropReason.CAPSULE_TOO_LONG,
-        DropReason.BAD_FRAME_LENGTH,
-        DropReason.MALFORMED_IKE,
-        DropReason.FRAGMENT_OVERLAP,
-        DropReason.ESP_TOO_SHORT,
-        DropReason.MALFORMED_AH,
-        DropReason.BAD_PADDING,
-        DropReason.POORLY_FORMED,
-    }
-)
 
 _ESP, _IN_UDP = Content.ESP, Encapsulation.UDP  # a look-up in an Enum is slow
 _DATA, _DUMMY = PacketType.DATA, PacketType.DUMMY
@@ -152,7 +124,7 @@ class Observer:
             self._marks_esp, self._count, KeyLog() if tls_keys is None else tls_keys
         )
         self._flows: OrderedDict[OuterPair, None] = OrderedDict()
-        self._recent: OrderedDict[int, int] = OrderedDict()
+        self._recent = RecentFrames()
 
     @property
     def packets(self) -> int:
@@ -181,7 +153,7 @@ class Observer:
             self._observe(octets, link_type, frame)
         except Drop as drop:
             cut_short = original_length is not None and original_length > len(octets)
-            if cut_short and drop.reason in _COUNTED_AS_MALFORMED:
+            if cut_short and drop.reason in MALFORMED:
                 drop = Drop(DropReason.CUT_BY_CAPTURE)
                 summary.cut_by_capture += 1
             self._count(drop)
@@ -235,7 +207,9 @@ class Observer:
         else:
             carried = classify(ip, self._keys.knows_spi, self._knows_flow)
         if carried is not None:
-            duplicate = carried.content is _ESP and self._is_duplicate(frame)
+            duplicate = carried.content is _ESP and self._recent.repeats(
+                frame.digest, frame.time_ns
+            )
             self._observe_carried(carried, frame, duplicate)
 
     def _observe_tcp(self, ip: IpPacket, frame: _Frame) -> None:
@@ -270,7 +244,7 @@ class Observer:
 
     def _count(self, drop: Drop) -> None:
         self._drops[drop.reason] += 1
-        self._summary.malformed += drop.reason in _COUNTED_AS_MALFORMED
+        self._summary.malformed += drop.reason in MALFORMED
 
     def _observe_carried(self, carried: Carried, frame: _Frame, duplicate: bool) -> None:
         if carried.content is _ESP:
@@ -347,7 +321,7 @@ class Observer:
         inner: tuple[bytes, bytes] | None = None
         malformed: Drop | None = None
         try:
-            inner = _inner_addresses(opened)
+            inner = inner_addresses(opened)
             message, malformed = registration_in(opened)
         except Drop as drop:
             malformed = drop
@@ -415,17 +389,6 @@ class Observer:
             self._statistics.note_move(move, forward=self._links.is_forward(move))
         return move
 
-    def _is_duplicate(self, frame: _Frame) -> bool:
-        """Note the frame. Returns whether the same octets were seen within a second."""
-        recent = self._recent
-        seen_at = recent.get(frame.digest)
-        recent[frame.digest] = frame.time_ns
-        if seen_at is not None:
-            recent.move_to_end(frame.digest)
-        elif len(recent) > MAX_RECENT_FRAMES:
-            recent.popitem(last=False)
-        return seen_at is not None and abs(frame.time_ns - seen_at) <= DUPLICATE_WINDOW_NS
-
     def _marks_esp(self, spi: int) -> bool:
         return self._keys.knows_spi(spi) or self._sas.is_open(spi)
 
@@ -438,9 +401,3 @@ class Observer:
             self._flows[outer.pair] = None
             if len(self._flows) > MAX_FLOWS:
                 self._flows.popitem(last=False)
-
-
-def _inner_addresses(opened: Opened) -> tuple[bytes, bytes] | None:
-    """Source and destination of the inner packet, None in transport mode. Raises Drop."""
-    tunnelled = opened.next_header in (IPV4, IPV6)
-    return addresses(opened.payload) if tunnelled else None

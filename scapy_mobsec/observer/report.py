@@ -9,6 +9,27 @@ from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.registrations import Registration
 from scapy_mobsec.observer.statistics import Statistics
 
+MALFORMED = frozenset(
+    {
+        DropReason.TRUNCATED,
+        DropReason.MALFORMED_IP,
+        DropReason.MALFORMED_UDP,
+        DropReason.MALFORMED_TCP,
+        DropReason.MALFORMED_HTTP,
+        DropReason.MALFORMED_TLS,
+        DropReason.MALFORMED_CAPSULE,
+        DropReason.CAPSULE_TOO_LONG,
+        DropReason.BAD_FRAME_LENGTH,
+        DropReason.MALFORMED_IKE,
+        DropReason.FRAGMENT_OVERLAP,
+        DropReason.ESP_TOO_SHORT,
+        DropReason.MALFORMED_AH,
+        DropReason.BAD_PADDING,
+        DropReason.POORLY_FORMED,
+    }
+)
+"""Drops that `Summary.malformed` counts."""
+
 
 @dataclass(slots=True)
 class Summary:

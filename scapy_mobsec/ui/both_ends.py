@@ -12,10 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scapy_mobsec.drivers.capture import (
-    CaptureError,
-    CaptureTruncated,
     Record,
-    open_capture,
     read_records,
 )
 from scapy_mobsec.encap.key_log import KeyLog
@@ -28,9 +25,9 @@ from scapy_mobsec.observer.both_ends import (
 )
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.translation import describe_all
-from scapy_mobsec.ui.decode import BadInput, given_keys, given_tls_keys, secrets_into, warn
+from scapy_mobsec.ui.decode import given_keys, given_tls_keys, opened_capture, secrets_into
 from scapy_mobsec.ui.tables import add_row, shown, table_of
-from scapy_mobsec.ui.views import PIPED_WIDTH
+from scapy_mobsec.ui.views import widen_pipe
 
 TO_SECOND, TO_FIRST, UNKNOWN = "first to second", "second to first", "unknown"
 
@@ -72,8 +69,7 @@ def run_both_ends(
         sys.stdout.write(json.dumps({"links": [_link(link) for link in links]}, indent=2) + "\n")
         return
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
+    widen_pipe(console)
     if not links:
         console.print("Neither capture has a packet that a key opens.")
     for link in links:
@@ -81,16 +77,9 @@ def run_both_ends(
 
 
 def _records(place: Place, name: str, tls_keys: KeyLog) -> Iterator[tuple[int, Place, Record]]:
-    try:
-        with open_capture(name) as stream:
-            for record in read_records(stream, secrets_into(tls_keys, name)):
-                yield record.time_ns, place, record
-    except CaptureTruncated as error:
-        warn(f"warning: {name}: {error}")
-    except CaptureError as error:
-        raise BadInput(f"{name}: {error}") from error
-    except OSError as error:
-        raise BadInput(f"{name}: {error.strerror or error}") from error
+    with opened_capture(name) as stream:
+        for record in read_records(stream, secrets_into(tls_keys, name)):
+            yield record.time_ns, place, record
 
 
 def _by_direction(link: LinkAtBothEnds) -> Iterator[tuple[str, SaAtBothEnds]]:

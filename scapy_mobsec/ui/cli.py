@@ -23,6 +23,9 @@ BENCH_SUITES = click.Choice(
     ["aes-gcm-16", "aes-cbc-hmac-sha1-96", "aes-cbc-hmac-sha2-256-128", "chacha20-poly1305"]
 )
 BENCH_CARRIERS = click.Choice(["native", "udp", "tcp", "http"])
+output_option = click.option(
+    "-T", "--type", "output", type=OUTPUT, default="text", show_default=True
+)
 KEY_FORMATS = click.Choice(
     ["toml", "key-list", "xfrm", "ikev2_decryption_table", "esp_sa", "tcpdump", "wireshark"]
 )
@@ -286,7 +289,7 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("-T", "--type", "output", type=OUTPUT, default="text", show_default=True)
+@output_option
 def codec(output: str) -> None:
     """Build and parse RREQ and RREP: the engine's codec beside the Scapy layers."""
     from rich.console import Console
@@ -313,7 +316,7 @@ def codec(output: str) -> None:
     show_default=True,
     help="Time for the rates, preparations included; at least three rounds are run.",
 )
-@click.option("-T", "--type", "output", type=OUTPUT, default="text", show_default=True)
+@output_option
 def engine(links: int, seconds: float, output: str) -> None:
     """Register at the other terminal: transactions per second and core, memory per link."""
     from rich.console import Console
@@ -334,7 +337,7 @@ def engine(links: int, seconds: float, output: str) -> None:
 )
 @click.option("--suite", type=BENCH_SUITES, default="aes-gcm-16", show_default=True)
 @click.option("--encapsulation", type=BENCH_CARRIERS, default="udp", show_default=True)
-@click.option("-T", "--type", "output", type=OUTPUT, default="text", show_default=True)
+@output_option
 def bench_decode_command(packets: int, suite: str, encapsulation: str, output: str) -> None:
     """Decode a capture: packets per second and memory, beside tshark and Scapy.
 

@@ -216,16 +216,23 @@ def observe_capture(
     """
     if observer.packets == count:
         return
+    with opened_capture(name) as stream, _progress(stream, name, messages) as advance:
+        for record in read_records(stream, secrets_into(tls_keys, name)):
+            if observer.packets == count:
+                return
+            if packets:
+                packets.begin(record)
+            observer.feed(record.time_ns, record.data, record.link_type, record.original_length)
+            if not observer.packets % PROGRESS_EVERY:
+                advance()
+
+
+@contextmanager
+def opened_capture(name: str) -> Iterator[BinaryIO]:
+    """Open a capture to be read. A truncated end is a warning; raises BadInput for other faults."""
     try:
-        with open_capture(name) as stream, _progress(stream, name, messages) as advance:
-            for record in read_records(stream, secrets_into(tls_keys, name)):
-                if observer.packets == count:
-                    return
-                if packets:
-                    packets.begin(record)
-                observer.feed(record.time_ns, record.data, record.link_type, record.original_length)
-                if not observer.packets % PROGRESS_EVERY:
-                    advance()
+        with open_capture(name) as stream:
+            yield stream
     except CaptureTruncated as error:
         warn(f"warning: {name}: {error}")
     except CaptureError as error:

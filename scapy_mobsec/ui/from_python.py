@@ -9,22 +9,18 @@ import io
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from os import PathLike, fspath
 from shutil import get_terminal_size
 from typing import TypeAlias
 
 from rich.console import Console
-from scapy.layers.inet import IP
-from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 from scapy.plist import PacketList, SndRcvList
-from scapy.utils import EDecimal
 
 import contrib_layers
 from contrib_layers import RREP, RREQ
 from scapy_mobsec.drivers.capture import CaptureError, CaptureTruncated, open_capture, read_records
-from scapy_mobsec.drivers.packets import Keys, ObserverKeys, Paths, feed
+from scapy_mobsec.drivers.packets import Keys, ObserverKeys, Paths, feed, ip_packet, packet_time
 from scapy_mobsec.drivers.seen_layers import keys_of
 from scapy_mobsec.drops import Drop
 from scapy_mobsec.encap.key_log import KeyLog
@@ -50,6 +46,7 @@ from scapy_mobsec.ui.views import (
     print_report,
     summary_line,
     untranslated_text,
+    widen_pipe,
 )
 
 Source: TypeAlias = str | PathLike[str] | Packet | PacketList | SndRcvList | Iterable[Packet]
@@ -157,8 +154,7 @@ def ladder(
     report = _report(source, keys, tls_keys, tcp_ports, ladders.take)
     if console is None:
         console = Console(highlight=False, markup=False)
-        if not console.is_terminal:
-            console.width = PIPED_WIDTH
+        widen_pipe(console)
     console.print(summary_line(report.summary), soft_wrap=True)
     print_ladder(diagrams(ladders.ladders(), report), report.first_time, console)
     if ladders.not_kept:
@@ -192,8 +188,8 @@ def inner(
         if not seen.opened.verified:
             left_out += 1
             return
-        packet = (IPv6 if octets[0] >> 4 == 6 else IP)(octets)
-        packet.time = EDecimal(Decimal(seen.time_ns).scaleb(-9))
+        packet = ip_packet(octets)
+        packet.time = packet_time(seen.time_ns)
         packets.append(packet)
 
     _report(source, keys, tls_keys, tcp_ports, take)

@@ -20,7 +20,7 @@ from scapy_mobsec.ui.packet_filter import PacketFilter, Selection
 from scapy_mobsec.ui.report_json import report_as_json
 from scapy_mobsec.ui.svg import svg_of
 from scapy_mobsec.ui.timeline import print_timeline
-from scapy_mobsec.ui.views import PIPED_WIDTH, print_report, summary_line
+from scapy_mobsec.ui.views import print_report, summary_line, widen_pipe
 from scapy_mobsec.ui.written import CannotWrite
 
 MAX_ROWS_NOTE = "mobsec: warning: {} packets are not in the ladder: it has 20,000 rows at most"
@@ -96,8 +96,7 @@ class Output:
         if not (wanted.ladder or wanted.timeline or wanted.explain):
             print_report(report, console, summary_only=wanted.quiet)
             return
-        if not console.is_terminal:
-            console.width = PIPED_WIDTH
+        widen_pipe(console)
         # A terminal would break a long line in the midst of a word; a pipe gets it whole.
         whole = not console.is_terminal
         console.print(summary_line(report.summary), soft_wrap=whole)

@@ -20,10 +20,15 @@ from scapy_mobsec.ui.tables import add_row, at_text, shown, table_of
 PIPED_WIDTH = 132
 
 
-def print_report(report: Report, console: Console, *, summary_only: bool = False) -> None:
-    """Print what a report holds; only the parts that have something to say."""
+def widen_pipe(console: Console) -> None:
+    """Let a console that is no terminal be as wide as tables like to be."""
     if not console.is_terminal:
         console.width = PIPED_WIDTH
+
+
+def print_report(report: Report, console: Console, *, summary_only: bool = False) -> None:
+    """Print what a report holds; only the parts that have something to say."""
+    widen_pipe(console)
     console.print(summary_line(report.summary), soft_wrap=not console.is_terminal)
     if summary_only:
         return

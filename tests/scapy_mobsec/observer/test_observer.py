@@ -26,6 +26,7 @@ from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.ah import OutboundAh
 from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.ike.numbers import Protocol
+from scapy_mobsec.observer import recent_frames
 from scapy_mobsec.observer.observer import Observer
 from scapy_mobsec.observer.seen import PacketType
 from scapy_mobsec.observer.sequences import SeenSequences
@@ -189,7 +190,7 @@ def test_an_unknown_link_layer_is_a_named_drop(bench):
 
 
 def test_memory_for_frames_and_flows_is_bounded(bench, monkeypatch):
-    monkeypatch.setattr(observer_module, "MAX_RECENT_FRAMES", 4)
+    monkeypatch.setattr(recent_frames, "MAX_RECENT_FRAMES", 4)
     monkeypatch.setattr(observer_module, "MAX_FLOWS", 4)
     bench.see(*(bench.up(OLD.__class__(OLD.address, port)) for port in range(1, 20)), after=0.001)
     assert len(bench.observer._recent) == 4

@@ -47,6 +47,7 @@ _COLUMNS = (
     "upper half of the extended sequence number",
 )
 _OLD_COLUMNS = 8
+_NO_ESN = "Wireshark 4.0 does not know extended sequence numbers, and reports no good ICV"
 _SEQUENCE_LENGTHS = {"32-bit": False, "64-bit": True}
 _OLD_GCM = "AES-GCM [RFC4106]"
 _ICVS_OF_OLD_GCM = {
@@ -185,19 +186,30 @@ def _hexadecimal(text: str) -> int:
 def write(table: KeyTable) -> Written:
     """Write two rows for each SA, IPv4 and IPv6, for any addresses: so they survive a move.
 
-    What Wireshark has no name for is said in a comment above the first such row, and is a warning.
+    What Wireshark cannot read or tell apart is said in a comment above the first such row, and is
+    a warning.
     """
     written = Written()
+    first: dict[SpiPattern, str] = {}
     for row in table.rows:
         sa = row.parameters(row.spi.value or 1)
         names = names_of(sa)
-        warning = unknown_to_wireshark(names)
-        if warning and warning not in written.warnings:
-            written.warnings.append(warning)
-            written.parts[f"# {warning}\n"] = None
-        written.add(row, _two_rows(str(row.spi), sa, names))
+        rows = _two_rows(str(row.spi), sa, names)
+        if first.setdefault(row.spi, rows) != rows:
+            _warn(written, f"of several rows with SPI {row.spi} Wireshark takes the first")
+        if sa.esn:
+            _warn(written, _NO_ESN)
+        if warning := unknown_to_wireshark(names):
+            _warn(written, warning)
+        written.add(row, rows)
     written.leave_out_ike(table)
     return written
+
+
+def _warn(written: Written, warning: str) -> None:
+    if warning not in written.warnings:
+        written.warnings.append(warning)
+        written.parts[f"# {warning}\n"] = None
 
 
 def write_esp_sa(sas: Iterable[SaParameters | AhParameters], stream: TextIO) -> list[str]:
@@ -220,7 +232,7 @@ def write_esp_sa(sas: Iterable[SaParameters | AhParameters], stream: TextIO) -> 
 
 
 def _two_rows(spi: str, sa: SaParameters | AhParameters, names: tuple[str, str]) -> str:
-    """Rows with ESN have two columns more, which older Wiresharks discard with a warning."""
+    """Rows with ESN have two columns more, which Wireshark 4.0 discards with a warning."""
     encryption, authentication = names
     encryption_key = b"" if isinstance(sa, AhParameters) else sa.encryption_key
     columns = [spi, encryption, _hexadecimal_key(encryption_key)]

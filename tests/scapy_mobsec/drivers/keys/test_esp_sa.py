@@ -322,6 +322,21 @@ class TestWrite:
         assert text.startswith('# Wireshark has no name for aes-ccm-8\n"IPv4"')
         assert text.count("#") == 1
 
+    def test_that_an_older_wireshark_has_no_esn_is_said(self):
+        gcm = SaParameters(0x101, SUITES["aes-gcm-16"], bytes(20))
+        text, warnings = self.written(gcm, replace(gcm, spi=0x102, esn=True))
+        (warning,) = warnings
+        assert "does not know extended sequence numbers" in warning
+        assert text.splitlines()[2] == f"# {warning}"
+
+    def test_that_wireshark_takes_the_first_of_two_with_one_spi_is_said(self):
+        gcm = SaParameters(0x101, SUITES["aes-gcm-16"], bytes(20))
+        other = replace(gcm, encryption_key=bytes(range(20)))
+        text, warnings = self.written(gcm, gcm, replace(gcm, spi=0x102), other)
+        assert warnings == ["of several rows with SPI 0x00000101 Wireshark takes the first"]
+        assert text.splitlines()[4] == f"# {warnings[0]}"
+        assert not self.written(gcm, gcm)[1]
+
     def test_exactly_as_wireshark_writes_it(self):
         stream = io.StringIO()
         write_esp_sa([SaParameters(0x101, SUITES["aes-gcm-16"], bytes(range(20)))], stream)

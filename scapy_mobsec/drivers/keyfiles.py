@@ -44,6 +44,9 @@ __all__ = [
 MAX_SIZE = 16 << 20
 """Characters of the longest file that is read."""
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Editors of Windows begin files with it; in a stream it is no part of the encoding."""
+
 TABLES = (ESP_SA, IKEV2_TABLE)
 """What is looked for in a folder, by these names."""
 
@@ -53,7 +56,7 @@ def read_keys(stream: TextIO, name: str) -> KeyTable:
 
     Raises KeyFileError. What is known and not decrypted here becomes a warning of the table.
     """
-    text = stream.read(MAX_SIZE + 1)
+    text = stream.read(MAX_SIZE + 1).removeprefix(BYTE_ORDER_MARK)
     if len(text) > MAX_SIZE:
         raise KeyFileError(f"{name}:1: the file is longer than {MAX_SIZE} characters")
     read = reader_of(text)
@@ -76,7 +79,7 @@ def read_key_file(path: str) -> KeyTable:
         try:
             if path == "-":
                 return read_keys(sys.stdin, name)
-            with open(path, encoding="utf-8-sig") as stream:
+            with open(path, encoding="utf-8") as stream:
                 return read_keys(stream, name)
         except UnicodeDecodeError:
             raise KeyFileError(f"{name}: not a key file: no UTF-8 text") from None
@@ -110,7 +113,7 @@ def read_key_log(path: str, into: KeyLog) -> None:
     """Add a TLS key log (stdin for `-`), or those in a pcapng. Raises KeyFileError, OSError."""
     try:
         if path == "-":
-            into.read(sys.stdin)
+            into.read(line.removeprefix(BYTE_ORDER_MARK) for line in sys.stdin)
         elif not _is_pcapng(path):
             with open(path, encoding="utf-8-sig") as stream:
                 into.read(stream)

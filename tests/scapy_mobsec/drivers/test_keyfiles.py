@@ -52,6 +52,30 @@ def test_a_byte_order_mark_is_passed_over(tmp_path):
     assert len(read_key_file(str(path)).rows) == 2
 
 
+@pytest.fixture
+def from_windows(monkeypatch):
+    """Put text on stdin as editors of Windows write it."""
+
+    def from_windows_(text):
+        octets = ("\ufeff" + text.replace("\n", "\r\n")).encode()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(octets), "utf-8"))
+
+    return from_windows_
+
+
+def test_keys_on_stdin_with_a_byte_order_mark(from_windows):
+    from_windows(ESP_SA)
+    assert len(read_key_file("-").rows) == 2
+
+
+def test_a_key_log_on_stdin_with_a_byte_order_mark(from_windows):
+    line = f"CLIENT_TRAFFIC_SECRET_0 {'ab' * 32} {'cd' * 32}\n"
+    from_windows(line)
+    key_log = KeyLog()
+    read_key_log("-", key_log)
+    assert key_log.text() == line
+
+
 def test_what_is_no_text():
     capture = str(PCAPS / "strongswan-natt.pcap")
     with pytest.raises(KeyFileError, match=r"pcap: not a key file: no UTF-8 text"):

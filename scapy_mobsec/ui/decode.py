@@ -147,7 +147,10 @@ def key_files(names: Sequence[str] | None) -> Sequence[str]:
 
 
 def given_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
-    """Read key files; without names the user's own Wireshark tables, and say so."""
+    """Read key files; without names the user's own Wireshark tables, and say so.
+
+    Who names /dev/null wants no keys, and no word about it.
+    """
     own = names is None
     paths = key_files(names)
     table = KeyTable()
@@ -157,6 +160,8 @@ def given_keys(names: Sequence[str] | None, messages: Console) -> KeyTable:
         if own:
             count = len(read.rows) + len(read.ike_keys)
             messages.print(f"mobsec: keys from Wireshark's table {name} ({count} rows)")
+        elif not (read.rows or read.ike_keys or read.warnings or name == os.devnull):
+            warn(f"warning: {name}: no keys in it")
     if own and not paths:
         messages.print("mobsec: no keys given (-k) and no Wireshark table found")
     return table

@@ -209,6 +209,16 @@ def test_keys_with_a_byte_order_mark(as_json, tmp_path):
     assert as_json(GCM.with_suffix(".pcap"), "-k", keys)["summary"]["verified"] == 20
 
 
+@pytest.mark.parametrize("given", ["", "\ufeff", "# none\r\n"])
+def test_that_no_keys_came_is_said(run, tmp_path, monkeypatch, given):
+    empty = tmp_path / "esp_sa"
+    empty.write_text(given, encoding="utf-8")
+    for name in ("-", empty):
+        monkeypatch.setattr("sys.stdin", io.StringIO(given))
+        done = run("-q", GCM.with_suffix(".pcap"), "-k", name)
+        assert (done.code, done.err) == (0, f"mobsec: warning: {name}: no keys in it\n")
+
+
 @pytest.mark.parametrize("kind", ["text", "json"])
 def test_a_full_disk_is_one_line(kind):
     command = [*MOBSEC, "decode", "-T", kind, *map(str, keyed(GCM))]

@@ -206,6 +206,7 @@ class IkeTracker:
             self._move(sa, seen.outer, seen)
         elif seen.error and exchange.request and _is_update(exchange.request) and sa.last_move:
             sa.last_move.refused = True
+            sa.last_move.verified &= seen.reading is Reading.VERIFIED
 
     def _keep(self, sa: ObservedIkeSa, exchange: IkeExchange) -> None:
         """Keep an exchange to show, if there is room."""

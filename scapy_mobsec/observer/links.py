@@ -54,7 +54,7 @@ _OF_MOBILE = (Sign.ASKS, Sign.ASKS_AMONG_OTHERS, Sign.VALIDATES)
 class Move:
     """A link's change of outer endpoints. `old` and `new` in the direction of the first SA.
 
-    `verified`: no packet that told it was decrypted without an integrity key.
+    `verified`: nothing that told it was decrypted without an integrity key.
     """
 
     link: int
@@ -206,7 +206,7 @@ class Links:
         return move
 
     def signal(
-        self, link: int | None, old: Outer, new: Outer, time_ns: int, frame: int
+        self, link: int | None, old: Outer, new: Outer, time_ns: int, frame: int, *, verified: bool
     ) -> Move | None:
         """Take note of UPDATE_SA_ADDRESSES; return the move that it told of.
 
@@ -218,10 +218,11 @@ class Links:
             self._links.append(known)
         if new.pair == known.outer.pair:
             if known.last_move:
-                known.last_move.signalled = True
+                _signal(known.last_move, verified=verified)
             return known.last_move
         old = _in_direction_of(known.outer, new)
         move = Move(known.number, time_ns, frame, old, new, Evidence.MOBIKE, True, [])
+        move.verified = verified
         forward = known.forward == (old == known.outer)
         self._record(known, move, forward)
         return move
@@ -279,8 +280,12 @@ def _join_move(move: Move, sa: ObservedSa, *, signalled: bool, verified: bool) -
     if sa.spi not in move.spis:
         move.spis.append(sa.spi)
     if signalled:
-        move.signalled = True
-        move.verified = move.verified and verified
+        _signal(move, verified=verified)
+
+
+def _signal(move: Move, *, verified: bool) -> None:
+    move.signalled = True
+    move.verified = move.verified and verified
 
 
 _NOBODY = (bytes(4), b"\xff" * 4, bytes(16))

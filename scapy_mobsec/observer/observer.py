@@ -25,7 +25,7 @@ from scapy_mobsec.observer.associations import (
     ObservedSa,
 )
 from scapy_mobsec.observer.ike import IkeTracker, Update
-from scapy_mobsec.observer.ike_messages import SeenMessage
+from scapy_mobsec.observer.ike_messages import Reading, SeenMessage
 from scapy_mobsec.observer.inner import inner_addresses
 from scapy_mobsec.observer.learnt_keys import LearntKeys
 from scapy_mobsec.observer.links import Links, Move
@@ -384,7 +384,9 @@ class Observer:
             link = sa.link
             if sa.outer.encapsulation is Encapsulation.NATIVE and not update.seen.translations:
                 old, new = (each.native(ah=sa.outer.ah) for each in (update.old, update.new))
-        move = self._links.signal(link, old, new, update.seen.time_ns, update.seen.frame)
+        seen = update.seen
+        verified = seen.reading is Reading.VERIFIED
+        move = self._links.signal(link, old, new, seen.time_ns, seen.frame, verified=verified)
         if move is not None:
             self._statistics.note_move(move, forward=self._links.is_forward(move))
         return move

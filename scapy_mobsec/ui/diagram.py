@@ -12,7 +12,7 @@ from contrib_layers.numbers import FieldCode
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.ike.message import HEADER, Header
 from scapy_mobsec.ike.numbers import PayloadType
-from scapy_mobsec.observer.ike_messages import SeenMessage
+from scapy_mobsec.observer.ike_messages import Reading, SeenMessage
 from scapy_mobsec.observer.ladder import Kind, Ladder, Run
 from scapy_mobsec.observer.links import Move
 from scapy_mobsec.observer.outer import Outer, OuterPair
@@ -212,7 +212,8 @@ class _Drawing:
         self._note_translator(row.outer, messages[0].translations)
         text = "; ".join(ike_text(seen) for seen in messages) + elsewhere
         translated = self._is_translated(row.outer)
-        return Step(row.time_ns, Shape.MESSAGE, text, to_right, translated, notes)
+        loud = any(seen.reading is Reading.UNVERIFIED for seen in messages)
+        return Step(row.time_ns, Shape.MESSAGE, text, to_right, translated, notes, loud)
 
     def _note_translator(self, outer: Outer, changed: Iterable[Translation]) -> None:
         for each in changed:

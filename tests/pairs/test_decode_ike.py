@@ -104,6 +104,20 @@ def test_without_sk_d_ike_opens_and_esp_does_not():
     assert ["SK_d" in each.reason for each in report.ike[0].children] == [True, True]
 
 
+def test_a_move_that_ike_told_without_integrity_keys_is_marked(report):
+    (keys,) = read_key_file(str(PCAPS / f"{SAMPLES[1]}.ike.keys.txt")).ike_keys
+    keys = replace(keys, sk_ai=None, sk_ar=None)
+    unverified = observed(PCAPS / f"{SAMPLES[1]}.pcap", keys)
+    for each, verified in ((report, True), (unverified, False)):
+        (move,), (handover,) = each.moves, each.statistics.handovers
+        assert (each.summary.verified, each.summary.unverified) == (20, 0)
+        assert (move.evidence, move.verified, handover.verified) == (
+            Evidence.MOBIKE,
+            verified,
+            verified,
+        )
+
+
 def test_aes_ccm():
     keys = IkeSaKeys(
         bytes.fromhex("ea684d21597afd36"),

@@ -1,5 +1,6 @@
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -185,14 +186,24 @@ def test_an_update_in_clear_is_nobodys_word(kind):
 )
 def test_an_error_in_the_answer_refuses_the_move(kind, refused):
     links = Links()
-
-    def signal(update):
-        return links.signal(None, update.old, update.new, update.seen.time_ns, 1)
-
-    talk = Talk(keys(), on_update=signal).init().auth()
+    talk = Talk(keys(), on_update=partial(signal, links)).init().auth()
     talk.see(sealed(keys(), INFORMATIONAL, UPDATE, mid=2), path=outer(ELSEWHERE))
     talk.see(reply(keys(), INFORMATIONAL, notify(kind), mid=2), path=outer(GATEWAY, ELSEWHERE))
     assert links.moves[0].refused is refused
+
+
+def signal(links, update):
+    return links.signal(None, update.old, update.new, update.seen.time_ns, 1, verified=True)
+
+
+def test_who_refuses_a_move_without_an_icv_may_be_anybody():
+    sa_keys, links = keys("aes-cbc", "hmac-sha1-96"), Links()
+    talk = Talk(replace(sa_keys, sk_ai=None, sk_ar=None), on_update=partial(signal, links))
+    talk.see(sealed(sa_keys, INFORMATIONAL, mid=1))
+    talk.see(sealed(sa_keys, INFORMATIONAL, UPDATE, mid=2), path=outer(ELSEWHERE))
+    (move,) = links.moves
+    talk.see(reply(sa_keys, INFORMATIONAL, notify(NotifyType.UNACCEPTABLE_ADDRESSES), mid=2))
+    assert (move.refused, move.verified) == (True, False)
 
 
 def test_nat_detection_is_judged():

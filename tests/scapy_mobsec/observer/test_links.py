@@ -216,7 +216,7 @@ def path(mobile, gateway=GATEWAY):
 def test_mobike_moves_the_link_of_its_sas_and_data_only_joins(bench):
     bench.see(bench.up(), bench.down())
     links = bench.observer._links
-    move = links.signal(1, path(OLD), path(NEW), 0, 3)
+    move = links.signal(1, path(OLD), path(NEW), 0, 3, verified=True)
     assert (move.evidence, move.signalled, move.spis) == (Evidence.MOBIKE, True, [])
     bench.see(bench.up(NEW), bench.down(NEW))
     assert bench.report.moves == [move]
@@ -226,18 +226,20 @@ def test_mobike_moves_the_link_of_its_sas_and_data_only_joins(bench):
 def test_mobike_after_data_signals_the_move_that_data_made(bench):
     bench.see(bench.up(), bench.up(NEW))
     (move,) = bench.report.moves
-    assert bench.observer._links.signal(1, path(OLD), path(NEW), 0, 3) is move
-    assert (move.evidence, move.signalled) == (Evidence.DATA, True)
+    assert bench.observer._links.signal(1, path(OLD), path(NEW), 0, 3, verified=True) is move
+    assert (move.evidence, move.signalled, move.verified) == (Evidence.DATA, True, True)
+    bench.observer._links.signal(1, path(OLD), path(NEW), 0, 4, verified=False)
+    assert not move.verified
 
 
 def test_mobike_of_sas_that_were_not_seen_begins_a_link():
     links = Links()
-    first = links.signal(None, path(OLD), path(NEW), 0, 1)
-    again = links.signal(None, path(NEW), path(OLD), 0, 2)
+    first = links.signal(None, path(OLD), path(NEW), 0, 1, verified=True)
+    again = links.signal(None, path(NEW), path(OLD), 0, 2, verified=True)
     assert (first.link, again.link, len(links)) == (1, 1, 1)
     assert (again.left, again.reached) == (NEW, OLD)
-    assert links.signal(None, path(OLD), path(OLD), 0, 3) is again
-    assert Links().signal(None, path(OLD), path(OLD), 0, 1) is None
+    assert links.signal(None, path(OLD), path(OLD), 0, 3, verified=True) is again
+    assert Links().signal(None, path(OLD), path(OLD), 0, 1, verified=True) is None
 
 
 def asks(bench, source, number=1, **options):

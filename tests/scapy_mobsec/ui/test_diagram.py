@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 from frames import GATEWAY, NEW, OLD, TO_MOBILE, Bench, reply, request, signalling
-from ike import clear, fragments, init_request, keys, nonce, notify
+from ike import clear, fragments, init_request, keys, nonce, notify, sealed
 from shown import WITH_IKE_KEYS, Shown, shown
 
 from scapy_mobsec.drops import DropReason
@@ -121,6 +123,15 @@ def test_a_message_that_is_not_verified_says_so(bench):
     (diagram,) = drawn(bench)
     (step,) = diagram.steps
     assert (step.text, step.loud) == ("RREQ #1 [udp] NOT VERIFIED", True)
+
+
+def test_ike_that_is_not_verified_says_so():
+    sa_keys = keys("aes-cbc", "hmac-sha1-96")
+    bench = Bench(ike_keys=[replace(sa_keys, sk_ai=None, sk_ar=None)])
+    bench.see(ike(sealed(sa_keys, 37, nonce(bytes(16)), mid=3)))
+    (diagram,) = drawn(bench)
+    (step,) = diagram.steps
+    assert (step.text, step.loud) == ("INFORMATIONAL #3: nonce, NOT VERIFIED", True)
 
 
 def test_data_that_is_not_verified_says_so(bench):

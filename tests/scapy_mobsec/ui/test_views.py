@@ -189,7 +189,7 @@ def test_ike_is_shown_beside_the_moves_that_it_told():
     bench = Bench()
     links = bench.observer._links
     outers = [Outer(Encapsulation.UDP, *place, *GATEWAY) for place in (OLD, NEW)]
-    links.signal(None, *outers, bench.time_ns, 1).refused = True
+    links.signal(None, *outers, bench.time_ns, 1, verified=True).refused = True
     bench.see(bench.udp(bytes(4) + init_request()))
     text = printed(bench)
     for words in ("by MOBIKE, REFUSED", "IKE_SA_INIT #0", "1 IKE"):

@@ -32,8 +32,8 @@ class Datagrams(Protocol):
     def send(self, transmit: Transmit) -> None:
         """Send a datagram, or lose it."""
 
-    def use(self, endpoints: Sequence[Endpoint]) -> None:
-        """Go on from these local endpoints, and no others."""
+    def use(self, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
+        """Go on from these local endpoints, and no others; return them with their real ports."""
 
     def close(self) -> None: ...
 
@@ -205,15 +205,19 @@ class MobileHost(LiveHost[MobileTerminal]):
     def move(self, endpoints: Sequence[Endpoint], kept: Collection[Endpoint] | None = None) -> None:
         """Leave the old endpoints and go on from others, the preferred one first.
 
-        `kept`: those that are in the same network as before; None: all that were in use.
+        A port of 0 may be any. `kept`: those that are in the same network as before; None: all that
+        were in use.
         """
-        kept = [each for each in endpoints if each in (self.endpoints if kept is None else kept)]
-        self.endpoints = tuple(endpoints)
-        if self.datagrams:
-            self.datagrams.use(self.endpoints)
+        before = self.endpoints
+        self.endpoints = tuple(self.datagrams.use(endpoints) if self.datagrams else endpoints)
+        stay = [
+            used
+            for asked, used in zip(endpoints, self.endpoints, strict=True)
+            if (used in before if kept is None else asked in kept)
+        ]
         if self.streams:
-            self.streams.use([each.address for each in kept])
-        self.terminal.move(self.endpoints, self.loop.now, kept)
+            self.streams.use([each.address for each in stay])
+        self.terminal.move(self.endpoints, self.loop.now, stay)
         self.pump()
 
     def too_big(self, mtu: int, path: Path, payload: bytes) -> None:

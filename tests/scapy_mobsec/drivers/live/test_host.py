@@ -33,6 +33,7 @@ class Wire:
 
     def use(self, endpoints):
         self.used.append(tuple(endpoints))
+        return endpoints
 
     def close(self):
         self.closed = True

@@ -55,6 +55,7 @@ class DropReason(Enum):
     NO_PATH = "no path to send on"
     QUEUE_FULL = "queue full"
     WAITED_TOO_LONG = "waited too long for a stream to open"
+    CONGESTED = "stream that takes no more for now"
     STREAM_CLOSED = "held for a stream that closed"
     WRONG_PREFIX = "stream that begins with nothing that is known"
     BAD_FRAME_LENGTH = "stream frame shorter than its length field"

@@ -25,6 +25,7 @@ from scapy_mobsec.registration.outer import describe, describe_ah, is_connect
 from scapy_mobsec.terminal.driving import (
     Close,
     Closed,
+    Congested,
     Established,
     Input,
     Output,
@@ -99,7 +100,8 @@ class Terminal(ABC, Generic[L]):
 
     def receive(self, data: Input, path: Path, now: float) -> None:
         """Take what came on `path` (as seen from here): a datagram's payload, an IP packet with
-        AH, octets of a stream in any cutting, or that a stream is open, closed or refused.
+        AH, octets of a stream in any cutting, or that a stream is open, closed, refused or
+        congested.
         """
         try:
             if not isinstance(data, bytes):
@@ -119,7 +121,7 @@ class Terminal(ABC, Generic[L]):
             self._dropped(drop, path)
 
     def _stream_changed(
-        self, change: Established | Closed | Refused, path: Path, now: float
+        self, change: Established | Closed | Refused | Congested, path: Path, now: float
     ) -> None:
         if isinstance(change, Established):
             if path.ends in self._streams:  # the driver, who knows one by its ends, has no other
@@ -127,6 +129,9 @@ class Terminal(ABC, Generic[L]):
             self._established(change, path, now)
         elif isinstance(change, Refused):
             self._stream_refused(path, change.reason, now)
+        elif isinstance(change, Congested):
+            if stream := self._streams.get(path.ends):
+                stream.congested = change.now
         else:
             self._stream_ended(path, change.reason, now)
 
@@ -357,6 +362,8 @@ class Terminal(ABC, Generic[L]):
         if link.path is None:
             raise Drop(DropReason.NO_PATH)
         self._check_writable(link.path)
+        if link.path.encapsulation not in DATAGRAM and self._streams[link.path.ends].congested:
+            raise Drop(DropReason.CONGESTED, f"{len(packet)} octets")
         self._send_sealed(link, link.seal_data(packet, link.path), link.path, data=True)
 
     def _send_message(self, link: L, message: bytes, path: Path) -> None:

@@ -23,12 +23,15 @@ class Open:
     """What the driver shall do: open a stream; a local port of 0 may be any.
 
     `target`: where a tunnel leads to that the forward proxy at `path.remote` is asked for
-    (`encap.connect`), "" without one. TLS is inside the tunnel. It answers `receive` with
+    (`encap.connect`), "" without one. `tls`: whether what is carried lies inside TLS, which is
+    inside the tunnel; `server_name`: to be asked for there, "" for none. It answers `receive` with
     Established, Closed or Refused.
     """
 
     path: Path
     target: str = ""
+    tls: bool = False
+    server_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +68,12 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Congested:
+    """Whether more waits to be written to a stream than is good for it."""
+
+    now: bool
+
+
 Output: TypeAlias = Transmit | Open | Close
-Input: TypeAlias = bytes | Established | Closed | Refused
+Input: TypeAlias = bytes | Established | Closed | Refused | Congested

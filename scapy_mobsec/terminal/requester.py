@@ -17,7 +17,6 @@ When an attempt begins, and what an answer means, is in `mobile`.
 from abc import abstractmethod
 from collections.abc import Callable
 
-from contrib_layers.numbers import ITEM_INSIDE_TLS
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.carrier import StreamCarrier
 from scapy_mobsec.encap.stream import client_carrier
@@ -47,7 +46,16 @@ from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.mtu import PathMtu
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.requests import Requests
-from scapy_mobsec.terminal.routes import allowed, dialed, host_of, item_of, tunnel_target, unopened
+from scapy_mobsec.terminal.routes import (
+    allowed,
+    dialed,
+    host_of,
+    inside_tls,
+    item_of,
+    server_name,
+    tunnel_target,
+    unopened,
+)
 from scapy_mobsec.terminal.signalling import Inner
 from scapy_mobsec.terminal.streams import Stream, WaitingData
 from scapy_mobsec.terminal.watch import DataWatch, PathCounters
@@ -353,7 +361,7 @@ class Requester(Terminal[Link]):
             dialed(self._configuration, path),
             host=host_of(self._configuration, path),
             path=item.path,
-            tls=bool(item.flags & ITEM_INSIDE_TLS),
+            tls=inside_tls(self._configuration, path),
             target_port=self._configuration.other_terminal.port,
             channel=first.carrier.channel if first else None,
         )
@@ -382,7 +390,10 @@ class Requester(Terminal[Link]):
 
     def _open(self, path: Path) -> None:
         self._opening[path] = None
-        self._transmits.append(Open(path, tunnel_target(self._configuration, path)))
+        settings = self._configuration
+        tls = inside_tls(settings, path)
+        name = server_name(settings, path) if tls else ""
+        self._transmits.append(Open(path, tunnel_target(settings, path), tls, name))
 
     def _open_second(self, stream: Stream) -> None:
         wanted = unopened(stream.path)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
+from contrib_layers.numbers import ITEM_INSIDE_TLS
 from scapy_mobsec.encap.http_message import connect_authority
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path, address_text
 from scapy_mobsec.registration.description import EncapsulationItem
@@ -84,6 +85,24 @@ def tunnel_target(configuration: MobileConfiguration, path: Path) -> str:
         return ""
     host = item_of(configuration, path.encapsulation).host
     return connect_authority(host, dialed(configuration, path))
+
+
+def inside_tls(configuration: MobileConfiguration, path: Path) -> bool:
+    """Tell whether what a path carries lies inside TLS."""
+    flags = item_of(configuration, path.encapsulation).flags
+    return path.encapsulation is Encapsulation.TLS or bool(flags & ITEM_INSIDE_TLS)
+
+
+def server_name(configuration: MobileConfiguration, path: Path) -> str:
+    """Return the name to ask for in TLS, "" where Y has none: RFC 6066 section 3 has no addresses
+    there.
+    """
+    host = item_of(configuration, path.encapsulation).host
+    try:
+        ip_address(host)
+    except ValueError:
+        return host
+    return ""
 
 
 def paths(

@@ -38,6 +38,8 @@ class Stream:
     partner: "Stream | None" = None
     second: bool = False
     """It is the second connection of a channel; `partner` is the other one."""
+    congested: bool = False
+    """Data is not to be written to it now."""
 
     @property
     def path(self) -> Path:

@@ -3,7 +3,7 @@
 import pytest
 from play import HTTP, HTTP_POST, NATIVE, TCP, TLS, UDP, Play, natures, told
 
-from contrib_layers.numbers import FieldCode, NatureCode
+from contrib_layers.numbers import ITEM_INSIDE_TLS, FieldCode, NatureCode
 from scapy_mobsec.drivers.memory import Block, Firewall, ForwardProxy
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.simulation import OTHER_TERMINAL
@@ -36,7 +36,10 @@ class Behind(Play):
     """X with a forward proxy, and a firewall that drops `blocks` at the first place."""
 
     def __init__(self, *kinds, blocks=(ONLY_PROXY,), ports=(80, 443, 4500), refusal=403, **changes):
-        items = tuple(EncapsulationItem(each.code, port=PORTS.get(each, 0)) for each in kinds)
+        flags = {HTTP_POST: ITEM_INSIDE_TLS}
+        items = tuple(
+            EncapsulationItem(each.code, flags.get(each, 0), PORTS.get(each, 0)) for each in kinds
+        )
         super().__init__(Firewall(*blocks), items=items, proxy=PROXY, **changes)
         self.other.listen(80)
         if ports:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 from play import HTTP, HTTP_POST, NATIVE, ROUND_TRIP, TCP, TLS, UDP, Play, told
 
-from contrib_layers.numbers import AttemptFlag, NatureCode
+from contrib_layers.numbers import ITEM_INSIDE_TLS, AttemptFlag, NatureCode
 from scapy_mobsec.drivers.memory import (
     NO_NATIVE,
     NO_NATIVE_IN,
@@ -186,7 +186,8 @@ def test_once_registered_what_may_be_better_is_probed_and_nothing_else_repeated(
     ids=str,
 )
 def test_every_stream_carries_registration_and_data(kind, port):
-    item = EncapsulationItem(kind.code, port=port)
+    flags = ITEM_INSIDE_TLS if port == 443 and kind is not TLS else 0
+    item = EncapsulationItem(kind.code, flags, port)
     play = Play(Napt("192.0.2.1"), items=(item,), round_trip=0.02).move()
     assert play.ping(2) == 20  # the first ones waited for the stream
     assert play.encapsulation is kind

@@ -11,14 +11,13 @@ from ipaddress import ip_address
 from scapy_mobsec.drivers.memory.http_relay import HttpRelay, Rewriting
 from scapy_mobsec.drivers.memory.network import Direction, MemoryNetwork, PlacedElement, Segment
 from scapy_mobsec.drivers.memory.packet import Packet
-from scapy_mobsec.drivers.memory.streams import Layer, Stream, StreamUser
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
+from scapy_mobsec.drivers.stream_layers import Layer, Stream, StreamUser
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.encap.connect import ConnectClient, ConnectServer
+from scapy_mobsec.encap.connect import ConnectServer
 from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Endpoint, address_text
-from scapy_mobsec.registration.description import Description, HttpHeader
 
 Dial = Callable[[StreamUser, Stream], Stream]
 
@@ -257,45 +256,6 @@ class _Target:
             self.user.closed(reason)
         else:
             self._tunnel.failed()
-
-
-class ThroughProxy(Layer):
-    """A client's tunnel through a forward proxy; one HTTP descriptor of its own describes it.
-
-    `refused`: the proxy makes none. `answer`: what it said, None before that.
-    """
-
-    def __init__(self, above: StreamUser, target: str) -> None:
-        """`target`: host and port. Raises Drop if it cannot stand in a request."""
-        super().__init__(above)
-        self.refused = False
-        self._http = ConnectClient(target)
-
-    @property
-    def headers(self) -> Description:
-        return (*self._lower.headers, self._http.header)
-
-    @property
-    def answer(self) -> HttpHeader | None:
-        return self._http.seen
-
-    def open(self) -> None:
-        self._lower.write(self._http.start())
-
-    def received(self, data: bytes) -> None:
-        if self.is_open:
-            super().received(data)
-            return
-        try:
-            behind = self._http.receive(data)
-        except Drop as drop:
-            self.refused = True
-            self.fail(str(drop))
-            return
-        if self._http.ready:
-            super().open()
-            if behind:
-                super().received(behind)
 
 
 class Interceptor(PlacedElement):

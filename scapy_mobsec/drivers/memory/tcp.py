@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from scapy_mobsec.drivers.memory.network import SECOND
 from scapy_mobsec.drivers.memory.packet import ACK, FIN, PSH, RST, SYN, Packet, TcpFields
-from scapy_mobsec.drivers.memory.streams import StreamUser, ip_tcp_headers
+from scapy_mobsec.drivers.stream_layers import StreamUser, ip_tcp_headers
 from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Endpoint
 

@@ -5,8 +5,8 @@ from random import Random
 
 from scapy_mobsec.drivers.memory.network import MemoryNetwork
 from scapy_mobsec.drivers.memory.packet import ACK, FIN, RST, SYN, Packet, TcpFields
-from scapy_mobsec.drivers.memory.streams import StreamUser
 from scapy_mobsec.drivers.memory.tcp import Connection, State
+from scapy_mobsec.drivers.stream_layers import StreamUser
 from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Endpoint
 

@@ -3,17 +3,13 @@
 from collections.abc import Callable
 
 from scapy_mobsec.drivers.memory.network import MemoryNetwork
-from scapy_mobsec.drivers.memory.proxies import ThroughProxy
-from scapy_mobsec.drivers.memory.streams import Stream, StreamUser
 from scapy_mobsec.drivers.memory.tcp_stack import TcpStack
 from scapy_mobsec.drivers.memory.tls import TlsClient, TlsServer
+from scapy_mobsec.drivers.stream_layers import Stream, StreamUser, ThroughProxy
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.terminal.driving import Closed, Established, Input, Open, Refused
 
 Receive = Callable[[Input, Path], None]
-
-TLS_PORTS = frozenset({443})
-"""Where HTTP is spoken inside TLS."""
 
 
 class TerminalStreams:
@@ -43,10 +39,8 @@ class TerminalStreams:
         path = wanted.path
         terminal = _User(self, self._receive, path, wanted=path)
         user: StreamUser = terminal
-        port = int(wanted.target.rpartition(":")[2]) if wanted.target else path.remote.port
-        http = path.encapsulation in (Encapsulation.HTTP, Encapsulation.HTTP_POST)
-        if path.encapsulation is Encapsulation.TLS or (http and port in TLS_PORTS):
-            user = TlsClient(user, self._network)
+        if wanted.tls:
+            user = TlsClient(user, self._network, wanted.server_name)
         if wanted.target:
             user = terminal.tunnel = ThroughProxy(user, wanted.target)
         self.pending[path] = tcp.connect(path.local, path.remote, user)

@@ -8,7 +8,7 @@ nothing, and there is no CertificateVerify. A session that is resumed takes as l
 from hashlib import sha256
 
 from scapy_mobsec.drivers.memory.network import MemoryNetwork
-from scapy_mobsec.drivers.memory.streams import Layer, StreamUser
+from scapy_mobsec.drivers.stream_layers import Layer, StreamUser
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.key_log import Secrets
 from scapy_mobsec.encap.tls import (

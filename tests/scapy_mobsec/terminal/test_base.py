@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted import Script
 from terminals import (
     AH_LINKS,
     AH_TO_OTHER,
     ELSEWHERE,
+    NEW,
     OLD,
     OTHER,
     PING,
@@ -29,7 +31,7 @@ from scapy_mobsec.registration.messages import build_request
 from scapy_mobsec.registration.outer import describe, describe_ah
 from scapy_mobsec.terminal.base import MAX_EVENTS, MAX_RECEIVED, MAX_TRANSMITS
 from scapy_mobsec.terminal.config import OtherConfiguration
-from scapy_mobsec.terminal.driving import Close, Established
+from scapy_mobsec.terminal.driving import Close, Congested, Established
 from scapy_mobsec.terminal.events import PacketDropped
 from scapy_mobsec.terminal.link import Link
 from scapy_mobsec.terminal.other import OtherTerminal
@@ -143,6 +145,37 @@ def test_a_stream_that_cannot_be_answered_is_closed_and_others_are_not_taken():
     assert drops(pair.other) == [DropReason.QUEUE_FULL]
     assert pair.other.transmits(pair.now)[MAX_TRANSMITS:] == [Close(path)]
     assert not pair.other._streams
+
+
+def test_data_for_a_congested_stream_is_dropped_before_it_is_sealed():
+    script = Script(Encapsulation.TCP)
+    script.move()
+    (wanted,) = (out.path for out in script.outs)
+    path = wanted._replace(local=NEW._replace(port=50_000))
+    script.tell(Established(wanted, ()), path)
+    script.reply(script.last())
+    script.events()
+    used = script.mobile.snapshot().next_sequence
+    script.tell(Congested(True), path)
+    script.send(PING)
+    (dropped,) = script.events(PacketDropped)
+    assert dropped.reason is DropReason.CONGESTED
+    assert script.mobile.snapshot().next_sequence == used
+    script.took()
+    script.mobile.deregister(script.now)  # messages are few, and go
+    script.collect()
+    assert script.took() == ["0 tcp RREQ #1 1/1"]
+    script.tell(Congested(False), path)
+    script.send(PING)
+    assert script.took() == ["0 tcp data"]
+
+
+def test_congestion_of_a_stream_that_is_not_open_means_nothing(pair):
+    path = path_at_other(ELSEWHERE)._replace(encapsulation=Encapsulation.TCP)
+    pair.other.receive(Congested(True), path, pair.now)
+    pair.other.send(PONG, pair.now)
+    assert pair.from_other().path.encapsulation is Encapsulation.UDP
+    assert not events(pair.other)
 
 
 def test_events_are_bounded_the_oldest_goes(pair):

@@ -3,7 +3,15 @@
 import pytest
 
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.terminal.driving import Close, Closed, Established, Open, Refused, Transmit
+from scapy_mobsec.terminal.driving import (
+    Close,
+    Closed,
+    Congested,
+    Established,
+    Open,
+    Refused,
+    Transmit,
+)
 
 PATH = Path(Encapsulation.TCP, Endpoint.of("198.51.100.2", 0), Endpoint.of("203.0.113.2", 4500))
 
@@ -17,6 +25,7 @@ PATH = Path(Encapsulation.TCP, Endpoint.of("198.51.100.2", 0), Endpoint.of("203.
         (Established, "wanted", (PATH, ())),
         (Closed, "reason", ("reset",)),
         (Refused, "reason", ("403",)),
+        (Congested, "now", (True,)),
     ],
 )
 def test_they_are_values_that_nobody_changes(make, name, values):
@@ -26,5 +35,6 @@ def test_they_are_values_that_nobody_changes(make, name, values):
         setattr(one, name, None)
 
 
-def test_without_a_forward_proxy_there_is_no_target():
-    assert Open(PATH).target == ""
+def test_a_stream_has_neither_tunnel_nor_tls_unless_it_is_said():
+    plain = Open(PATH)
+    assert (plain.target, plain.tls, plain.server_name) == ("", False, "")

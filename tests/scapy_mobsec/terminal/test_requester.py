@@ -4,9 +4,11 @@ import pytest
 from scripted import HTTP, HTTP_POST, NATIVE, PROBE, TCP, TLS, UDP, Script, items
 from terminals import NEW, OLD, OTHER, PING, PONG, TO_OTHER, Pair
 
+from contrib_layers.numbers import ITEM_INSIDE_TLS
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Endpoint, Path
 from scapy_mobsec.registration.description import (
+    EncapsulationItem,
     EspHeader,
     HttpHeader,
     Ipv4Header,
@@ -342,6 +344,20 @@ def test_another_certificate_is_no_reason_to_wait_where_more_is_allowed():
 
 
 PROXY = Endpoint.of("192.0.2.80", 8080)
+
+
+def test_a_stream_inside_tls_is_opened_so_with_the_name_of_y():
+    for kind, flags in ((TLS, 0), (HTTP, ITEM_INSIDE_TLS)):
+        item = EncapsulationItem(kind.code, flags, port=443, host="y.example")
+        script = Script(kind, allow=(item,))
+        script.mobile.move([NEW], script.now)
+        (opening,) = script.mobile.transmits(script.now)
+        assert (opening.tls, opening.server_name) == (True, "y.example")
+    item = EncapsulationItem(TCP.code, host="y.example")
+    script = Script(TCP, allow=(item,))
+    script.mobile.move([NEW], script.now)
+    (opening,) = script.mobile.transmits(script.now)
+    assert (opening.tls, opening.server_name) == (False, "")
 
 
 def test_a_stream_through_a_proxy_is_opened_to_that_and_says_so():

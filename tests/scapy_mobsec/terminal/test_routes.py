@@ -6,7 +6,7 @@ import pytest
 from scripted import HTTP, NATIVE, TCP, TLS, UDP, items
 from terminals import AH_LINKS, AH_ONLY_LINKS, MOBILE_LINK, NEW, OLD, OTHER
 
-from contrib_layers.numbers import EncapsulationCode
+from contrib_layers.numbers import ITEM_INSIDE_TLS, EncapsulationCode
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.config import MobileConfiguration
@@ -18,8 +18,10 @@ from scapy_mobsec.terminal.routes import (
     beginning,
     dialed,
     host_of,
+    inside_tls,
     paths,
     paths_from,
+    server_name,
     told,
     tunnel_target,
 )
@@ -164,3 +166,22 @@ def test_y_is_named_as_dialed_but_behind_nat64_by_its_own_address():
     item = EncapsulationItem(EncapsulationCode.HTTP, host="y.example")
     named = MobileConfiguration(MOBILE_LINK, OTHER, allow=(item,), nat64_prefix=PREFIX)
     assert host_of(named, *paths_from(named, V6, HTTP)) == "y.example"
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "host", "expected"),
+    [
+        (TCP, 0, "y.example", (False, "y.example")),
+        (TLS, 0, "y.example", (True, "y.example")),
+        (TLS, 0, "203.0.113.2", (True, "")),
+        (TLS, 0, "2001:db8::1", (True, "")),
+        (TLS, 0, "", (True, "")),
+        (HTTP, 0, "y.example", (False, "y.example")),
+        (HTTP, ITEM_INSIDE_TLS, "y.example", (True, "y.example")),
+    ],
+)
+def test_what_lies_inside_tls_and_which_name_is_asked_for(kind, flags, host, expected):
+    item = EncapsulationItem(kind.code, flags, host=host)
+    configuration = MobileConfiguration(MOBILE_LINK, OTHER, allow=(item,))
+    (path,) = paths(configuration, [NEW], (kind,))
+    assert (inside_tls(configuration, path), server_name(configuration, path)) == expected

@@ -33,8 +33,8 @@ from scapy_mobsec.drivers.memory import (
 from scapy_mobsec.drivers.memory.chart import message_text
 from scapy_mobsec.drivers.memory.links import too_big
 from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
-from scapy_mobsec.drivers.memory.proxies import ThroughProxy
 from scapy_mobsec.drivers.memory.tls import TlsClient
+from scapy_mobsec.drivers.stream_layers import ThroughProxy
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.http_post import Channels
 from scapy_mobsec.encap.stream import client_carrier, server_carrier

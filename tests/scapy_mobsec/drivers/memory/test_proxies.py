@@ -165,7 +165,7 @@ class Tunnelled:
 
     def open(self, port=443):
         path = Path(Encapsulation.TLS, Endpoint(CLIENT.address), PROXY)
-        self.do(self.mobile, Open(path, str(Endpoint(SERVER.address, port))))
+        self.do(self.mobile, Open(path, str(Endpoint(SERVER.address, port)), tls=True))
         return self.mobile.terminal.came[-1]
 
 

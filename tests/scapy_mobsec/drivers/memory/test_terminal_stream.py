@@ -12,6 +12,7 @@ from scapy_mobsec.registration.description import Ipv4Header, TcpHeader, TlsHead
 from scapy_mobsec.terminal.driving import Close, Closed, Established, Open, Transmit
 
 CERTIFICATE = b"a certificate"
+NAME = "y.example"
 
 
 class Play:
@@ -38,7 +39,7 @@ class Play:
         """Open a stream; return what was wanted, and the path of it at both ends."""
         ends = Endpoint(CLIENT.address), Endpoint(SERVER.address, port)
         wanted = Path(encapsulation, *ends)
-        self.do(self.mobile, Open(wanted))
+        self.do(self.mobile, Open(wanted, tls=port == 443, server_name=NAME))
         return wanted, *(host.terminal.came[-1][1] for host in (self.mobile, self.other))
 
     def came(self, host):
@@ -71,7 +72,7 @@ def test_open(play, encapsulation, port, at_other, milliseconds):
     assert mine.local.port
     outer = Endpoint.of(EXTERNAL, 40_000)
     assert theirs == Path(at_other, wanted.remote, outer)
-    tls = (TlsHeader(sha256(CERTIFICATE).digest(), ""),) if port == 443 else ()
+    tls = (TlsHeader(sha256(CERTIFICATE).digest(), NAME),) if port == 443 else ()
     sent = Ipv4Header(CLIENT.address, SERVER.address), TcpHeader(mine.local.port, port), *tls
     observed = Ipv4Header(outer.address, SERVER.address), TcpHeader(outer.port, port), *tls
     assert opened == Established(wanted, sent)

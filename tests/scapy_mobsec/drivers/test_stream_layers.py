@@ -4,7 +4,7 @@ import pytest
 from wires import Streams
 
 from scapy_mobsec.drivers.memory import Delay
-from scapy_mobsec.drivers.memory.streams import Layer
+from scapy_mobsec.drivers.stream_layers import Layer
 
 
 def test_a_layer_in_between():

@@ -7,8 +7,16 @@ for the user above.
 
 from typing import Protocol
 
+from scapy_mobsec.drops import Drop
+from scapy_mobsec.encap.connect import ConnectClient
 from scapy_mobsec.packet.path import Endpoint
-from scapy_mobsec.registration.description import Description, Ipv4Header, Ipv6Header, TcpHeader
+from scapy_mobsec.registration.description import (
+    Description,
+    HttpHeader,
+    Ipv4Header,
+    Ipv6Header,
+    TcpHeader,
+)
 
 
 class Stream(Protocol):
@@ -119,6 +127,45 @@ class Layer:
         if self.below is None:
             raise RuntimeError("the stream is not established")
         return self.below
+
+
+class ThroughProxy(Layer):
+    """A client's tunnel through a forward proxy; one HTTP descriptor of its own describes it.
+
+    `refused`: the proxy makes none. `answer`: what it said, None before that.
+    """
+
+    def __init__(self, above: StreamUser, target: str) -> None:
+        """`target`: host and port. Raises Drop if it cannot stand in a request."""
+        super().__init__(above)
+        self.refused = False
+        self._http = ConnectClient(target)
+
+    @property
+    def headers(self) -> Description:
+        return (*self._lower.headers, self._http.header)
+
+    @property
+    def answer(self) -> HttpHeader | None:
+        return self._http.seen
+
+    def open(self) -> None:
+        self._lower.write(self._http.start())
+
+    def received(self, data: bytes) -> None:
+        if self.is_open:
+            super().received(data)
+            return
+        try:
+            behind = self._http.receive(data)
+        except Drop as drop:
+            self.refused = True
+            self.fail(str(drop))
+            return
+        if self._http.ready:
+            super().open()
+            if behind:
+                super().received(behind)
 
 
 def ip_tcp_headers(source: Endpoint, destination: Endpoint) -> Description:

@@ -130,7 +130,7 @@ class LiveHost(Generic[T]):
                     self.tap(self.loop.now, output.path, output)
                 self._do(output)
             for packet in self.terminal.received():
-                if self.inner:
+                if self.inner is not None:
                     self.inner.write(packet)
         self._wind()
 
@@ -141,7 +141,7 @@ class LiveHost(Generic[T]):
         if self._timer:
             self._timer.cancel()
         for part in (self.inner, self.datagrams, self.streams):
-            if part:
+            if part is not None:
                 part.close()
 
     def _do(self, output: Output) -> None:

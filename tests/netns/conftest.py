@@ -1,100 +1,136 @@
-"""Three network namespaces: X, a kernel NAT, and Y. Needs root, iproute2 and nftables.
+"""Networks of the kernel between X and Y, and terminals on their sockets. Needs root."""
 
-    X  m0 192.168.77.2 ---- 192.168.77.1 in0  NAT  ex0 203.0.113.1 ---- 203.0.113.2 g0  Y
-    X  d0 198.51.100.2 ----------------------------------------------- 198.51.100.1 d0  Y
-
-What X sends from 192.168.77.2 takes the way through the NAT, the rest the direct one.
-"""
-
-import ctypes
 import os
-import shutil
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 
 import pytest
-from sockets import bound_socket
+from live import live_host
 
-CLONE_NEWNET = 0x4000_0000
-NUMBERS = count(1)
+from scapy_mobsec.drivers.live.host import LiveHost, MobileHost
+from scapy_mobsec.drivers.live.loop import Loop
+from scapy_mobsec.drivers.live.namespaces import Lab, masquerade
+from scapy_mobsec.drivers.simulation import echo_reply
+from scapy_mobsec.packet.path import Endpoint
+from scapy_mobsec.terminal.config import MobileConfiguration, OtherConfiguration
+from scapy_mobsec.terminal.mobile import MobileTerminal
+from scapy_mobsec.terminal.other import OtherTerminal
 
 
-class Namespaces:
-    """The namespaces of one test, with names of their own."""
+class Ends:
+    """Both terminals, each in its namespace of a lab, on one loop. Y answers pings."""
 
-    def __init__(self):
-        number = next(NUMBERS)
-        self.x, self.nat, self.y = (f"mobsec-{os.getpid()}-{number}-{end}" for end in "xny")
-        self.sockets = []
+    def __init__(self, lab):
+        self.lab, self.loop = lab, Loop()
 
-    def up(self, nat_rule):
-        for name in (self.x, self.nat, self.y):
-            self._run("ip", "netns", "add", name)
-            self._exec(name, "ip link set lo up; echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter")
-        self._veth(self.x, "m0", "192.168.77.2/24", self.nat, "in0", "192.168.77.1/24")
-        self._veth(self.nat, "ex0", "203.0.113.1/24", self.y, "g0", "203.0.113.2/24")
-        self._veth(self.x, "d0", "198.51.100.2/24", self.y, "d0", "198.51.100.1/24")
-        self._exec(self.x, "ip route add default via 198.51.100.1")
-        self._exec(self.x, "ip rule add from 192.168.77.2 lookup 77")
-        self._exec(self.x, "ip route add default via 192.168.77.1 table 77")
-        self._exec(self.nat, "echo 1 > /proc/sys/net/ipv4/ip_forward")
-        self._exec(
-            self.nat,
-            "nft 'add table ip nat; add chain ip nat post"
-            f" {{ type nat hook postrouting priority 100; }};"
-            f" add rule ip nat post oifname ex0 ip protocol udp {nat_rule}'",
+    def open(self, dialed, links, native=(), **choices):
+        """Open Y everywhere on the port that X dials, and X.
+
+        `native`: whether each of the raw sockets that are open is for AH; `choices`: of X.
+        """
+        supported = {"supported": choices["allow"]} if "allow" in choices else {}
+        other = OtherConfiguration((links[1],), **supported)
+        mobile = MobileConfiguration(links[0], dialed, **choices)
+        self.other = live_host(LiveHost, OtherTerminal(other, random_bytes=os.urandom), self.loop)
+        self.mobile = live_host(
+            MobileHost, MobileTerminal(mobile, random_bytes=os.urandom), self.loop
         )
+        for name, host in (("x", self.mobile), ("y", self.other)):
+            with self.lab.inside(name):
+                for ah in native:
+                    host.datagrams.open_native(ah=ah)
+        with self.lab.inside("y"):
+            self.other.datagrams.listen([Endpoint(bytes(len(dialed.address)), dialed.port)])
+        self.other.inner.on_packet = self._answer
 
-    def down(self):
-        for udp in self.sockets:
-            udp.close()
-        for name in (self.x, self.nat, self.y):
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    def move(self, *addresses, port=4500):
+        """Let X go on from addresses."""
+        with self.lab.inside("x"):
+            self.mobile.move([Endpoint.of(each, port) for each in addresses])
 
-    def bound_socket(self, name, address, port):
-        """A UDP socket in a namespace: a socket stays where the thread was that made it."""
+    def wait_for(self, kind, count=1):
+        """Go on until X told so many events of a kind; return the last."""
+        found = []
 
-        def enter_and_bind():
-            with open(f"/run/netns/{name}") as namespace:
-                libc = ctypes.CDLL(None, use_errno=True)
-                if libc.setns(namespace.fileno(), CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), "setns")
-            return bound_socket(address, port)
+        def there():
+            found[:] = [event for _, event in self.mobile.log if isinstance(event, kind)]
+            return len(found) >= count
 
-        with ThreadPoolExecutor(1) as thread:
-            udp, endpoint = thread.submit(enter_and_bind).result()
-        self.sockets.append(udp)
-        return udp, endpoint
+        assert self.loop.run(there, seconds=10), (self.mobile.log, self.faults)
+        return found[-1]
 
-    def _veth(self, left, left_name, left_address, right, right_name, right_address):
-        peer = ("peer", "name", right_name, "netns", right)
-        self._run("ip", "-n", left, "link", "add", left_name, "type", "veth", *peer)
-        for name, link, address in (
-            (left, left_name, left_address),
-            (right, right_name, right_address),
-        ):
-            self._run("ip", "-n", name, "address", "add", address, "dev", link)
-            self._run("ip", "-n", name, "link", "set", link, "up")
+    @property
+    def faults(self):
+        """What the machine refused, of X and of Y."""
+        return [dict(each.datagrams.faults.counts) for each in (self.mobile, self.other)]
 
-    def _exec(self, name, command):
-        self._run("ip", "netns", "exec", name, "sh", "-ec", command)
+    def ping(self, packet, count):
+        """Send an inner packet; tell whether as many came back as there should be by now."""
+        self.mobile.send(packet)
+        return self.loop.run(lambda: len(self.mobile.inner) >= count, seconds=5)
 
-    def _run(self, *command):
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=10)
+    def close(self):
+        self.mobile.close()
+        self.other.close()
+        self.loop.close()
+
+    def _answer(self, packet):
+        if answer := echo_reply(packet):
+            self.other.send(answer)
 
 
 @pytest.fixture
-def namespaces(request):
-    """Namespaces whose NAT has the rule that the test is parametrised with."""
-    if os.geteuid():
-        pytest.skip("needs root")
-    for tool in ("ip", "nft"):
-        if not shutil.which(tool):
-            pytest.skip(f"needs {tool}")
-    made = Namespaces()
-    try:
-        made.up(request.param)
-        yield made
-    finally:
-        made.down()
+def natted(request):
+    """X at two places: one behind a NAT with the rule that the test is parametrised with.
+
+    X  m0 192.168.77.2 ---- 192.168.77.1 in0  NAT  ex0 203.0.113.1 ---- 203.0.113.2 g0  Y
+    X  d0 198.51.100.2 ----------------------------------------------- 198.51.100.1 d0  Y
+    """
+    with Lab() as lab:
+        lab.namespace("x")
+        lab.namespace("nat", forwards=True)
+        lab.namespace("y")
+        lab.cable("x", "m0", "nat", "in0")
+        lab.cable("nat", "ex0", "y", "g0")
+        lab.cable("x", "d0", "y", "d0")
+        lab.ip(
+            "x",
+            "address add 192.168.77.2/24 dev m0",
+            "address add 198.51.100.2/24 dev d0",
+            "route add default via 198.51.100.1",
+            "rule add from 192.168.77.2 lookup 77",
+            "route add default via 192.168.77.1 table 77",
+        )
+        lab.ip("nat", "address add 192.168.77.1/24 dev in0", "address add 203.0.113.1/24 dev ex0")
+        lab.ip("y", "address add 203.0.113.2/24 dev g0", "address add 198.51.100.1/24 dev d0")
+        lab.nft("nat", masquerade("ex0", f"ip protocol udp {request.param}"))
+        ends = Ends(lab)
+        yield ends
+        ends.close()
+
+
+@pytest.fixture
+def routed():
+    """A router, and a way on that takes packets of 1300 octets.
+
+    X  m0 198.51.100.2, 2001:db8:1::2 ---- in0  router  ex0 ---- 203.0.113.2, 2001:db8:2::2  Y
+    """
+    with Lab() as lab:
+        lab.namespace("x")
+        lab.namespace("router", forwards=True)
+        lab.namespace("y")
+        lab.cable("x", "m0", "router", "in0")
+        lab.cable("router", "ex0", "y", "g0")
+        for name, link, ipv4, ipv6 in (
+            ("x", "m0", "198.51.100.2/24", "2001:db8:1::2/64"),
+            ("router", "in0", "198.51.100.1/24", "2001:db8:1::1/64"),
+            ("router", "ex0", "203.0.113.1/24", "2001:db8:2::1/64"),
+            ("y", "g0", "203.0.113.2/24", "2001:db8:2::2/64"),
+        ):
+            lab.ip(name, f"address add {ipv4} dev {link}", f"address add {ipv6} dev {link} nodad")
+        for name, number, octets in (("x", 1, "198.51.100"), ("y", 2, "203.0.113")):
+            lab.ip(name, f"route add default via {octets}.1")
+            lab.ip(name, f"route add ::/0 via 2001:db8:{number}::1")
+        lab.ip("router", "link set ex0 mtu 1300")
+        lab.ip("y", "link set g0 mtu 1300")
+        ends = Ends(lab)
+        yield ends
+        ends.close()

@@ -217,7 +217,8 @@ def new_socket(kind: int, protocol: int, local: Endpoint) -> socket.socket:
             opened.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
             opened.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE)
         else:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if kind == socket.SOCK_DGRAM:  # raw sockets never have the other family
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             opened.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
             opened.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE)

@@ -44,12 +44,14 @@ class Datagrams:
 
         Return them with the port that a port of 0 became. Raises CannotOpen; then none is open.
         """
-        before = set(self._udp)
-        try:
-            return tuple(self._open(each) for each in endpoints)
-        except CannotOpen:
-            self._close_all_but(before)
-            raise
+        before, opened = set(self._udp), []
+        for endpoint in endpoints:
+            try:
+                opened.append(self._open(endpoint))
+            except OSError as error:
+                self._close_all_but(before)
+                raise CannotOpen(f"udp {endpoint}", error) from error
+        return tuple(opened)
 
     def open_native(self, *, ah: bool = False) -> None:
         """Open raw sockets for ESP, or for AH, of the families that the machine has.
@@ -63,8 +65,8 @@ class Datagrams:
             except OSError as error:
                 if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     continue
-                name = "native AH" if ah else "native ESP"
-                raise CannotOpen(f"{name} (needs CAP_NET_RAW)", error) from error
+                needs = " (needs CAP_NET_RAW)" if error.errno == errno.EPERM else ""
+                raise CannotOpen(f"native {'AH' if ah else 'ESP'}{needs}", error) from error
 
     def use(self, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
         """Go on with UDP at these endpoints and no others; those that stay keep their socket.
@@ -106,7 +108,7 @@ class Datagrams:
     def _try_open(self, endpoint: Endpoint) -> Endpoint:
         try:
             return self._open(endpoint)
-        except CannotOpen as error:
+        except OSError as error:
             self.faults.note("udp open", error, endpoint)
             if endpoint.port:  # of another, the terminal would not know the port
                 self._missing[endpoint] = self._loop.now + OPENED_AGAIN_AFTER
@@ -114,10 +116,7 @@ class Datagrams:
 
     def _open(self, endpoint: Endpoint) -> Endpoint:
         if endpoint not in self._udp:
-            try:
-                opened = open_udp(endpoint, self._owner)
-            except OSError as error:
-                raise CannotOpen(f"udp {endpoint}", error) from error
+            opened = open_udp(endpoint, self._owner)
             self._udp[endpoint] = self._by_local[opened.local] = opened
         return self._udp[endpoint].local
 

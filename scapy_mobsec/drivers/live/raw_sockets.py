@@ -4,6 +4,8 @@ The kernel reassembles fragments before (RFC 4303 section 3.4.1, RFC 4302 sectio
 and takes IPv4 packets with their header, IPv6 packets without; AH is verified over whole packets
 (`esp.ah`). So the IPv6 header in front of AH is made again, from addresses and extension headers;
 hop limit, traffic class and flow label, which AH does not cover, are not those that came.
+For ICMPv6, Linux takes AH for an extension header, and tells nobody that a packet with AH was too
+big on the way: what is lost must tell instead (`terminal.mtu`).
 """
 
 import socket

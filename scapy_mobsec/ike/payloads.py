@@ -4,7 +4,7 @@
 exchange data, EAP) just their name and length. Everything is checked against the payload's end.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import TypeAlias
@@ -13,10 +13,16 @@ from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.ike.message import Payload
 from scapy_mobsec.ike.numbers import NotifyType, PayloadType, Protocol, SelectorType, TransformType
 
+MAX_VALUES = 1024
+"""Of a message: payloads, and what they hold many of. Larger messages cost time, and tell nobody
+anything.
+"""
 MAX_PROPOSALS = 64
-MAX_TRANSFORMS = 1024
+MAX_TRANSFORMS = 512
 """Of all proposals of a payload."""
-MAX_SPIS = 4096
+MAX_TRANSFORM_ATTRIBUTES = 8
+"""Of one transform: only its key length is defined (RFC 7296 section 3.3.5)."""
+MAX_SPIS = 512
 MAX_SELECTORS = 256
 MAX_ATTRIBUTES = 256
 LENGTH_OF_ESP_SPI = 4
@@ -175,6 +181,18 @@ Content: TypeAlias = (
 )
 
 
+def parse_payloads(payloads: Iterable[Payload]) -> tuple[Content, ...]:
+    """Read those of one message, with at most MAX_VALUES in them. Raises Drop(MALFORMED_IKE)."""
+    contents: list[Content] = []
+    values = 0
+    for payload in payloads:
+        content = parse_payload(payload)
+        contents.append(content)
+        values += count_values(content)
+        _require(values <= MAX_VALUES, f"more than {MAX_VALUES} values")
+    return tuple(contents)
+
+
 def parse_payload(payload: Payload) -> Content:
     """Read the body of a payload. Raises Drop(MALFORMED_IKE)."""
     parse = _PARSERS.get(payload.type)
@@ -234,8 +252,10 @@ def _transforms(body: bytes, count: int) -> tuple[Transform, ...]:
 
 def _key_length(attributes: bytes) -> int | None:
     """Return the Key Length attribute (RFC 7296 section 3.3.5), None if there is none."""
-    at, found = 0, None
+    at, count, found = 0, 0, None
     while at < len(attributes):
+        count += 1
+        _require(count <= MAX_TRANSFORM_ATTRIBUTES, "too many attributes of a transform")
         _require(len(attributes) - at >= 4, "transform attribute")
         kind = int.from_bytes(attributes[at : at + 2], "big")
         value = int.from_bytes(attributes[at + 2 : at + 4], "big")

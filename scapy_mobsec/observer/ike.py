@@ -4,7 +4,7 @@ IKEv2 (RFC 7296) is decrypted where its keys are given; MOBIKE (RFC 4555) tells 
 what is in clear is told. A message whose ICV is wrong has no place here: it is a drop, and counted.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,14 +15,13 @@ from scapy_mobsec.ike.keys import IkeSaKeys
 from scapy_mobsec.ike.message import (
     Header,
     Message,
-    Payload,
     in_clear,
     parse_message,
     split_payloads,
 )
 from scapy_mobsec.ike.nat_detection import Verdict
 from scapy_mobsec.ike.numbers import Exchange, NotifyType
-from scapy_mobsec.ike.payloads import count_values, parse_payload
+from scapy_mobsec.ike.payloads import count_values, parse_payloads
 from scapy_mobsec.ike.protection import Opened
 from scapy_mobsec.observer.ike_messages import IkeContent, IkeExchange, Reading, SeenMessage
 from scapy_mobsec.observer.ike_nat import detections_in, translations_in
@@ -148,7 +147,7 @@ class IkeTracker:
 
     def _read(self, sa: ObservedIkeSa, seen: SeenMessage, message: Message) -> bool:
         """Read a message; False: a fragment, of which others are missing. Raises Drop."""
-        seen.contents = _contents(message.payloads)
+        seen.contents = parse_payloads(message.payloads)
         if message.encrypted is None:
             self._clear(seen, message.octets)
             return True
@@ -162,7 +161,7 @@ class IkeTracker:
         seen.reading = Reading.VERIFIED if opened.verified else Reading.UNVERIFIED
         sa.verified += opened.verified
         seen.fragments = opened.total
-        seen.contents = _contents(message.payloads[:-1]) + _inside(opened)
+        seen.contents = parse_payloads(message.payloads[:-1]) + _inside(opened)
         self._clear(seen, in_clear(message, opened.plaintext, opened.first_type))
         return True
 
@@ -269,14 +268,10 @@ def _read_v1(seen: SeenMessage, message: Message) -> bool:
     return True
 
 
-def _contents(payloads: Sequence[Payload]) -> tuple[IkeContent, ...]:
-    return tuple(parse_payload(payload) for payload in payloads)
-
-
 def _inside(opened: Opened) -> tuple[IkeContent, ...]:
     """What was encrypted. Raises Drop: UNREADABLE where no ICV tells that the key was right."""
     try:
-        return _contents(split_payloads(opened.plaintext, 0, opened.first_type))
+        return parse_payloads(split_payloads(opened.plaintext, 0, opened.first_type))
     except Drop as drop:
         if opened.verified:
             raise

@@ -44,6 +44,7 @@ from scapy_mobsec.ike.payloads import (
     VendorId,
     count_values,
     parse_payload,
+    parse_payloads,
 )
 
 
@@ -109,13 +110,33 @@ def test_proposals_are_bounded():
 
 
 def test_transforms_are_bounded():
-    many = [
-        proposal([(1, 20, None)] * count, number=1, last=count == 4)
-        for count in (255, 255, 255, 255, 4)
-    ]
-    assert count_values(read(PayloadType.SA, b"".join(many))) == 1 + 5 + MAX_TRANSFORMS
+    many = [proposal([(1, 20, None)] * count, number=1, last=count == 4) for count in (254, 254, 4)]
+    assert count_values(read(PayloadType.SA, b"".join(many))) == 1 + 3 + MAX_TRANSFORMS
     more = b"".join([proposal([(1, 20, None)], number=1, last=False), *many])
     assert reason_of(PayloadType.SA, more) is DropReason.MALFORMED_IKE
+
+
+def test_attributes_of_a_transform_are_bounded():
+    for count, fits in ((8, True), (9, False)):
+        body = bytearray(proposal([(1, 20, None)]) + b"\x80\x0e\x01\x00" * count)
+        for at in (2, 10):  # the lengths of the proposal and of the transform
+            body[at : at + 2] = (int.from_bytes(body[at : at + 2]) + 4 * count).to_bytes(2)
+        if fits:
+            assert read(PayloadType.SA, bytes(body)).proposals[0].transforms[0].key_length == 256
+        else:
+            assert reason_of(PayloadType.SA, bytes(body)) is DropReason.MALFORMED_IKE
+
+
+@pytest.mark.parametrize(("more", "fits"), [(1, True), (2, False)])
+def test_a_message_holds_a_bounded_number_of_values(more, fits):
+    attributes = PayloadType.CP, bytes(4) + b"\0\1\0\0" * 254
+    payloads = [attributes] * 4 + [nonce(bytes(16))] * (more + 3)
+    message = parse_message(clear(Exchange.INFORMATIONAL, *payloads))
+    if fits:
+        assert len(parse_payloads(message.payloads)) == 8
+        return
+    with pytest.raises(Drop, match="more than 1024 values"):
+        parse_payloads(message.payloads)
 
 
 def test_what_a_payload_holds_many_of_is_counted():
@@ -214,7 +235,7 @@ def test_notifications_have_the_length_that_their_rfc_gives(kind, good, bad):
 def test_selectors_and_attributes_are_bounded():
     many = b"\1\0\0\0" + b"\0\1\0\0" * 257
     assert reason_of(PayloadType.CP, many) is DropReason.MALFORMED_IKE
-    assert reason_of(PayloadType.DELETE, b"\3\4" + (4097).to_bytes(2) + bytes(4 * 4097)) is (
+    assert reason_of(PayloadType.DELETE, b"\3\4" + (513).to_bytes(2) + bytes(4 * 513)) is (
         DropReason.MALFORMED_IKE
     )
 

@@ -1,7 +1,9 @@
 """Two captures of one run, at two places on its path: what was lost and changed in between.
 
-A packet is known again by its SPI and sequence number. The two clocks may differ by any amount:
-what one direction alone tells of times has that difference in it, and is named so.
+A packet is known again by its SA and sequence number, and an SA by the keys that open it: its
+addresses differ where a translator is in between, and an SPI is only one receiver's. The two clocks
+may differ by any amount: what one direction alone tells of times has that difference in it, and is
+named so.
 
     first capture ---- translators, losses, delay ---- second capture
 """
@@ -10,8 +12,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, TypeAlias
 
+from scapy_mobsec.esp.ah import AhParameters
+from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.observer.associations import MAX_SAS
 from scapy_mobsec.observer.outer import Outer
 from scapy_mobsec.observer.seen import SeenPacket
@@ -22,6 +27,9 @@ MAX_WAITING = 65_536
 """Packets of one end whose like at the other end is still to come."""
 MAX_CHANGES = 256
 """Of one SA: pairs of outer headers."""
+
+
+Parameters: TypeAlias = SaParameters | AhParameters
 
 
 class Place(IntEnum):
@@ -40,7 +48,7 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class SaAtBothEnds:
-    """One SA. link: number in the first capture, None where it is not there.
+    """One SA. parameters: its SPI and keys. link: number in the first capture, None if not there.
 
     forward: there, it goes the way of its link's first SA. changes: packets by pairs of outer
     headers. least_ns, most_ns: time in the second capture minus time in the first, with the
@@ -48,8 +56,7 @@ class SaAtBothEnds:
     capture, that were decrypted without an integrity key.
     """
 
-    spi: int
-    ah: bool
+    parameters: Parameters = field(repr=False)
     link: int | None = None
     forward: bool = True
     changes: Counter[Change] = field(default_factory=Counter)
@@ -60,6 +67,11 @@ class SaAtBothEnds:
     seen: tuple[SeenSequences, SeenSequences] = field(
         default_factory=lambda: (SeenSequences(), SeenSequences())
     )
+
+    @property
+    def spi(self) -> int:
+        """Its SPI."""
+        return self.parameters.spi
 
     @property
     def only_at(self) -> tuple[int, int]:
@@ -103,25 +115,22 @@ class BothEnds:
     """Puts the packets of two observers beside each other."""
 
     def __init__(self) -> None:
-        self._sas: dict[tuple[int, bool], SaAtBothEnds] = {}
+        self._sas: dict[int, list[SaAtBothEnds]] = {}
+        """By SPI."""
+        self._count = 0
         self._waiting: tuple[_Waiting, _Waiting] = OrderedDict(), OrderedDict()
 
     def take(self, place: Place, seen: SeenPacket) -> None:
         """Take a packet; counts if a key opens it and its number is new there."""
-        if seen.sequence is None or seen.spi is None or seen.sa is None:
+        if seen.sequence is None or seen.sa is None or seen.sa.inbound is None:
             return
-        name = seen.spi, seen.outer.ah
-        sa = self._sas.get(name)
-        if sa is None:
-            if len(self._sas) >= MAX_SAS:
-                return
-            sa = self._sas[name] = SaAtBothEnds(*name)
-        if not sa.seen[place].add(seen.sequence):
+        sa = self._sa_of(seen.sa.inbound.parameters)
+        if sa is None or not sa.seen[place].add(seen.sequence):
             return
         sa.unverified += seen.opened is not None and not seen.opened.verified
         if place is Place.FIRST:
             sa.link, sa.forward = seen.sa.link, seen.sa.forward
-        key = (*name, seen.sequence)
+        key = id(sa), seen.sequence
         here = seen.time_ns, seen.outer
         there = self._waiting[1 - place].pop(key, None)
         if there is not None:
@@ -132,16 +141,27 @@ class BothEnds:
         if len(waiting) > MAX_WAITING:
             waiting.popitem(last=False)
 
+    def _sa_of(self, parameters: Parameters) -> SaAtBothEnds | None:
+        """Return the SA with these keys, None for a new one where there is no room."""
+        of_spi = self._sas.get(parameters.spi, ())
+        sa = next((each for each in of_spi if each.parameters == parameters), None)
+        if sa is None and self._count < MAX_SAS:
+            sa = SaAtBothEnds(parameters)
+            self._sas.setdefault(parameters.spi, []).append(sa)
+            self._count += 1
+        return sa
+
     def links(self) -> Iterator[LinkAtBothEnds]:
         """Yield the links with what both captures have of them, and at last SAs of none."""
         of_link: dict[int | None, list[SaAtBothEnds]] = {}
-        for sa in self._sas.values():
+        for sa in chain.from_iterable(self._sas.values()):
             of_link.setdefault(sa.link, []).append(sa)
         for link in sorted(of_link, key=lambda number: (number is None, number or 0)):
             yield _by_direction(link, of_link[link])
 
 
-_Waiting = OrderedDict[tuple[int, bool, int], tuple[int, Outer]]
+_Waiting = OrderedDict[tuple[int, int], tuple[int, Outer]]
+"""By identity of the SA and sequence number: time in nanoseconds, and outer headers."""
 
 
 def translations(change: Change, spi: int, *, to_second: bool) -> tuple[Translation, ...]:

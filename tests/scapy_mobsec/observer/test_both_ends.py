@@ -90,6 +90,25 @@ def test_what_one_end_saw_while_the_other_did_not_run_is_not_lost():
     assert (sa.matched, sa.only_at, link.round_trip_ns) == (4, (2, 0), None)
 
 
+def test_two_sas_of_one_spi_are_told_apart_whatever_becomes_of_their_addresses():
+    """Two receivers chose the same SPI; a translator is between the two captures."""
+    keys, both = Keys(gcm(TO_GATEWAY, 1), gcm(TO_GATEWAY, 2)), BothEnds()
+    other = GATEWAY._replace(port=4501)
+    ends = Bench(keys), Bench(keys)
+    for number in range(1, 6):
+        for octet, to in ((1, GATEWAY), (2, other)):
+            esp = ends[0].seal(TO_GATEWAY, octet=octet)
+            both.take(Place.FIRST, *seen_by(ends[0], ends[0].udp(esp, OLD, to)))
+            if number != octet + 1:  # the second of the one is lost, the third of the other
+                both.take(Place.SECOND, *seen_by(ends[1], ends[1].udp(esp, NEW, to)))
+    sas = [sa for link in both.links() for sa in link.to_second + link.unknown]
+    assert [(sa.spi, sa.matched, sa.only_at) for sa in sas] == [(TO_GATEWAY, 4, (1, 0))] * 2
+    for sa, to in zip(sas, (GATEWAY, other), strict=True):
+        ((change, packets),) = sa.changes.items()
+        assert (packets, change.first.destination_endpoint) == (4, to)
+        assert (change.first.source_endpoint, change.second.source_endpoint) == (OLD, NEW)
+
+
 def test_packets_that_no_key_opens_and_repeated_ones_do_not_count():
     bench, both = Bench(), BothEnds()
     packet = bench.up()

@@ -51,6 +51,7 @@ HASHES = {
     ("cmac(aes)", 96): "aes-cmac-96",
     ("xcbc(aes)", 96): "aes-xcbc-96",
 }
+_NO_INTEGRITY = "digest_null"
 _DEFAULT_ICV_BITS = {"hmac(sha384)": 192, "hmac(sha512)": 256}
 """Of `auth`, where no number follows the key; 96 for all others, `hmac(sha256)` among them."""
 
@@ -168,6 +169,8 @@ def _row(state: _State, origin: str) -> KeyRow | None:
     destination = single_address(state.destination, "dst")
     suite: Suite | Integrity | None
     hashed = state.algorithms.get("auth-trunc") or state.algorithms.get("auth")
+    if hashed and hashed.name == _NO_INTEGRITY:
+        hashed = None
     integrity = _integrity(hashed)
     key = b""
     if state.protocol == "ah":

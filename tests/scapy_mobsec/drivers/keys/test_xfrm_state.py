@@ -93,6 +93,7 @@ def test_quoted_names_as_they_are_typed():
         (["auth-trunc hmac(sha384) 0x{48} 192", "enc ecb(cipher_null) 0x"],
          "null-hmac-sha2-384-192"),
         (["enc cbc(aes) 0x{16}"], "aes-cbc-none"),
+        (["auth-trunc digest_null 0x 0", "enc cbc(aes) 0x{16}"], "aes-cbc-none"),
     ],
 )  # fmt: skip
 def test_algorithms(lines, suite):
@@ -109,6 +110,7 @@ def test_algorithms(lines, suite):
         (state(f"aead rfc4106(gcm(aes)) 0x{K20} 80"), "its algorithms are not decrypted"),
         (state(f"enc cbc(twofish) 0x{K16}"), "its algorithms are not decrypted"),
         (state(f"auth-trunc hmac(sha1) 0x{K20} 160", protocol="ah"), "its algorithms are not"),
+        (state("auth-trunc digest_null 0x 0", protocol="ah"), "its algorithms are not"),
         (state(), "it has no keys yet"),
         (state(f"enc cbc(aes) 0x{K16}", spi="0x00000000"), "it has no keys yet"),
         (state("aead rfc4106(gcm(aes)) <<Keys hidden>> 128"), "its keys are hidden"),

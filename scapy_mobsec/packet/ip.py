@@ -44,6 +44,8 @@ _PLAIN_IPV4_SUM = 0x4500 + _DONT_FRAGMENT + (64 << 8 | UDP)
 
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION_OPTIONS = 0, 43, 44, 60
 _OPTION_HEADERS = frozenset({_HOP_BY_HOP, _ROUTING, _DESTINATION_OPTIONS})
+_SIGNALLING_HEADERS = frozenset({135, 139, 140})
+"""Mobility (RFC 6275), HIP (RFC 7401), Shim6 (RFC 5533): of the same form, and most often last."""
 _MAX_EXTENSION_HEADERS = 8
 
 
@@ -174,10 +176,15 @@ def upper_layer(protocol: int, payload: bytes) -> tuple[int, bytes]:
 
 
 def _walk(protocol: int, payload: bytes) -> tuple[int, bytes]:
-    """Step over hop-by-hop, routing and destination options headers (RFC 8200 section 4)."""
+    """Step over hop-by-hop, routing and destination options headers (RFC 8200 section 4).
+
+    Over those of signalling, too, where something follows; otherwise they are what the packet is.
+    """
     position = 0
     for _ in range(_MAX_EXTENSION_HEADERS + 1):
-        if protocol not in _OPTION_HEADERS:
+        if protocol not in _OPTION_HEADERS and not (
+            protocol in _SIGNALLING_HEADERS and _is_followed(payload, position)
+        ):
             return protocol, payload[position:]
         end = position + 8
         if end <= len(payload):
@@ -188,6 +195,10 @@ def _walk(protocol: int, payload: bytes) -> tuple[int, bytes]:
     raise Drop(
         DropReason.MALFORMED_IP, f"more than {_MAX_EXTENSION_HEADERS} IPv6 extension headers"
     )
+
+
+def _is_followed(payload: bytes, position: int) -> bool:
+    return position < len(payload) and payload[position] != NO_NEXT_HEADER
 
 
 def build_ip(

@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, UDP, IPOption
 from scapy.layers.inet6 import (
+    MIP6MH_BU,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting,
 )
+from scapy.packet import Raw
 from scapy.utils import checksum
 
 from scapy_mobsec.drops import Drop, DropReason
@@ -129,6 +131,22 @@ class TestIpv6:
         ip = parse_ip(bytes(packet) + bytes(9))
         assert (ip.source, ip.destination, ip.protocol, ip.hop_limit) == (*V6, 17, 3)
         assert parse_udp(ip) == UdpDatagram(1, 2, b"payload")
+
+    @pytest.mark.parametrize("protocol", [135, 139, 140])
+    def test_headers_of_signalling_are_stepped_over_where_something_follows(self, protocol):
+        header = b"\x32\x01" + bytes(14)
+        ip = parse_ip(ipv6(60, bytes((protocol, 0)) + bytes(6) + header + b"esp"))
+        assert (ip.protocol, ip.payload) == (50, b"esp")
+        alone = b"\x3b" + header[1:]
+        ip = parse_ip(ipv6(protocol, alone))
+        assert (ip.protocol, ip.payload) == (protocol, alone)
+        assert refused(ipv6(protocol, header[:-1])) is DropReason.MALFORMED_IP
+        assert parse_ip(ipv6(protocol, b"")).protocol == protocol
+
+    def test_mobility_header_of_scapy(self):
+        update = MIP6MH_BU(nh=50, seq=7, mhtime=3)
+        ip = parse_ip(bytes(IPv6() / update / Raw(b"x")))
+        assert (ip.protocol, ip.payload) == (50, b"x")
 
     def test_fragment_header(self):
         packet = IPv6() / IPv6ExtHdrHopByHop() / IPv6ExtHdrFragment(offset=3, m=1, id=5, nh=60)

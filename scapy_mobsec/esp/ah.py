@@ -6,7 +6,8 @@ as an IP protocol of its own, in no other encapsulation, and both ends work on w
 Covered: the IP header with its mutable fields as zeros (section 3.3.3.1 and Appendix A), AH with
 its ICV as zeros, the payload, and the unsent half of an extended number (3.3.3.2.2). Written: IP
 headers without options or extension headers. Read: IPv4 options; IPv6 hop-by-hop, destination
-options and routing headers, which a receiver sees as their sender predicted them.
+options and routing headers. A source route is covered as its last hop sees it, so a packet opens
+at any place on it (Appendix A).
 Sequence numbers and replay window are those of ESP. AH is as long as its family's alignment needs;
 on IPv4 the alignment of IPv6 is accepted as well, because Linux writes it (a deviation from 2.6).
 
@@ -31,7 +32,10 @@ _ALIGNMENT = {4: 4, 16: 8}
 _HOP_BY_HOP, _ROUTING, _DESTINATION_OPTIONS = 0, 43, 60
 _MAX_EXTENSION_HEADERS = 8
 
+_ROUTE_TYPES = (0, 2)
 _END, _NO_OPERATION, _PAD1 = 0, 1, 0
+_SOURCE_ROUTES = (131, 137)
+"""IPv4 options with the addresses that a packet is still to visit, loose and strict (RFC 791)."""
 _IMMUTABLE_OPTIONS = frozenset({0, 1, 130, 133, 134, 148, 149})
 """IPv4 options that routers leave as they are (Appendix A1)."""
 
@@ -215,13 +219,17 @@ def _covered_ipv4(packet: bytes) -> tuple[bytes, int, int]:
         raise Drop(DropReason.MALFORMED_IP, "fragment")
     _check_protocol(packet[9])
     # DSCP and ECN, flags and fragment offset, TTL and checksum are mutable.
-    fixed = (packet[:1], b"\0", packet[2:6], b"\0\0\0", packet[9:10], b"\0\0", packet[12:20])
-    return b"".join((*fixed, _covered_options(packet[20:start]))), start, end
+    fixed = (packet[:1], b"\0", packet[2:6], b"\0\0\0", packet[9:10], b"\0\0", packet[12:16])
+    options, last_hop = _covered_options(packet[20:start])
+    return b"".join((*fixed, last_hop or packet[16:20], options)), start, end
 
 
-def _covered_options(options: bytes) -> bytes:
-    """Put zeros for each mutable IPv4 option, its type and length included (Appendix A1)."""
-    covered, position = bytearray(options), 0
+def _covered_options(options: bytes) -> tuple[bytes, bytes]:
+    """Put zeros for each mutable IPv4 option, its type and length included (Appendix A1).
+
+    Returns them, and the last address of a source route that is not at its end.
+    """
+    covered, position, last_hop = bytearray(options), 0, b""
     while position < len(options):
         kind = options[position]
         if kind == _END:
@@ -232,17 +240,21 @@ def _covered_options(options: bytes) -> bytes:
         length = int.from_bytes(options[position + 1 : position + 2])
         if length < 2 or position + length > len(options):
             raise Drop(DropReason.MALFORMED_IP, "IPv4 options")
+        option = options[position : position + length]
+        if kind in _SOURCE_ROUTES and length >= 7 and option[2] <= length - 3:
+            last_hop = option[-4:]
         if kind not in _IMMUTABLE_OPTIONS:
             covered[position : position + length] = bytes(length)
         position += length
-    return bytes(covered)
+    return bytes(covered), last_hop
 
 
 def _covered_ipv6(packet: bytes) -> tuple[bytes, int, int]:
     end = 40 + int.from_bytes(packet[4:6])
     _check_end(packet, end)
     # Traffic class, flow label and hop limit are mutable.
-    parts = [b"\x60\0\0\0", packet[4:7], b"\0", packet[8:40]]
+    parts, destination = [b"\x60\0\0\0", packet[4:7], b"\0", packet[8:24]], packet[24:40]
+    headers: list[bytes] = []
     protocol, start = packet[6], 40
     for _ in range(_MAX_EXTENSION_HEADERS):
         if protocol not in (_HOP_BY_HOP, _ROUTING, _DESTINATION_OPTIONS):
@@ -251,10 +263,29 @@ def _covered_ipv6(packet: bytes) -> tuple[bytes, int, int]:
         if start + length > end:
             raise Drop(DropReason.MALFORMED_IP, "IPv6 extension header")
         extension = packet[start : start + length]
-        parts.append(extension if protocol == _ROUTING else _covered_extension(extension))
+        if protocol == _ROUTING:
+            covered, destination = _covered_route(extension, destination)
+        else:
+            covered = _covered_extension(extension)
+        headers.append(covered)
         protocol, start = extension[0], start + length
     _check_protocol(protocol)
-    return b"".join(parts), start, end
+    return b"".join((*parts, destination, *headers)), start, end
+
+
+def _covered_route(header: bytes, destination: bytes) -> tuple[bytes, bytes]:
+    """Return a routing header and the destination as they are at the last hop (Appendix A2).
+
+    Each hop before it puts the destination in the place of the next address, which becomes the
+    destination (RFC 2460 section 4.4; of type 2, RFC 6275 section 6.4). Other types stay.
+    """
+    addresses = [header[at : at + 16] for at in range(8, len(header), 16)]
+    left = header[3]
+    if header[2] not in _ROUTE_TYPES or not 0 < left <= len(addresses) or len(header) % 16 != 8:
+        return header, destination
+    ahead = addresses[-left:]
+    visited = [*addresses[:-left], destination, *ahead[:-1]]
+    return b"".join((header[:3], b"\0", header[4:8], *visited)), ahead[-1]
 
 
 def _covered_extension(extension: bytes) -> bytes:

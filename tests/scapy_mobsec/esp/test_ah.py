@@ -7,8 +7,22 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, UDP, IPOption_NOP, IPOption_Router_Alert, IPOption_RR
-from scapy.layers.inet6 import HBHOptUnknown, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop
+from scapy.layers.inet import (
+    IP,
+    UDP,
+    IPOption_LSRR,
+    IPOption_NOP,
+    IPOption_Router_Alert,
+    IPOption_RR,
+    IPOption_SSRR,
+)
+from scapy.layers.inet6 import (
+    HBHOptUnknown,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+)
 from scapy.layers.ipsec import AH, SecurityAssociation
 from scapy.packet import Raw
 
@@ -137,6 +151,54 @@ def test_ipv6_options_of_scapy(scapys, drops):
     assert InboundAh(scapys).open(theirs.replace(b"abcd", b"wxyz")).next_header == 17
     with drops(DropReason.BAD_ICV):
         InboundAh(scapys).open(theirs.replace(b"efgh", b"wxyz"))
+
+
+@pytest.mark.parametrize("kind", [0, 2])
+def test_ipv6_source_route_at_each_hop(scapys, drops, kind):
+    """Scapy, too, covers the header as the last hop sees it."""
+    hops = ["2001:db8::a", "2001:db8::b", "2001:db8::c"][: 1 if kind else 3]
+    route = IPv6ExtHdrRouting(type=kind, addresses=hops, segleft=len(hops))
+    theirs = scapy_sa(scapys).encrypt(OUTER[6] / route / UDP() / Raw(b"payload"))
+    for left in range(len(hops), -1, -1):
+        header = theirs[IPv6ExtHdrRouting]
+        assert header.segleft == left
+        assert InboundAh(scapys).open(bytes(theirs)).next_header == 17
+        if left:
+            at = len(hops) - left
+            theirs.dst, header.addresses[at] = header.addresses[at], theirs.dst
+            header.segleft -= 1
+    theirs.dst = "2001:db8::d"
+    with drops(DropReason.BAD_ICV):
+        InboundAh(scapys).open(bytes(theirs))
+
+
+@pytest.mark.parametrize(("kind", "left", "size"), [(0, 2, 24), (4, 1, 24), (0, 1, 16)])
+def test_what_is_no_source_route_is_covered_as_it_is(sa, drops, kind, left, size):
+    header = bytes((51, size // 8 - 1, kind, left)) + bytes(size - 4)
+    packet = sealed(sa, 6)
+    length = (len(packet) - 40 + size).to_bytes(2)
+    packet = packet[:4] + length + b"\x2b" + packet[7:40] + header + packet[40:]
+    assert spi_of(packet) == sa.spi
+    with drops(DropReason.BAD_ICV):
+        InboundAh(sa).open(packet)
+
+
+@pytest.mark.parametrize("option", [IPOption_LSRR, IPOption_SSRR])
+def test_ipv4_source_route_at_each_hop(scapys, drops, option):
+    """At the last hop the destination is the last address, and none is left in the option."""
+    hops = ["192.0.2.7", "192.0.2.8", "198.51.100.2"]
+    route = option(routers=["203.0.113.1", *hops[:-1]], pointer=16)
+    packet = IP(src="192.0.2.1", dst=hops[-1], options=[route]) / UDP()
+    theirs = scapy_sa(scapys).encrypt(packet)
+    assert InboundAh(scapys).open(bytes(theirs)).next_header == 17
+    for pointer, destination in ((4, "203.0.113.1"), (8, hops[0]), (12, hops[1])):
+        before = theirs.copy()
+        before.dst, before.options[0].pointer = destination, pointer
+        before.options[0].routers = hops
+        assert InboundAh(scapys).open(bytes(before)).next_header == 17
+    before.options[0].routers = hops[::-1]
+    with drops(DropReason.BAD_ICV):
+        InboundAh(scapys).open(bytes(before))
 
 
 # The ICV by hand

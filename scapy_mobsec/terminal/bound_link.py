@@ -9,7 +9,12 @@ from scapy_mobsec.terminal.binding import Binding
 from scapy_mobsec.terminal.config import LinkParameters
 from scapy_mobsec.terminal.counters import UnansweredReplies
 from scapy_mobsec.terminal.link import Link
-from scapy_mobsec.terminal.paths import AdmittedPaths, PathState
+from scapy_mobsec.terminal.paths import (
+    CHALLENGE_LIFE,
+    LONGEST_CHALLENGE_LIFE,
+    AdmittedPaths,
+    PathState,
+)
 from scapy_mobsec.terminal.rebinding import Rebinding
 from scapy_mobsec.terminal.signalling import if_ipv4
 from scapy_mobsec.terminal.streams import Stream
@@ -19,7 +24,10 @@ FIRST_RETRY = 1.0
 
 
 class BoundLink(Link):
-    """One link of Y. `retry`: the pause before the next challenge on the suspended path."""
+    """One link of Y. `retry`: the pause before the next challenge on the suspended path.
+
+    `challenge_life`: seconds after which a challenge has failed.
+    """
 
     def __init__(self, parameters: LinkParameters, random_bytes: Callable[[int], bytes]) -> None:
         super().__init__(parameters, at_mobile=False, random_bytes=random_bytes)
@@ -32,9 +40,14 @@ class BoundLink(Link):
         self.streams: dict[Path, Stream] = {}  # authentic ones, the oldest first
         self.suspended: PathState | None = None
         self.retry = FIRST_RETRY
+        self.challenge_life = CHALLENGE_LIFE
         self.lifetime = 0
         self.expires: float | None = None
         self.unanswered = UnansweredReplies()
+
+    def answered_after(self, seconds: float) -> None:
+        """A challenge was answered: the next ones have twice as long, within limits."""
+        self.challenge_life = min(max(CHALLENGE_LIFE, 2 * seconds), LONGEST_CHALLENGE_LIFE)
 
     def state_of(self, path: Path) -> PathState | None:
         """Return what is known of a path: admitted, current or suspended."""

@@ -3,13 +3,15 @@
 - A datagram path that is not validated gets at most 3 times the octets of the ESP packets received
   from it (RFC 9000 section 8.1); 700 octets of that are kept for RREPs. A stream's handshake lifts
   the limit, not the challenge.
-- A challenge is one per path, random, and constant until it is answered or 3 s old.
+- A challenge is one per path and random. It failed after 3 s without answer, or later where one
+  took longer on this link; its octets stay the same, and a late answer counts, for 15 s.
 - At most 8 admitted paths per attempt: when full, the oldest that is neither validated nor current
   makes room; what is validated is given up only if there is nothing else.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from hmac import compare_digest
 from typing import Any
 
 from scapy_mobsec.packet.path import Encapsulation, Path
@@ -32,7 +34,10 @@ CHALLENGED_AGAIN_AFTER = 0.05
 """Seconds after which new data from a path that is not the current one repeats its challenge."""
 
 CHALLENGE_LIFE = 3.0
-"""Seconds after which a challenge without answer has failed."""
+"""Seconds after which a challenge without answer has failed, if no answer took longer."""
+
+LONGEST_CHALLENGE_LIFE = 15.0
+"""Seconds after which it has failed in any case, and is no longer answered."""
 
 DATAGRAM = frozenset({Encapsulation.NATIVE, Encapsulation.UDP})
 
@@ -41,11 +46,16 @@ _MASK = (1 << 32) - 1
 
 @dataclass(slots=True)
 class Challenge:
-    """A challenge under way, and the RREP that carries it, once that is written."""
+    """A challenge, and the RREP that carries it, once that is written.
+
+    `asked`: when these octets were sent first. `life`: seconds from `started` on.
+    """
 
     octets: bytes
+    asked: float
     started: float
     sent: float
+    life: float = CHALLENGE_LIFE
     message: bytes = b""
     repeated: int = 0
 
@@ -54,7 +64,12 @@ class Challenge:
         """When it is to be repeated, or has failed."""
         if self.repeated < len(REPEAT_AT):
             return self.started + REPEAT_AT[self.repeated]
-        return self.started + CHALLENGE_LIFE
+        return self.started + self.life
+
+    def is_answered(self, response: bytes, now: float) -> bool:
+        """Tell whether this is its answer, and not too late."""
+        in_time = now < self.asked + LONGEST_CHALLENGE_LIFE
+        return in_time and compare_digest(self.octets, response)
 
 
 @dataclass(slots=True)
@@ -76,6 +91,8 @@ class PathState:
     traffic: Traffic = field(default_factory=Traffic)
     validated: bool = False
     challenge: Challenge | None = None
+    failed: Challenge | None = None
+    """The challenge that was not answered in time; it may still be."""
     answered: bytes | None = None
     """The challenge that was answered last: X answers each RREP with it."""
     compared: tuple[tuple[bytes, int], tuple[bytes, bytes]] | None = None
@@ -125,14 +142,19 @@ class PathState:
         return Report(traffic.received_data & _MASK, traffic.sent_data & _MASK, largest)
 
     def challenged(
-        self, now: float, random_bytes: Callable[[int], bytes]
+        self, now: float, random_bytes: Callable[[int], bytes], life: float
     ) -> tuple[Challenge, bool]:
         """Return the challenge that an RREP is to carry, and whether it is a new one."""
         challenge = self.challenge
-        if challenge and now < challenge.started + CHALLENGE_LIFE:
+        if challenge and now < challenge.started + challenge.life:
             return challenge, False
-        self.challenge = challenge = Challenge(random_bytes(CHALLENGE_LENGTH), now, now)
-        return challenge, True
+        before = challenge or self.failed
+        if before and now < before.asked + LONGEST_CHALLENGE_LIFE:
+            octets, asked = before.octets, before.asked
+        else:
+            octets, asked = random_bytes(CHALLENGE_LENGTH), now
+        self.challenge, self.failed = Challenge(octets, asked, now, now, life), None
+        return self.challenge, True
 
 
 class AdmittedPaths:

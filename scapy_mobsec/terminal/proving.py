@@ -44,7 +44,6 @@ from scapy_mobsec.terminal.events import (
     Suspended,
 )
 from scapy_mobsec.terminal.paths import (
-    CHALLENGE_LIFE,
     CHALLENGED_AGAIN_AFTER,
     REPLY_RESERVE,
     Challenge,
@@ -125,7 +124,7 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     def _challenged(self, link: BoundLink, state: PathState, now: float) -> tuple[Challenge, bool]:
         """Return the challenge for the next RREP on a path, and whether it is a new one."""
-        challenge, new = state.challenged(now, self._random_bytes)
+        challenge, new = state.challenged(now, self._random_bytes, link.challenge_life)
         if new:
             self._timers.advance((_CHALLENGE, link.home_address), challenge.due)
         return challenge, new
@@ -199,8 +198,8 @@ class ProvingTerminal(Terminal[BoundLink]):
         under_way = [(each.challenge.due, each) for each in link.states() if each.challenge]
         due, state = min(under_way, key=itemgetter(0), default=(now, None))
         challenge = state.challenge if state and due <= now else None
-        if state and challenge and now >= challenge.started + CHALLENGE_LIFE:
-            state.challenge = None
+        if state and challenge and now >= challenge.started + challenge.life:
+            state.challenge, state.failed = None, challenge
             self._failed(link, state, now)
         elif state and challenge:
             challenge.repeated += 1
@@ -228,17 +227,18 @@ class ProvingTerminal(Terminal[BoundLink]):
         state = link.state_of(path)
         if state and state.answered and compare_digest(state.answered, response):
             return
-        challenge = state.challenge if state else None
-        if state is None or challenge is None or not compare_digest(challenge.octets, response):
+        challenge = (state.challenge or state.failed) if state else None
+        if state is None or challenge is None or not challenge.is_answered(response, now):
             raise Drop(DropReason.WRONG_RESPONSE)
-        state.challenge, state.answered = None, challenge.octets
+        state.challenge, state.failed, state.answered = None, None, challenge.octets
+        link.answered_after(now - challenge.asked)
         self._wind_challenges(link)
         link.unanswered.hear(now)
         self._unsave(link, now + COMMITTED_WITHIN)
         if not state.validated:
             state.validated = True
             link.paths.validated(state)
-            self._tell(PathValidated(link.home_address, path, now - challenge.started))
+            self._tell(PathValidated(link.home_address, path, now - challenge.asked))
         current = link.current
         if current is None or not current.validated:
             self._choose(link, state, MoveCause.RESPONSE, now)
@@ -335,7 +335,7 @@ class ProvingTerminal(Terminal[BoundLink]):
             return
         link.retry = min(2 * link.retry, LONGEST_RETRY)
         self._timers.set((Timer.SUSPENDED, link.home_address), now + link.retry)
-        challenge, _ = state.challenged(now, self._random_bytes)
+        challenge, _ = state.challenged(now, self._random_bytes, link.challenge_life)
         bare = bare_challenge(link.binding, link.identity, challenge.octets)
         challenge.message = build_reply(bare)
         path = state.path

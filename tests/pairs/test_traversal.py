@@ -41,6 +41,8 @@ from scapy_mobsec.terminal.events import (
     Moved,
     PacketDropped,
     PathChosen,
+    PathRejected,
+    PathValidated,
     Registered,
     RegistrationFailed,
     RegistrationReceived,
@@ -156,6 +158,18 @@ def test_a_lost_request_costs_half_a_second_after_a_move_from_a_slow_network():
     play.firewall.blocks = ()
     play.wait(0.4)
     assert len(play.told(Registered)) == 2
+
+
+@pytest.mark.parametrize("encapsulation", [UDP, HTTP_POST])
+def test_at_a_round_trip_of_4_s_the_first_answer_is_late_and_the_next_one_is_not(encapsulation):
+    play = Play(Napt("192.0.2.1"), allow=(encapsulation,), round_trip=4).move().wait(60)
+    proving = PathRejected, PathValidated
+    assert [type(event) for event in told(play.other, *proving)] == list(proving)
+    play.roam().wait(60)
+    assert [type(event) for event in told(play.other, *proving)[2:]] == [PathValidated]
+    assert not play.other.terminal.drops
+    play.ping(20, 1)
+    assert play.ping(20, 1) == 20
 
 
 def test_udp_blocked_and_tcp_passes():

@@ -107,14 +107,37 @@ def test_an_answer_validates_and_ends_the_repetition(pair):
     assert pair.other.path(HOME) == PATH
 
 
-def test_a_challenge_is_constant_until_3_seconds_old(pair):
+def test_a_challenge_is_constant_until_15_seconds_old(pair):
     first = parse_reply(pair.read_reply(pair.first)).challenge
-    pair.now += 2.9
-    again = replies(pair, pair.request(**with_attempt(5), **BIG))[-1].challenge
+    for seconds, is_first in ((2.9, True), (0.2, True), (11.8, True), (3.1, False)):
+        later(pair, seconds)
+        (*_, last) = replies(pair, pair.request(**with_attempt(5), **BIG))
+        assert last.challenge is not None
+        assert (last.challenge == first) is is_first
+
+
+@pytest.mark.parametrize(("seconds", "counts"), [(3.5, True), (14.9, True), (15.1, False)])
+def test_an_answer_that_is_late_counts(pair, seconds, counts):
+    later(pair, seconds)
+    assert Suspended(HOME, PATH) in told(pair, Suspended)
+    pair.confirm(pair.first)
+    assert pair.other.state(HOME) is (OtherState.BOUND if counts else OtherState.SUSPENDED)
+    (validated,) = told(pair, PathValidated) or [None]
+    assert (validated == PathValidated(HOME, PATH, pytest.approx(seconds))) is counts
+
+
+@pytest.mark.parametrize(("took", "life"), [(0.1, 3), (2, 4), (4, 8), (14, 15)])
+def test_a_challenge_has_twice_the_time_that_the_last_answer_took(pair, took, life):
+    later(pair, took)
+    pair.confirm(pair.first)
+    told(pair)
+    pair.now += 1
+    pair.request(NEW, **with_attempt(6))
+    later(pair, life - 0.1)
+    assert told(pair, PathRejected) == []
     later(pair, 0.2)
-    new = replies(pair, pair.request(**with_attempt(5), **BIG))[-1].challenge
-    assert first == again
-    assert new not in (first, None)
+    (rejected,) = told(pair, PathRejected)
+    assert rejected.path.remote == NEW
 
 
 def test_an_answer_counts_only_on_its_path_once_and_in_its_attempt(pair):

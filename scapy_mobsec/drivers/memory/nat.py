@@ -79,7 +79,7 @@ class Napt(ChanceElement):
     ports: how outer ports are chosen, or the very numbers. timeout: seconds without a packet from
     the inside after which a mapping is gone, None for never. native: pass ESP and AH. forwards:
     where packets to (protocol, port) of the first external address go (port forwarding, DNAT).
-    Where no port is left, the packet is dropped, and counted in `exhausted`.
+    Where no port is left, the packet is dropped, and counted in `exhausted` and in the label.
     """
 
     def __init__(
@@ -162,6 +162,8 @@ class Napt(ChanceElement):
         words += [
             f"{protocol}/{port} to {inner}" for (protocol, port), inner in self._forwards.items()
         ]
+        if self.exhausted:
+            words.append(f"packets without a port: {self.exhausted}")
         return f"{text} ({'; '.join(words)})" if words else text
 
     # the two ways of a packet

@@ -104,6 +104,7 @@ def test_a_full_nat_drops_and_goes_on_when_a_mapping_ends(monkeypatch, ports, ro
     taken = [out(nat, inner=inner) for inner in inside]
     assert len(set(taken[:room])) == room
     assert (taken[room:], nat.exhausted) == ([None, None], 2)
+    assert nat.label().endswith("(packets without a port: 2)")
     if isinstance(ports, Ports):
         assert out(nat, inner=inside[-1], protocol=TCP)
         assert out(nat, inner=inside[-1], at=30)

@@ -24,6 +24,8 @@ MAX_INNER_PAIRS = 65_536
 MAX_MOVES = 20_000
 
 MAX_LEFT = 64
+MAX_PATHS = 8
+"""RREQs of one attempt; Y admits as many paths."""
 
 Inner = tuple[bytes, bytes]
 
@@ -112,8 +114,9 @@ class ObservedLink:
     """The SAs that two terminals share. `outer`: the newest one on the current endpoints.
 
     `forward`: that `outer` goes the way of the link's first SA. `attempt`: the newest attempt that
-    was seen to register it; `is_validated`: on these endpoints. `is_asking`: a newer one has begun
-    with several RREQs. `is_answered`: an RREP was seen.
+    was seen to register it; `is_validated`: on these endpoints. `asking`: a newer one that has begun
+    with several RREQs; `asked`: time and frame of the first one of these on each way.
+    `is_answered`: an RREP was seen.
     """
 
     number: int
@@ -122,8 +125,9 @@ class ObservedLink:
     last_move: Move | None = None
     attempt: int | None = None
     is_validated: bool = False
-    is_asking: bool = False
+    asking: int | None = None
     is_answered: bool = False
+    asked: dict[OuterPair, tuple[int, int]] = field(default_factory=dict)
     left: list[OuterPair] = field(default_factory=list)
     """Where it was before, the last 64."""
 
@@ -133,7 +137,15 @@ class ObservedLink:
 
     def begin(self, attempt: int) -> None:
         """Note a newer attempt."""
-        self.attempt, self.is_validated, self.is_asking = attempt, False, False
+        self.attempt, self.is_validated, self.asking = attempt, False, None
+
+    def ask(self, attempt: int, pair: OuterPair, time_ns: int, frame: int) -> None:
+        """Note an RREQ that is one of several."""
+        if self.is_newer(attempt) and attempt != self.asking:
+            self.asking = attempt
+            self.asked.clear()
+        if attempt == self.asking and len(self.asked) < MAX_PATHS:
+            self.asked.setdefault(pair, (time_ns, frame))
 
 
 class Links:
@@ -178,7 +190,7 @@ class Links:
             sa.asks = sa.asks or sign in _OF_MOBILE
             begins = sign in (Sign.ASKS, Sign.USES) and link.is_newer(attempt)
             if sign is Sign.ASKS_AMONG_OTHERS:
-                link.is_asking = link.is_asking or link.is_newer(attempt)
+                link.ask(attempt, outer.pair, time_ns, frame)
                 return None
             if begins:
                 link.begin(attempt)
@@ -197,7 +209,10 @@ class Links:
         old = _in_direction_of(link.outer, outer)
         if sa.outer is not None and sa.outer.pair == link.outer.pair:
             old = sa.outer
-        signalled = sign is not Sign.DATA
+        asked = link.asked.get(outer.pair) if link.asking is not None and sign is _DATA else None
+        if asked:  # data does not wait for the answer to what told the move
+            sign, (time_ns, frame) = Sign.ASKS, asked
+        signalled = sign is not _DATA
         move = Move(link.number, time_ns, frame, old, outer, _EVIDENCE[sign], signalled, [sa.spi])
         move.verified = verified
         self._record(link, move, sa.forward)
@@ -306,7 +321,7 @@ def _is_moved(link: ObservedLink, sa: ObservedSa, outer: Outer, sign: Sign, atte
         return attempt == link.attempt and not link.is_validated
     if sign is Sign.ASKS or (sign is Sign.USES and attempt != link.attempt):
         return False
-    if sign is Sign.DATA and sa.asks and link.is_answered and not link.is_asking:
+    if sign is Sign.DATA and sa.asks and link.is_answered and link.asking is None:
         return False
     return not _still_under_way(link, sa, outer)
 

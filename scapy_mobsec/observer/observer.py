@@ -333,6 +333,8 @@ class Observer:
             )
             if move is not None:
                 self._statistics.note_move(move, forward=sa.forward)
+                if message is None:
+                    self._registrations.note_move(move)
         kind = type_of(opened, message)
         if kind is _DATA:
             octets, verified = len(opened.payload), opened.verified

@@ -163,6 +163,14 @@ class Registrations:
         self._note_request(registration)
         return registration
 
+    def note_move(self, move: Move) -> None:
+        """Take a move that an RREQ told of, and data showed before the RREP came."""
+        for registration in reversed(self._waiting.values()):
+            if registration.asked.frame <= move.frame:
+                if registration.asked.frame == move.frame:
+                    registration.move = move
+                return
+
     def _note_request(self, registration: Registration) -> None:
         if len(self.kept) < MAX_REGISTRATIONS:
             self.kept.append(registration)

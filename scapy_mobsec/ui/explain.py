@@ -166,6 +166,8 @@ def _how(move: Move, entry: Registration | None) -> str:
     if move.evidence is Evidence.VALIDATION:
         return ", and proved its path, which the one before was not"
     if move.evidence is Evidence.REGISTRATION:
+        if entry is not None and entry.reply is None:
+            return ", and asked to be registered there, of which no reply was seen"
         return ", and registered there"
     if move.signalled:
         return ", with data first and its registration after"

@@ -324,12 +324,20 @@ def test_of_requests_in_parallel_the_reply_tells_and_both_directions_are_one_lin
     assert {sa.link for sa in bench.report.sas} == {1}
 
 
-def test_data_that_goes_before_the_reply_to_parallel_requests_moves(bench):
+def test_data_that_goes_before_the_reply_to_parallel_requests_shows_the_move_they_told(bench):
     at_old(bench).see(asks(bench, NEW, 2, attempt=Attempt(2, 0, 0, 2)), bench.up(NEW))
     bench.see(answers(bench, NEW, attempt=Attempt(2, AttemptFlag.USE, 0, 2)))
-    assert causes(bench) == [(str(NEW), 5, Evidence.DATA, True)]
+    assert causes(bench) == [(str(NEW), 4, Evidence.REGISTRATION, True)]
+    (move,) = bench.report.moves
+    assert [each.asked.frame for each in bench.report.registrations if each.move is move] == [4]
     bench.see(bench.up(OLD))  # asked and answered: data tells nothing again
     assert len(bench.report.moves) == 1
+
+
+def test_what_older_requests_in_parallel_told_is_forgotten(bench):
+    at_old(bench).see(asks(bench, NEW, 2, attempt=Attempt(2, 0, 0, 2)))
+    bench.see(asks(bench, OLD, 3, attempt=Attempt(3, 0, 0, 2)), bench.up(NEW))
+    assert causes(bench) == [(str(NEW), 6, Evidence.DATA, False)]
 
 
 def test_what_was_proved_in_an_older_attempt_is_not_proved_in_this_one(bench):

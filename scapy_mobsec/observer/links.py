@@ -114,7 +114,7 @@ class ObservedLink:
     """The SAs that two terminals share. `outer`: the newest one on the current endpoints.
 
     `forward`: that `outer` goes the way of the link's first SA. `attempt`: the newest attempt that
-    was seen to register it; `is_validated`: on these endpoints. `asking`: a newer one that has begun
+    was seen to register it; `is_validated`: on these endpoints. `asking`: a newer one that began
     with several RREQs; `asked`: time and frame of the first one of these on each way.
     `is_answered`: an RREP was seen.
     """

@@ -12,11 +12,13 @@ This file: the five calls, and what X does with each RREP. What begins and ends 
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from contrib_layers.numbers import LIFETIME_INFINITE, ReplyCode
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.kinds import many
 from scapy_mobsec.packet.path import Endpoint, Path, address_text
+from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.messages import RegistrationReply, missing_required, parse_reply
 from scapy_mobsec.registration.serial import is_newer_attempt
 from scapy_mobsec.registration.transitions import MobileEvent, MobileState
@@ -49,6 +51,7 @@ from scapy_mobsec.terminal.routes import (
     told,
 )
 from scapy_mobsec.terminal.signalling import if_ipv4
+from scapy_mobsec.terminal.status import LinkStatus, path_statuses, sa_statuses
 from scapy_mobsec.translation import Translation, compare, from_items
 
 NATIVE_ALONE_AFTER = 2.0
@@ -64,16 +67,27 @@ class MobileTerminal(AttemptKeeper):
     _corrected: float | None = None
 
     def move(
-        self, local_endpoints: Sequence[Endpoint], now: float, kept: Collection[Endpoint] = ()
+        self,
+        local_endpoints: Sequence[Endpoint],
+        now: float,
+        kept: Collection[Endpoint] = (),
+        allow: Sequence[EncapsulationItem] = (),
     ) -> None:
         """Go on from new local endpoints: all from where Y is reached are used, the first first.
 
         An endpoint that looks like the old one may be in another network: it starts an attempt too.
         `kept`: those that are in the same network as before, so that streams from there still live.
-        Raises ValueError for what is no endpoint of a host; then nothing changes.
+        `allow`: encapsulations that are allowed, and begun with, from now on, (): as before.
+        Raises ValueError for what is no endpoint of a host, or cannot be allowed; then nothing
+        changes.
         """
         many(LOCAL_ENDPOINT, inside=Sequence).check("local_endpoints", local_endpoints)
         many(LOCAL_ENDPOINT, inside=Collection).check("kept", kept)
+        if allow:
+            changed = replace(self._configuration, allow=tuple(allow), start=())
+            self._configuration = replace(changed, start=allowed(changed))
+            self._requests.configure(self._configuration)
+            kept = ()
         self._offered = tuple(dict.fromkeys(local_endpoints))
         self._locals = self._usable()
         self._turns.clear()
@@ -96,6 +110,20 @@ class MobileTerminal(AttemptKeeper):
         self._pause_ends = None
         if self.path:
             self._begin(Purpose.DEREGISTER, self.path, now)
+
+    def status(self) -> LinkStatus:
+        """Return how the link stands."""
+        link = self._link
+        current = [link.current] if link.current else []
+        return LinkStatus(
+            link.home_address,
+            self.state,
+            self.attempt,
+            self.path,
+            path_statuses(link, current),
+            sa_statuses(link),
+            len(self._waiting),
+        )
 
     def timer(self) -> float | None:
         care, waiting = self._care_due(), self._waiting_due()

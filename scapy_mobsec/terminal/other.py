@@ -38,6 +38,7 @@ from scapy_mobsec.terminal.events import (
 from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.proving import Timer
 from scapy_mobsec.terminal.restart import BindingSnapshot, restore, take_snapshot
+from scapy_mobsec.terminal.status import LinkStatus, path_statuses, sa_statuses
 from scapy_mobsec.translation import build_changes, changes
 
 
@@ -87,6 +88,25 @@ class OtherTerminal(AcceptingTerminal):
     def state(self, home_address: bytes) -> OtherState:
         """Return where the binding of a home address stands. Raises KeyError."""
         return self._homes[home_address].binding.state
+
+    @property
+    def home_addresses(self) -> tuple[bytes, ...]:
+        """The home addresses of all links."""
+        return tuple(self._homes)
+
+    def status(self, home_address: bytes) -> LinkStatus:
+        """Return how a link stands. Raises KeyError."""
+        link = self._homes[home_address]
+        return LinkStatus(
+            home_address,
+            link.binding.state,
+            link.binding.last_attempt,
+            link.path,
+            path_statuses(link, link.states()),
+            sa_statuses(link),
+            len(link.waiting),
+            link.expires,
+        )
 
     def send(self, packet: bytes, now: float) -> None:
         try:

@@ -34,13 +34,17 @@ class Requests:
         describe_sent: Callable[[Path], Description],
         last_identification: int | None,
     ) -> None:
-        self._configuration = configuration
         self._link = link
         self._describe_sent = describe_sent
         self.identifications = IdentificationSource(last_identification)
         self.attempt = configuration.last_attempt
         self._first: int | None = None  # Identification of this attempt
         self._late = 0
+        self.configure(configuration)
+
+    def configure(self, configuration: MobileConfiguration) -> None:
+        """Ask for something else from now on."""
+        self._configuration = configuration
         items = sorted(configuration.allow, key=lambda item: item.code)
         self.supported = tuple(EncapsulationItem(item.code, item.flags) for item in items)
 

@@ -58,6 +58,9 @@ class WaitingData:
     def __init__(self) -> None:
         self._packets: deque[tuple[float, bytes]] = deque()
 
+    def __len__(self) -> int:
+        return len(self._packets)
+
     @property
     def due(self) -> float | None:
         """When the oldest has waited too long."""

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from scapy_mobsec.drivers.live.loop import Loop, Timer
 from scapy_mobsec.drivers.store import StoreError
 from scapy_mobsec.packet.path import Endpoint, Path
+from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.terminal.base import Terminal
 from scapy_mobsec.terminal.driving import Close, Closed, Input, Open, Output, Transmit
 from scapy_mobsec.terminal.events import Event
@@ -202,11 +203,16 @@ class MobileHost(LiveHost[MobileTerminal]):
     endpoints: Sequence[Endpoint] = ()
     """The local endpoints in use, the preferred one first."""
 
-    def move(self, endpoints: Sequence[Endpoint], kept: Collection[Endpoint] | None = None) -> None:
+    def move(
+        self,
+        endpoints: Sequence[Endpoint],
+        kept: Collection[Endpoint] | None = None,
+        allow: Sequence[EncapsulationItem] = (),
+    ) -> None:
         """Leave the old endpoints and go on from others, the preferred one first.
 
         A port of 0 may be any. `kept`: those that are in the same network as before; None: all that
-        were in use.
+        were in use. `allow`: the encapsulations from now on, (): as before.
         """
         before = self.endpoints
         self.endpoints = tuple(self.datagrams.use(endpoints) if self.datagrams else endpoints)
@@ -217,7 +223,7 @@ class MobileHost(LiveHost[MobileTerminal]):
         ]
         if self.streams:
             self.streams.use([each.address for each in stay])
-        self.terminal.move(self.endpoints, self.loop.now, stay)
+        self.terminal.move(self.endpoints, self.loop.now, stay, allow)
         self.pump()
 
     def too_big(self, mtu: int, path: Path, payload: bytes) -> None:

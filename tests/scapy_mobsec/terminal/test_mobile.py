@@ -13,6 +13,7 @@ from terminals import (
     PING,
     PONG,
     START,
+    SUPPORTED,
     TO_MOBILE,
     TO_OTHER,
     TRANSLATED,
@@ -482,3 +483,28 @@ def test_a_reply_that_copies_wrongly_is_dropped(pair, changes, reason):
     give_reply(pair, request, **changes)
     assert drops(pair.mobile) == [reason]
     assert pair.mobile.state is MobileState.REGISTERING
+
+
+def test_a_move_may_change_the_encapsulations(registered):
+    registered.mobile.move([NEW], registered.now, allow=SUPPORTED[:3])
+    sent = registered.mobile.transmits(registered.now)
+    (request,) = [each for each in sent if each.path.encapsulation is Encapsulation.UDP]
+    assert requested(registered, request).supported == tuple(
+        EncapsulationItem(code) for code in sorted(item.code for item in SUPPORTED[:3])
+    )
+    told = registered.mobile.status().path.encapsulation
+    assert told is Encapsulation.UDP
+    registered.mobile.move([NEW], registered.now)
+    assert registered.mobile._encapsulations == (  # the next move begins with the same
+        Encapsulation.NATIVE,
+        Encapsulation.UDP,
+        Encapsulation.TCP,
+    )
+
+
+def test_an_encapsulation_named_twice_is_refused_and_nothing_changes(registered):
+    path = registered.mobile.path
+    with pytest.raises(ValueError, match="twice"):
+        registered.mobile.move([NEW], registered.now, allow=SUPPORTED[:1] * 2)
+    assert registered.mobile.path == path
+    assert not registered.mobile.transmits(registered.now)

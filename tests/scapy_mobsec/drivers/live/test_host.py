@@ -132,6 +132,13 @@ def test_a_move_is_told_to_the_carriers(loop):
     assert both.mobile.streams.kept == []
 
 
+def test_a_move_to_another_encapsulation(loop):
+    both = Both(loop)
+    both.mobile.move([OLD])
+    both.mobile.move([OLD], allow=SUPPORTED[1:2])
+    assert both.mobile.terminal.path.encapsulation is Encapsulation.NATIVE
+
+
 def test_a_round_of_packets_is_answered_together(loop):
     both = Both(loop)
     both.mobile.move([OLD])

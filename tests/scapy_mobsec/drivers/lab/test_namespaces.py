@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from scapy_mobsec.drivers.live import namespaces
-from scapy_mobsec.drivers.live.namespaces import Lab, LabError, masquerade
+from scapy_mobsec.drivers.lab import namespaces
+from scapy_mobsec.drivers.lab.namespaces import Lab, LabError, masquerade
 
 
 def test_without_root(monkeypatch):

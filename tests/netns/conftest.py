@@ -5,9 +5,9 @@ import os
 import pytest
 from live import live_host
 
+from scapy_mobsec.drivers.lab.namespaces import Lab, masquerade
 from scapy_mobsec.drivers.live.host import LiveHost, MobileHost
 from scapy_mobsec.drivers.live.loop import Loop
-from scapy_mobsec.drivers.lab.namespaces import Lab, masquerade
 from scapy_mobsec.drivers.simulation import echo_reply
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.terminal.config import MobileConfiguration, OtherConfiguration

@@ -147,8 +147,10 @@ class DatagramSocket(ABC):
                     self._take_notices()
                 break
             except OSError as error:
-                self._receive_failed(error)
-                return
+                if not self._take_notices():
+                    self._rest(error)
+                    return
+                continue
             information = ancillary[0][2] if ancillary else b""
             path = remembered.get((remote, information)) or self._remember(remote, information)
             receive(self._received(octets, path, ancillary), path)
@@ -156,10 +158,8 @@ class DatagramSocket(ABC):
                 return
         self._pause = 0.0
 
-    def _receive_failed(self, error: OSError) -> None:
-        if self._take_notices():
-            return
-        # Still readable for all one knows: asked again at once, it would keep the loop busy.
+    def _rest(self, error: OSError) -> None:
+        """Read no more for a while: asked again at once, the socket would keep the loop busy."""
         self._note("receive", error, self.local)
         self._pause = min(2 * self._pause or FIRST_PAUSE, LONGEST_PAUSE)
         self._owner.loop.unwatch(self._socket)

@@ -8,7 +8,12 @@ import pytest
 from faulty_sockets import FaultySocket
 
 from scapy_mobsec.drivers.live import datagram_socket
-from scapy_mobsec.drivers.live.datagram_socket import MAX_DRAINED, MAX_REMEMBERED, new_socket
+from scapy_mobsec.drivers.live.datagram_socket import (
+    FIRST_PAUSE,
+    MAX_DRAINED,
+    MAX_REMEMBERED,
+    new_socket,
+)
 from scapy_mobsec.drivers.live.error_queue import IP_RECVERR, ORIGIN_ICMP, ORIGIN_LOCAL
 from scapy_mobsec.drivers.live.udp_sockets import UdpSocket
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
@@ -116,6 +121,25 @@ def test_a_refused_datagram_is_no_busy_loop(heard, bind, nobody):
     assert heard.faults.counts.total() == 5
 
 
+def test_what_comes_between_notices_is_read(heard, bind):
+    first, second = bind(HERE), bind(NEXT_DOOR)
+    second.socket.send(b"there", second.to(first))
+    refused = message(errno.ECONNREFUSED, ORIGIN_ICMP, 0, ("192.0.2.1", 9))
+    for _ in range(3):
+        first.raw.script("recvmsg", OSError(errno.ECONNREFUSED, "refused"), refused, NOTHING)
+    first.socket._readable()
+    assert [data for data, _ in heard.came] == [b"there"]
+    assert heard.faults.counts == {"udp notice ECONNREFUSED": 3}
+
+
+def test_what_wakes_it_without_a_datagram_is_in_the_error_queue(heard, bind):
+    first = bind(HERE)
+    refused = message(errno.ECONNREFUSED, ORIGIN_ICMP, 0, ("192.0.2.1", 9))
+    first.raw.script("recvmsg", NOTHING, refused, NOTHING)
+    first.socket._readable()
+    assert heard.faults.counts == {"udp notice ECONNREFUSED": 1}
+
+
 def test_a_full_buffer_loses_the_datagram(heard, bind):
     first, second = bind(HERE), bind(NEXT_DOOR)
     first.raw.script("sendmsg", BlockingIOError(errno.EAGAIN, "again"))
@@ -176,10 +200,11 @@ def test_an_error_on_every_call(heard, bind, caplog):
         first.raw.fail(name, errno.ENETDOWN)
     for _ in range(100):
         first.socket.send(b"lost", first.to(second))
-    heard.loop.run(seconds=0.1)
-    counts = heard.faults.counts
+    assert first.raw.calls["sendmsg"] == 100
+    counts, start = heard.faults.counts, heard.loop.now
+    assert heard.loop.run(lambda: counts["udp receive ENETDOWN"] == 4, seconds=5)
+    assert heard.loop.now - start >= FIRST_PAUSE * (1 + 2 + 4)
     assert counts["udp send ENETDOWN"] == 100
-    assert 2 <= counts["udp receive ENETDOWN"] <= 5  # after 0, 10, 30 and 70 ms
     assert set(counts) == {
         "udp send ENETDOWN",
         "udp receive ENETDOWN",
@@ -202,7 +227,7 @@ def test_the_pause_is_short_again_after_a_datagram_that_came(heard, bind):
     second.socket.send(b"there", second.to(first))
     before = heard.loop.now
     heard.wait_for(2)
-    assert heard.loop.now - before >= datagram_socket.FIRST_PAUSE
+    assert heard.loop.now - before >= FIRST_PAUSE
     assert first.socket._pause == 0
 
 
@@ -230,7 +255,7 @@ def test_closed_while_it_paused(heard, bind):
     first, second = bind(HERE), bind(NEXT_DOOR)
     second.socket.send(b"there", second.to(first))
     first.raw.fail("recvmsg", errno.ENOBUFS)
-    heard.loop.run(seconds=0.005)
+    assert heard.loop.run(lambda: bool(heard.faults.counts), seconds=5)
     first.socket.close()
     first.socket.close()
     first.socket.send(b"lost", first.to(second))

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from contextlib import contextmanager
 
 import pytest
 
@@ -34,6 +35,14 @@ def refused(number):
         raise OSError(number, os.strerror(number))
 
     return raise_error
+
+
+@contextmanager
+def later(loop, monkeypatch):
+    """Let it be so late that what could not be opened is tried again."""
+    with monkeypatch.context() as patch:
+        patch.setattr(type(loop), "now", loop.now + live.OPENED_AGAIN_AFTER)
+        yield
 
 
 def free(endpoint):
@@ -104,29 +113,42 @@ def test_an_endpoint_that_is_there_later_is_used_then(heard, datagrams, monkeypa
             datagrams.send(transmit(taken, taken, b"lost"))
     datagrams.send(transmit(taken, taken, b"lost"))
     assert datagrams.faults.counts["udp open EADDRINUSE"] == 1
-    now = heard.loop.now
-    monkeypatch.setattr(type(heard.loop), "now", now + live.OPENED_AGAIN_AFTER)
-    datagrams.send(transmit(taken, taken, b"found"))
-    monkeypatch.undo()
+    with later(heard.loop, monkeypatch):
+        datagrams.send(transmit(taken, taken, b"found"))
     heard.wait_for(1)
     assert [data for data, _ in heard.came] == [b"found"]
 
 
-def test_any_port_of_an_address_that_is_not_there(datagrams, monkeypatch):
+def test_any_port_of_an_address_that_is_not_there(heard, datagrams, monkeypatch):
     (used,) = datagrams.use([NOWHERE._replace(port=0)])
     assert not used.port
-    monkeypatch.setattr(live, "open_udp", refused(errno.EMFILE))
-    datagrams.send(transmit(used, HERE))
+    with later(heard.loop, monkeypatch):
+        datagrams.send(transmit(used, HERE))
     assert datagrams.faults.counts == {"udp open EADDRNOTAVAIL": 1, "udp send EADDRNOTAVAIL": 1}
 
 
-@pytest.mark.parametrize(("ah", "name"), [(False, "ESP"), (True, "AH")])
-def test_native_without_rights(datagrams, monkeypatch, ah, name):
+def test_an_endpoint_that_was_left_is_not_tried_again(heard, datagrams, monkeypatch):
+    datagrams.use([NOWHERE])
+    datagrams.use([HERE])
+    with later(heard.loop, monkeypatch):
+        datagrams.send(transmit(NOWHERE, HERE))
+    assert datagrams.faults.counts["udp open EADDRNOTAVAIL"] == 1
+
+
+@pytest.mark.parametrize(
+    ("ah", "number", "text"),
+    [
+        (False, errno.EPERM, "native ESP (needs CAP_NET_RAW): Operation not permitted"),
+        (True, errno.EPERM, "native AH (needs CAP_NET_RAW): Operation not permitted"),
+        (False, errno.EMFILE, "native ESP: Too many open files"),
+    ],
+)
+def test_native_that_cannot_be_had(datagrams, monkeypatch, ah, number, text):
     for opening in ("open_esp", "open_ah"):
-        monkeypatch.setattr(live, opening, refused(errno.EPERM))
+        monkeypatch.setattr(live, opening, refused(number))
     with pytest.raises(CannotOpen) as raised:
         datagrams.open_native(ah=ah)
-    assert str(raised.value) == f"native {name} (needs CAP_NET_RAW): Operation not permitted"
+    assert str(raised.value) == text
 
 
 def test_native_where_nothing_is_open_or_a_family_is_missing(datagrams, monkeypatch):

@@ -30,7 +30,8 @@ from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.spi_table import FIRST_SPI
 from scapy_mobsec.esp.suites import SUITES
-from scapy_mobsec.packet.ip import ICMP, addresses, build_ip, internet_checksum, parse_ip
+from scapy_mobsec.packet.icmp import echo_reply
+from scapy_mobsec.packet.ip import addresses
 from scapy_mobsec.packet.path import Endpoint, address_text
 from scapy_mobsec.terminal.config import (
     AhSas,
@@ -51,8 +52,6 @@ OTHER_TERMINAL = Endpoint.of("203.0.113.2", NATT_PORT)
 UNTRANSLATED = Endpoint.of("198.51.100.2", NATT_PORT)
 BEHIND_NAT = Endpoint.of("10.0.0.2", NATT_PORT)
 BEHIND_OTHER_NAT = Endpoint.of("192.168.1.2", NATT_PORT)
-
-ECHO_REPLY, ECHO_REQUEST = 0, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,23 +213,3 @@ def _ah_sa(random: Random) -> AhParameters:
         suite=suite,
         integrity_key=random.randbytes(suite.key_length),
     )
-
-
-def echo_request(source: bytes, destination: bytes, number: int) -> bytes:
-    """Build an ICMP echo request with 48 octets of data (RFC 792)."""
-    return build_ip(source, destination, ICMP, _echo(ECHO_REQUEST, number, bytes(range(48))))
-
-
-def echo_reply(packet: bytes) -> bytes | None:
-    """Return what a host answers to an ICMP echo request, None to any other packet."""
-    ip = parse_ip(packet)
-    if ip.protocol != ICMP or ip.payload[:1] != bytes((ECHO_REQUEST,)):
-        return None
-    number = int.from_bytes(ip.payload[6:8], "big")
-    return build_ip(ip.destination, ip.source, ICMP, _echo(ECHO_REPLY, number, ip.payload[8:]))
-
-
-def _echo(kind: int, number: int, data: bytes) -> bytes:
-    rest = b"".join((b"\x12\x34", number.to_bytes(2, "big"), data))
-    checksum = internet_checksum(bytes((kind, 0, 0, 0)) + rest)
-    return bytes((kind, 0)) + checksum.to_bytes(2, "big") + rest

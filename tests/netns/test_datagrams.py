@@ -7,8 +7,8 @@ import pytest
 from terminals import AH_LINKS, AH_TO_OTHER, HOME, INNER_HOST, MOBILE_LINK, OTHER_LINK, SIGNALLING
 
 from contrib_layers.numbers import EncapsulationCode
-from scapy_mobsec.drivers.simulation import echo_request
 from scapy_mobsec.esp.ah import OutboundAh, spi_of
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.packet.ip import AH, build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.messages import EncapsulationItem

@@ -4,7 +4,7 @@ import pytest
 from terminals import HOME, INNER_HOST, MOBILE_LINK, OTHER_LINK
 
 from contrib_layers.numbers import FieldCode, NatureCode
-from scapy_mobsec.drivers.simulation import echo_request
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.terminal.events import Registered
 

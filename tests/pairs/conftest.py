@@ -14,8 +14,8 @@ from scapy_mobsec.drivers.simulation import (
     BEHIND_NAT,
     UNTRANSLATED,
     build_topology,
-    echo_reply,
 )
+from scapy_mobsec.packet.icmp import echo_reply
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.terminal.config import MobileConfiguration, OtherConfiguration
 from scapy_mobsec.terminal.mobile import MobileTerminal

@@ -2,7 +2,7 @@
 
 from terminals import HOME, INNER_HOST
 
-from scapy_mobsec.drivers.simulation import echo_reply, echo_request
+from scapy_mobsec.packet.icmp import echo_reply, echo_request
 from scapy_mobsec.registration.transitions import MobileState, OtherState
 from scapy_mobsec.terminal.events import (
     BindingMoved,

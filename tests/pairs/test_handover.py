@@ -12,9 +12,9 @@ from scapy_mobsec.drivers.simulation import (
     BEHIND_OTHER_NAT,
     UNTRANSLATED,
     build_topology,
-    echo_request,
 )
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.registration.transitions import MobileState, OtherState
 from scapy_mobsec.terminal.events import (
     BindingMoved,

@@ -3,15 +3,10 @@
 import pytest
 from terminals import HOME, INNER_HOST, SIGNALLING
 
-from scapy_mobsec.drivers.simulation import (
-    BEHIND_NAT,
-    UNTRANSLATED,
-    build_topology,
-    echo_reply,
-    echo_request,
-)
+from scapy_mobsec.drivers.simulation import BEHIND_NAT, UNTRANSLATED, build_topology
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.esp.sa import InboundSa
+from scapy_mobsec.packet.icmp import echo_reply, echo_request
 from scapy_mobsec.terminal.events import PacketDropped, Registered
 from scapy_mobsec.terminal.modes.l2tp import L2tp
 from scapy_mobsec.terminal.modes.transport import Transport

@@ -18,8 +18,8 @@ from scapy_mobsec.drivers.simulation import (
     INNER_HOST,
     UNTRANSLATED,
     build_topology,
-    echo_request,
 )
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.terminal.events import BindingMoved

@@ -6,7 +6,7 @@ from faulty_sockets import FaultySocket
 from terminals import HOME, INNER_HOST
 
 from contrib_layers.numbers import FieldCode
-from scapy_mobsec.drivers.simulation import echo_request
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.events import Registered
 

@@ -16,8 +16,8 @@ from scapy_mobsec.drivers.simulation import (
     OTHER_TERMINAL,
     UNTRANSLATED,
     build_topology,
-    echo_request,
 )
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.registration.serial import ntp_timestamp
 from scapy_mobsec.terminal.events import (
     BindingMoved,

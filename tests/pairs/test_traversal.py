@@ -23,8 +23,9 @@ from scapy_mobsec.drivers.memory import (
     Nat64,
 )
 from scapy_mobsec.drivers.memory.http_relay import Rewriting, Upgrade
-from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL, echo_request
+from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.packet.ip import ESP, build_ip
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem

@@ -36,16 +36,10 @@ from scapy_mobsec.drivers.memory import (
     Upgrade,
 )
 from scapy_mobsec.drivers.memory.nat import Dependence
-from scapy_mobsec.drivers.simulation import (
-    HOME,
-    INNER_HOST,
-    OTHER_TERMINAL,
-    SIGNALLING,
-    echo_reply,
-    echo_request,
-)
+from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL, SIGNALLING
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES
+from scapy_mobsec.packet.icmp import echo_reply, echo_request
 from scapy_mobsec.packet.ip import TCP, build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem

@@ -15,16 +15,10 @@ from scapy_mobsec.drivers.memory import (
     Tap,
     chart,
 )
-from scapy_mobsec.drivers.simulation import (
-    HOME,
-    INNER_HOST,
-    OTHER_TERMINAL,
-    UNTRANSLATED,
-    Site,
-    echo_request,
-)
+from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, OTHER_TERMINAL, UNTRANSLATED, Site
 from scapy_mobsec.esp.sa import InboundSa
 from scapy_mobsec.observer.registrations import registration_in
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import (
     EncapsulationItem,

@@ -4,10 +4,11 @@ from dataclasses import replace
 from random import Random
 
 from contrib_layers.numbers import AttemptFlag, EncapsulationCode
-from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, SIGNALLING, echo_request
+from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, SIGNALLING
 from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
 from scapy_mobsec.esp.sa import OutboundSa, SaParameters
 from scapy_mobsec.esp.suites import SUITES
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
 from scapy_mobsec.registration.messages import (

@@ -6,9 +6,10 @@ from functools import partial
 from math import inf
 
 from scapy_mobsec.drivers.memory import SECOND, chart, draw
-from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, Topology, echo_request
+from scapy_mobsec.drivers.simulation import HOME, INNER_HOST, Topology
 from scapy_mobsec.esp.ah import AhParameters
 from scapy_mobsec.esp.sa import SaParameters
+from scapy_mobsec.packet.icmp import echo_request
 from scapy_mobsec.packet.path import Path, address_text
 from scapy_mobsec.registration.transitions import MobileState
 from scapy_mobsec.terminal.events import Event, Moved

@@ -13,9 +13,8 @@ from scapy_mobsec.drivers.simulation import (
     Site,
     assemble,
     build_topology,
-    echo_reply,
-    echo_request,
 )
+from scapy_mobsec.packet.icmp import echo_reply, echo_request
 from scapy_mobsec.packet.path import Endpoint
 
 

@@ -8,7 +8,6 @@ from live import live_host
 from scapy_mobsec.drivers.lab.namespaces import Lab, masquerade
 from scapy_mobsec.drivers.live.host import LiveHost, MobileHost
 from scapy_mobsec.drivers.live.loop import Loop
-from scapy_mobsec.drivers.live.namespaces import Lab, masquerade
 from scapy_mobsec.packet.icmp import echo_reply
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.terminal.config import MobileConfiguration, OtherConfiguration

@@ -12,8 +12,8 @@ from ipaddress import ip_network
 
 import pytest
 
+from scapy_mobsec.drivers.lab.namespaces import Lab
 from scapy_mobsec.drivers.live.loop import Loop
-from scapy_mobsec.drivers.live.namespaces import Lab
 from scapy_mobsec.drivers.live.responder import Responder
 from scapy_mobsec.drivers.live.tun import Tun
 from scapy_mobsec.drivers.live.tun_device import FIRST_RULE, TunDevice, TunError

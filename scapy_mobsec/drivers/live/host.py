@@ -77,7 +77,8 @@ class LiveHost(Generic[T]):
     """A terminal that runs on a loop. The carriers are set after it is made, for they call it.
 
     `on_event` is told events with their time, in seconds since the Unix epoch; `save` writes the
-    terminal's snapshot, None where nothing is kept; `tap` sees all octets outside.
+    terminal's snapshot, None where nothing is kept: it is called again after a StoreError, and
+    keeps until then what it could not write; `tap` sees all octets outside.
     """
 
     def __init__(
@@ -163,7 +164,8 @@ class LiveHost(Generic[T]):
     def _save_what_is_due(self) -> bool:
         """Return whether what depends on a snapshot may leave."""
         due, now = self.terminal.snapshot_due, self.loop.now
-        if self._save is None or due is None or due > now:
+        unsaved = self._save_pause > 0  # the terminal takes a snapshot for written once it is taken
+        if self._save is None or not (unsaved or (due is not None and due <= now)):
             return True
         if now < self._save_again:
             return False
@@ -181,6 +183,8 @@ class LiveHost(Generic[T]):
 
     def _wind(self) -> None:
         dues = [self.terminal.timer(), self.terminal.snapshot_due if self._save else None]
+        if self._save_pause:
+            dues.append(self._save_again)
         due = min((each for each in dues if each is not None), default=None)
         if due is None:
             return

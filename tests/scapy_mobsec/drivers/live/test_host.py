@@ -170,9 +170,9 @@ def test_nothing_leaves_that_is_not_saved(loop, monkeypatch, caplog):
 
     def save():
         saves.append(len(both.wires[0].sent))
+        both.mobile.terminal.snapshot()
         if len(saves) < 3:
             raise StoreError("x.state: disk full")
-        both.mobile.terminal.snapshot()
 
     both = Both(loop, save)
     both.mobile.move([OLD])

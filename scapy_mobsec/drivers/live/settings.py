@@ -166,7 +166,7 @@ class MobileSettings(TerminalSettings):
 
     gateway: Target
     gateway_addresses: Annotated[tuple[Address, ...], OneOrMore] = ()
-    allow: Annotated[tuple[Carrier, ...], OneOrMore] = _of_mobile("allow")
+    allow: Annotated[tuple[Carrier, ...], OneOrMore, Field(min_length=1)] = _of_mobile("allow")
     start: Annotated[tuple[Start, ...], OneOrMore] = ()
     stagger: float = _of_mobile("stagger")
     decider: Choice = _of_mobile("decider")
@@ -176,7 +176,6 @@ class MobileSettings(TerminalSettings):
     nat64_prefix: Nat64Prefix | None = None
     spare: bool = False
     tls_verify: Sha256 = b""
-    tls_server_name: str = Field(default="", max_length=253, pattern=r"^[0-9A-Za-z.-]*$")
     proxy: Proxy | None = None
     local: Annotated[tuple[Address, ...], OrAuto] = ()
     port: Port = NATT_PORT

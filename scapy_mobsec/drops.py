@@ -15,6 +15,7 @@ class DropReason(Enum):
     UNKNOWN_LINK_TYPE = "link layer that is not understood"
     FRAGMENT_OVERLAP = "IP fragments that overlap"
     FRAGMENT_LIMIT = "too many IP fragments at once"
+    FRAGMENT_MISSING = "IP datagram of which a fragment did not come"
     ESP_TOO_SHORT = "too short for its ESP suite"
     ESP_UNALIGNED = "ESP ciphertext that is not whole cipher blocks"
     UNKNOWN_SPI = "no SA with this SPI"

@@ -56,7 +56,8 @@ from scapy_mobsec.packet.ip import AH, TCP, IpPacket, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.packet.tcp import parse_tcp
-from scapy_mobsec.reassembly import Connection, Found, Stamp, TcpStreams
+from scapy_mobsec.reassembly import Connection, Found, TcpStreams
+from scapy_mobsec.tcp_direction import Stamp
 
 ESP_COUNTS = tuple(name for name in COUNTS if name != "packets")
 MAX_FLOWS = 65_536
@@ -149,6 +150,8 @@ class Observer:
         if self._first_time is None:
             self._first_time = time_ns
         frame = _Frame(summary.packets, time_ns, hash(octets))
+        if time_ns > self._tcp.due:
+            self._read_streams(self._tcp.expire(time_ns))
         try:
             self._observe(octets, link_type, frame)
         except Drop as drop:
@@ -161,6 +164,7 @@ class Observer:
     def finish(self) -> None:
         """Read what waits in TCP for octets that were not captured: no more frames come."""
         self._read_streams(self._tcp.finish())
+        self._reassembler.finish()
 
     def report(self) -> Report:
         """Everything seen so far. The lists are the observer's own: read, do not change."""
@@ -184,7 +188,7 @@ class Observer:
             self._links.moves,
             self._ike.sas,
             self._statistics,
-            dict(self._drops + self._tcp.drops),
+            dict(self._drops + self._tcp.drops + self._reassembler.drops),
             not_kept,
             self._registrations.replies_without_request,
         )
@@ -230,9 +234,13 @@ class Observer:
                 continue
             for one in self._streams.read(connection, sender, piece):
                 self._observe_in_stream(one)
+                if not connection.wanted:
+                    self._tcp.keep(connection)
             while (given_up := self._streams.give_up()) is not None:
                 self._tcp.ignore(given_up)
                 ignored.add(given_up)
+        for connection in self._tcp.take_over():
+            self._streams.end(connection)
 
     def _observe_in_stream(self, one: InStream) -> None:
         outer = outer_of(one.encapsulation, *one.sender, *one.receiver)

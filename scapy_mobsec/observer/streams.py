@@ -26,8 +26,10 @@ from scapy_mobsec.encap.stream import StreamCarrier, detect, reading_carrier
 from scapy_mobsec.encap.tls import TlsReader
 from scapy_mobsec.observer.stream_units import SHORTEST_UNIT, Kind, UnitReader, find_unit
 from scapy_mobsec.packet.path import Encapsulation
-from scapy_mobsec.reassembly import Connection, End, Piece, Stamp
+from scapy_mobsec.places import Places
+from scapy_mobsec.reassembly import Connection, End
 from scapy_mobsec.registration.description import Description, HttpHeader, TlsHeader
+from scapy_mobsec.tcp_direction import Piece, Stamp
 
 MAX_STREAMS = 1024
 """Streams that are read at once; each direction holds one packet that is not yet whole at most,
@@ -101,7 +103,7 @@ class StreamReader:
         tls_keys: KeyLog,
     ) -> None:
         self.kind: Kind | None = None
-        self._connection = connection
+        self.connection = connection
         self._sides = {end: _Side() for end in connection.directions}
         self._other = dict(zip(self._sides, reversed(self._sides), strict=True))
         self.client: End | None = None
@@ -131,7 +133,7 @@ class StreamReader:
         if self.kind is None or self._tls:
             ends = self._sides
             self._detect()
-            self._connection.tentative &= self.kind not in _CARRYING
+            self.connection.tentative &= self.kind not in _CARRYING
         for end in ends:
             if self.kind in _CARRYING and self._has_more(end, self._sides[end]):
                 yield from self._read(end)
@@ -183,7 +185,7 @@ class StreamReader:
             # Not lost, it may be the responder of a stream whose prefix the capture does not have,
             # or only later.
             may_be = len(first) < _END_OF_SPI or self._search(end) or side.lost
-            if self._connection.tentative or not may_be:
+            if self.connection.tentative or not may_be:
                 self.kind = Kind.OTHER
             return
         if encapsulation is Encapsulation.HTTP and b"\r\n" in first:
@@ -325,7 +327,7 @@ class Streams:
         self._knows_spi = knows_spi
         self._on_drop = on_drop
         self._given_up: list[Connection] = []
-        self._readers: OrderedDict[Connection, StreamReader] = OrderedDict()
+        self._readers: Places[Connection, StreamReader] = Places(MAX_STREAMS)
         self._firsts: OrderedDict[tuple[bytes, End, bytes], End] = OrderedDict()
         """Client of the first connection, by channel, server, and the client's address."""
 
@@ -337,18 +339,22 @@ class Streams:
         reader = self._readers.get(connection)
         if reader is None:
             reader = StreamReader(connection, self._knows_spi, self._on_drop, self._tls_keys)
-            self._readers[connection] = reader
-        self._readers.move_to_end(connection)
         for one in reader.read(sender, piece):
             if told := self._at_first(reader, one) if reader.channel else one:
                 yield told
         if reader.kind in (Kind.TLS, Kind.OTHER):
             self.tls += reader.kind is Kind.TLS and not connection.tentative
-            del self._readers[connection]
+            self._readers.pop(connection)
             self._given_up.append(connection)
-        elif len(self._readers) > MAX_STREAMS:
+            return
+        gone = self._readers.put(connection, reader, wanted=reader.kind is not None)
+        if gone is not None:
             self._on_drop(Drop(DropReason.STREAM_LIMIT, f"more than {MAX_STREAMS}"))
-            self._given_up.append(self._readers.popitem(last=False)[0])
+            self._given_up.append(gone.connection)
+
+    def end(self, connection: Connection) -> None:
+        """Let go what is over."""
+        self._readers.pop(connection)
 
     def _at_first(self, reader: StreamReader, one: InStream) -> InStream | None:
         """Return it as if it came by the first connection of its channel.

@@ -2,11 +2,11 @@
 
 Fragments that overlap are refused together with their whole datagram, for IPv4 too (RFC 5722
 section 4 asks it of IPv6 only); exact repetitions are ignored. Datagrams that are not complete
-after the timeout are forgotten; when room is needed, the oldest ones are.
+after the timeout are forgotten; when room is needed, the oldest ones are. Both count in `drops`.
 """
 
 from bisect import bisect
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
@@ -55,6 +55,11 @@ class _Datagram:
         last = self.fragments[-1] if self.fragments else None
         return last.fragment_offset + len(last.payload) if last else 0
 
+    def hashes(self) -> frozenset[int]:
+        """Return what tells each fragment from others."""
+        parts = self.fragments
+        return frozenset(hash((p.fragment_offset, p.more_fragments, p.payload)) for p in parts)
+
     def whole(self) -> IpPacket:
         """Join the fragments. Raises Drop(MALFORMED_IP) on bad IPv6 extension headers."""
         first = self.fragments[0]
@@ -75,10 +80,10 @@ class Reassembler:
         self._timeout = timeout
         self._datagrams: OrderedDict[Hashable, _Datagram] = OrderedDict()
         self._octets = 0
-        self.evicted = 0
-        """Datagrams given up because room was needed."""
-        self.expired = 0
-        """Datagrams given up because fragments did not come in time."""
+        self._completed: OrderedDict[Hashable, frozenset[int]] = OrderedDict()
+        """Hashes of the fragments of the newest whole datagrams, to know repetitions."""
+        self.drops: Counter[DropReason] = Counter()
+        """Datagrams given up: FRAGMENT_LIMIT for room, FRAGMENT_MISSING as others did not come."""
 
     def __len__(self) -> int:
         return len(self._datagrams)
@@ -108,24 +113,44 @@ class Reassembler:
         self._octets += _cost(ip)
         if datagram.received == datagram.total:
             self._forget(key)
+            self._note_completed(key, datagram)
             return datagram.whole()
-        self._make_room()
-        if key not in self._datagrams:
-            raise Drop(DropReason.FRAGMENT_LIMIT, f"{len(self)} datagrams wait")
+        self._make_room(key)
         return None
+
+    def finish(self) -> None:
+        """Give up all datagrams that wait: no more fragments come."""
+        while self._datagrams:
+            self._give_up(next(iter(self._datagrams)), DropReason.FRAGMENT_MISSING)
 
     def _expire(self, now: float) -> None:
         while self._datagrams:
             key, oldest = next(iter(self._datagrams.items()))
             if now - oldest.started < self._timeout:
                 return
-            self._forget(key)
-            self.expired += 1
+            self._give_up(key, DropReason.FRAGMENT_MISSING)
 
-    def _make_room(self) -> None:
+    def _make_room(self, newest: Hashable) -> None:
         while len(self) > self._max_datagrams or self._octets > self._max_octets:
-            self._forget(next(iter(self._datagrams)))
-            self.evicted += 1
+            key = next(iter(self._datagrams))
+            if key == newest:
+                self._forget(key)
+                raise Drop(DropReason.FRAGMENT_LIMIT, f"{len(self)} datagrams wait")
+            self._give_up(key, DropReason.FRAGMENT_LIMIT)
+
+    def _give_up(self, key: Hashable, reason: DropReason) -> None:
+        """Forget a datagram, and count it but for a repetition or what was refused before."""
+        datagram = self._datagrams[key]
+        is_repetition = datagram.hashes() <= self._completed.get(key, frozenset())
+        if not (datagram.refused or is_repetition):
+            self.drops[reason] += 1
+        self._forget(key)
+
+    def _note_completed(self, key: Hashable, datagram: _Datagram) -> None:
+        self._completed[key] = datagram.hashes()
+        self._completed.move_to_end(key)
+        if len(self._completed) > self._max_datagrams:
+            self._completed.popitem(last=False)
 
     def _forget(self, key: Hashable) -> None:
         self._octets -= self._datagrams.pop(key).cost

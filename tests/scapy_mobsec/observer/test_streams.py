@@ -12,7 +12,7 @@ from tls_samples import DATA, HANDSHAKE, answer
 from tls_samples import Connection as TlsConnection
 
 from contrib_layers.numbers import STREAM_PREFIX
-from scapy_mobsec.drivers.memory.packet import ACK, SYN, Packet, TcpFields
+from scapy_mobsec.drivers.memory.packet import ACK, FIN, SYN, Packet, TcpFields
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.capsule import wrap_capsule
@@ -26,8 +26,9 @@ from scapy_mobsec.observer.stream_units import Kind
 from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED, StreamReader
 from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
-from scapy_mobsec.reassembly import Connection, Piece, Stamp
+from scapy_mobsec.reassembly import Connection
 from scapy_mobsec.registration.description import HttpHeader, TlsHeader
+from scapy_mobsec.tcp_direction import MAX_WAIT_NS, Piece, Stamp
 
 SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\n"
@@ -73,6 +74,10 @@ class Stream:
             self.put(sender, ACK, self.next[sender], part)
             self.next[sender] += len(part)
         return self
+
+    def reader(self):
+        readers = self.bench.observer._streams._readers
+        return readers.get(next(iter(readers)))
 
     @property
     def report(self):
@@ -150,7 +155,7 @@ def test_a_second_connection_says_nothing_while_the_first_is_not_known():
     first, second = a_channel(begun=False)
     second.up(posted(b"", NAMED)).down(post_answer(second.frame(TO_MOBILE)))
     assert second.summary.esp == 0
-    first.up(posted(first.frame(), NAMED))
+    assert first.up(posted(first.frame(), NAMED)).summary.verified == 1
     second.up(posted(b"", NAMED)).down(post_answer(second.frame(TO_MOBILE)))
     assert (second.summary.verified, second.report.moves) == (2, [])
 
@@ -219,7 +224,7 @@ def test_what_is_sent_before_the_answer_of_a_proxy_is_read_too():
 
 def test_the_headers_of_a_tunnel_and_of_http_in_it():
     stream = Stream().up(CONNECT).down(TUNNEL).up(UPGRADE).down(SWITCHING)
-    reader = next(iter(stream.bench.observer._streams._readers.values()))
+    reader = stream.reader()
     up, down = reader._sides
     capsules = stream.capsule(), stream.capsule(TO_MOBILE)
     found = [
@@ -435,7 +440,7 @@ def test_a_bad_frame_is_told_and_the_place_found_again():
 def test_the_headers_of_http_as_they_arrived():
     stream = Stream().up(UPGRADE)
     stream.down(SWITCHING)
-    reader = next(iter(stream.bench.observer._streams._readers.values()))
+    reader = stream.reader()
     up, down = reader._sides.values()
     assert up.headers == (HttpHeader("GET", "y.example", "/.well-known/masque/udp/y/4500/"),)
     assert down.headers == (HttpHeader("", "", "101"),)
@@ -475,6 +480,37 @@ def test_streams_are_bounded(monkeypatch):
     assert stream.summary.verified == 1
 
 
+def test_streams_of_something_else_take_no_place_of_one_that_is_read(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_STREAMS", 5)
+    read = Stream().up(STREAM_PREFIX, b"")
+    for port in range(1000, 1020):
+        Stream(read.bench, source=Endpoint(OLD.address, port)).up(b"GE")
+    assert read.up(read.frame()).summary.verified == 1
+
+
+def test_streams_that_are_over_have_no_place(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_STREAMS", 5)
+    bench = Bench()
+    for port in range(1000, 1020):
+        stream = Stream(bench, source=Endpoint(OLD.address, port)).up(STREAM_PREFIX)
+        stream.up(stream.frame())
+        for end in (0, 1):
+            stream.put(end, FIN | ACK, stream.next[end])
+    assert (stream.summary.verified, stream.report.drops, len(bench.observer._streams)) == (
+        20,
+        {},
+        0,
+    )
+
+
+def test_behind_a_gap_it_goes_on_though_that_end_is_silent():
+    stream = Stream().up(STREAM_PREFIX).miss(0, 10)
+    stream.up(stream.frame())
+    stream.bench.time_ns += MAX_WAIT_NS
+    stream.down(stream.frame(TO_MOBILE))
+    assert [seen.spi for seen in stream.bench.packets] == [TO_GATEWAY, TO_MOBILE]
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.binary(max_size=60)), max_size=12))
 def test_nothing_makes_it_fall(parts):
     stream = Stream()
@@ -507,7 +543,7 @@ class InTls(Stream):
 
     def headers(self, octets):
         """Return what stands between TCP and ESP, as the reader says with the client's octets."""
-        reader = next(iter(self.bench.observer._streams._readers.values()))
+        reader = self.reader()
         end = next(iter(reader._sides))
         piece = Piece(self.tls.client.seal(DATA, octets), Stamp(1, 1), follows=True)
         (found,) = reader.read(end, piece)

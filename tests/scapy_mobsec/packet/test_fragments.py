@@ -177,16 +177,40 @@ def test_thirty_seconds_to_complete():
     reassembler = Reassembler()
     reassembler.add(part(0, 32), 100.0)
     assert reassembler.add(part(32, 64), 129.9) is not None
-    reassembler.add(part(0, 32), 200.0)
-    assert reassembler.add(part(32, 64), 230.0) is None
-    assert reassembler.expired == 1
+    reassembler.add(part(0, 32, identification=8), 200.0)
+    assert reassembler.add(part(32, 64, identification=8), 230.0) is None
+    assert reassembler.drops == {DropReason.FRAGMENT_MISSING: 1}
+
+
+def test_what_waits_at_the_end_counts():
+    reassembler = Reassembler()
+    reassembler.add(part(0, 32), 0.0)
+    reassembler.finish()
+    assert (len(reassembler), reassembler.drops) == (0, {DropReason.FRAGMENT_MISSING: 1})
+
+
+def test_a_repeated_fragment_of_a_whole_datagram_is_none_that_is_missing():
+    reassembler = Reassembler()
+    assert reassembler.add(part(0, 32), 0.0) is None
+    assert reassembler.add(part(32, 64), 0.0) is not None
+    assert reassembler.add(part(0, 32), 0.0) is None
+    reassembler.finish()
+    assert not reassembler.drops
+
+
+def test_a_refused_datagram_counts_once():
+    reassembler = Reassembler()
+    reassembler.add(part(0, 32), 0.0)
+    assert refused(reassembler, part(8, 40)) is DropReason.FRAGMENT_OVERLAP
+    reassembler.finish()
+    assert not reassembler.drops
 
 
 def test_datagrams_are_bounded_and_the_oldest_goes():
     reassembler = Reassembler(max_datagrams=3)
     for number in range(4):
         reassembler.add(part(0, 32, identification=number), 0.0)
-    assert (len(reassembler), reassembler.evicted) == (3, 1)
+    assert (len(reassembler), reassembler.drops) == (3, {DropReason.FRAGMENT_LIMIT: 1})
     assert reassembler.add(part(32, 64, identification=3), 0.0) is not None
     assert reassembler.add(part(32, 64, identification=0), 0.0) is None
 
@@ -195,7 +219,7 @@ def test_octets_are_bounded_and_the_oldest_goes():
     reassembler = Reassembler(max_octets=10_000)
     for number in range(8):
         reassembler.add(part(0, 1600, total=3000, identification=number), 0.0)
-    assert (len(reassembler), reassembler.evicted) == (5, 3)
+    assert (len(reassembler), reassembler.drops) == (5, {DropReason.FRAGMENT_LIMIT: 3})
 
 
 def test_a_datagram_that_takes_all_room_is_refused():
@@ -203,13 +227,13 @@ def test_a_datagram_that_takes_all_room_is_refused():
     for start in range(0, 8000, 1600):
         reassembler.add(part(start, start + 1600, total=20_000), 0.0)
     assert refused(reassembler, part(8000, 9600, total=20_000)) is DropReason.FRAGMENT_LIMIT
-    assert (len(reassembler), reassembler.evicted) == (0, 1)
+    assert (len(reassembler), reassembler.drops) == (0, {})
 
 
 def test_tiny_fragments_are_bounded():
     reassembler = Reassembler(max_octets=100_000)
     count = 0
-    while not reassembler.evicted:
+    while not reassembler.drops:
         reassembler.add(part(0, 8, identification=count), 0.0)
         count += 1
     assert count < 1000

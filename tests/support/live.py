@@ -1,6 +1,7 @@
 """Terminals on sockets of the machine, with what they said: the look of `Host` in memory."""
 
 from scapy_mobsec.drivers.live.datagrams import Datagrams
+from scapy_mobsec.drivers.live.streams import Streams
 
 
 class Inside(list):
@@ -25,4 +26,5 @@ def live_host(kind, terminal, loop):
     host = kind(terminal, loop, lambda now, event: log.append((int(now * 1e9), event)))
     host.log, host.inner = log, Inside(loop)
     host.datagrams = Datagrams(loop, host.receive, host.too_big)
+    host.streams = Streams(loop, host.receive)
     return host

@@ -52,6 +52,10 @@ class Faults:
     def note(self, doing: str, error: OSError, about: object = "") -> None:
         """Count a call that failed, and write it to the log unless it was lately."""
         name = errorcode.get(error.errno or 0, type(error).__name__)
+        self.tell(doing, name, error.strerror or error, about)
+
+    def tell(self, doing: str, name: str, reason: object, about: object = "") -> None:
+        """As `note`, of something that is named otherwise than by an error number."""
         outcome = f"{doing} {name}"
         self.counts[outcome] += 1
         if not self._pauses.may_tell(outcome, self._now()):
@@ -60,7 +64,7 @@ class Faults:
             'fault="%s" error=%s reason="%s" about="%s" count=%d',
             doing,
             name,
-            error.strerror or error,
+            reason,
             about,
             self.counts[outcome],
         )

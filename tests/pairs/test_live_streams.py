@@ -13,8 +13,8 @@ from contrib_layers.numbers import ITEM_INSIDE_TLS, FieldCode, NatureCode
 from scapy_mobsec.drivers.live.host import LiveHost, MobileHost
 from scapy_mobsec.drivers.live.loop import Loop
 from scapy_mobsec.drivers.live.tls import ServerTls
-from scapy_mobsec.drivers.simulation import echo_reply, echo_request
 from scapy_mobsec.drops import DropReason
+from scapy_mobsec.packet.icmp import echo_reply, echo_request
 from scapy_mobsec.packet.ip import build_ip
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem, TcpHeader, TlsHeader

@@ -194,6 +194,15 @@ def spi_of(packet: bytes) -> int:
     return int.from_bytes(packet[start + 4 : start + 8])
 
 
+def content_of(packet: bytes) -> tuple[int, bytes]:
+    """Return next header and payload of a whole IP packet with AH, unverified. Raises Drop."""
+    _, start, end = _covered_header(packet)
+    payload = start + (int.from_bytes(packet[start + 1 : start + 2]) + 2) * 4
+    if payload > end:
+        raise Drop(DropReason.MALFORMED_AH, f"length {payload - start}")
+    return packet[start], packet[payload:end]
+
+
 def _length(suite: Integrity, address_length: int) -> int:
     """Octets of AH with its padding (section 2.6)."""
     length = _HEADER.size + suite.icv_length

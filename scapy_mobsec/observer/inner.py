@@ -2,7 +2,7 @@
 
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.observer.seen import PacketType, SeenPacket
-from scapy_mobsec.packet.ip import IPV4, IPV6, addresses, build_ip
+from scapy_mobsec.packet.ip import ESP, IPV4, IPV6, addresses, build_ip
 
 _SHOWN = frozenset({PacketType.RREQ, PacketType.RREP, PacketType.DATA})
 
@@ -18,10 +18,11 @@ def inner_packet(seen: SeenPacket) -> bytes | None:
     Tunnel mode: its octets. Transport mode: an IP header made anew, with the outer addresses at the
     point of capture and the inner protocol, before the payload as it was: the checksum in that is
     the one that the endpoints computed, with their own addresses (RFC 3948 section 3.1.2).
-    None: not opened, a number that the SA had before, a dummy, or no IP packet in the tunnel.
+    None: not opened, a number that the SA had before, a dummy, or no IP packet in the tunnel; ESP
+    behind AH, of which the packet is told by itself.
     """
     opened, outer = seen.opened, seen.outer
-    if opened is None or not is_shown(seen):
+    if opened is None or opened.next_header == ESP or not is_shown(seen):
         return None
     if opened.next_header in (IPV4, IPV6):
         return opened.payload if seen.inner is not None else None

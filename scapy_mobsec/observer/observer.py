@@ -36,6 +36,7 @@ from scapy_mobsec.observer.outer import (
     OuterPair,
     carried_by_ah,
     classify,
+    esp_behind_ah,
     outer_of,
 )
 from scapy_mobsec.observer.recent_frames import RecentFrames
@@ -52,7 +53,7 @@ from scapy_mobsec.observer.statistics import Statistics
 from scapy_mobsec.observer.stream_ports import STREAM_PORTS, begins_stream, ports_of
 from scapy_mobsec.observer.streams import InStream, Streams
 from scapy_mobsec.packet.fragments import Reassembler
-from scapy_mobsec.packet.ip import AH, TCP, IpPacket, parse_ip
+from scapy_mobsec.packet.ip import AH, ESP, TCP, IpPacket, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.packet.tcp import parse_tcp
@@ -207,14 +208,27 @@ class Observer:
             self._observe_tcp(ip, frame)
             return
         if ip.protocol == AH:
-            carried: Carried | None = carried_by_ah(ip, ip_octets)
-        else:
-            carried = classify(ip, self._keys.knows_spi, self._knows_flow)
+            self._observe_ah(carried_by_ah(ip, ip_octets), frame)
+            return
+        carried = classify(ip, self._keys.knows_spi, self._knows_flow)
         if carried is not None:
             duplicate = carried.content is _ESP and self._recent.repeats(
                 frame.digest, frame.time_ns
             )
             self._observe_carried(carried, frame, duplicate)
+
+    def _observe_ah(self, carried: Carried, frame: _Frame) -> None:
+        """Observe AH, and ESP right behind it, unless the ICV of AH shows that nobody sent it."""
+        duplicate = self._recent.repeats(frame.digest, frame.time_ns)
+        try:
+            self._observe_esp(carried, frame, duplicate)
+        except Drop as drop:
+            if drop.reason is not DropReason.UNKNOWN_SPI:
+                raise
+            self._count(drop)
+        esp = esp_behind_ah(carried)
+        if esp is not None:
+            self._observe_esp(esp, frame, duplicate)
 
     def _observe_tcp(self, ip: IpPacket, frame: _Frame) -> None:
         source_port, destination_port = ports_of(ip.payload)
@@ -335,7 +349,9 @@ class Observer:
             malformed = drop
         if message is None or sign_of(message) in _OF_PATH:
             sa.note_path(outer, frame.time_ns, newest=newest)
-        if newest:
+        spi_inside = int.from_bytes(opened.payload[:4], "big") if opened.next_header == ESP else 0
+        around_esp = outer.ah and self._marks_esp(spi_inside)
+        if newest and not around_esp:
             move = self._links.follow(
                 sa, outer, inner, message, frame.time_ns, frame.number, verified=opened.verified
             )
@@ -344,7 +360,7 @@ class Observer:
                 if message is None:
                     self._registrations.note_move(move)
         kind = type_of(opened, message)
-        if kind is _DATA:
+        if kind is _DATA and not around_esp:
             octets, verified = len(opened.payload), opened.verified
             self._statistics.note_data(
                 sa, outer, frame.time_ns, opened.sequence, octets, newest=newest, verified=verified

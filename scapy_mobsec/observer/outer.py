@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 from contrib_layers.numbers import IKE_PORT, NATT_PORT
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.udp import Content, unwrap
+from scapy_mobsec.esp.ah import content_of
 from scapy_mobsec.packet.ip import ESP, UDP, IpPacket, build_ip, parse_udp
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import Description
@@ -128,6 +129,17 @@ def carried_by_ah(ip: IpPacket, octets: bytes | None) -> Carried:
     before, length_at = (0, 2) if len(ip.source) == 4 else (40, 4)
     end = before + int.from_bytes(octets[length_at : length_at + 2])
     return Carried(Content.ESP, octets[:end], outer)
+
+
+def esp_behind_ah(carried: Carried) -> Carried | None:
+    """Return the ESP packet right behind AH, as if native; None if something else is. Raises Drop.
+
+    So sends who has an SA of each for a packet (transport adjacency, RFC 2401 section 4.3).
+    """
+    next_header, payload = content_of(carried.octets)
+    if next_header != ESP:
+        return None
+    return Carried(_ESP, payload, carried.outer.native(ah=False))
 
 
 def classify(

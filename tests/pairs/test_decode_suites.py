@@ -3,9 +3,13 @@
 import io
 from pathlib import Path
 from random import Random
+from socket import inet_aton
 
 import pytest
 from frames import GATEWAY, INNER_HOST, OLD, RAW_IP, START, TO_GATEWAY
+from scapy.layers.inet import IP, UDP
+from scapy.layers.ipsec import ESP, SecurityAssociation
+from scapy.packet import Raw
 from suites import EACH_ALGORITHM, UNVERIFIABLE
 
 from scapy_mobsec.drivers.capture import open_capture, read_records
@@ -82,6 +86,51 @@ def test_ah(name):
     report = report_of(keys_of(sa), *packets, wrong[:-1] + bytes([wrong[-1] ^ 1]))
     assert (report.summary.ah, report.summary.verified, report.summary.icv_failed) == (3, 2, 1)
     assert [(each.suite, each.key_found) for each in report.sas] == [(name, True)]
+
+
+INSIDE = SaParameters(0x101, SUITES["aes-gcm-16"], bytes(range(20)))
+AROUND = AhParameters(0x202, AH_SUITES["hmac-sha2-256-128"], bytes(range(32)))
+
+
+def by_esp_and_ah(number, source="198.51.100.2"):
+    """Scapy puts ESP in transport mode around a datagram; AH is around that.
+
+    It does not sign AH around ESP.
+    """
+    packet = IP(src=source, dst="203.0.113.2") / UDP(sport=7, dport=9) / Raw(b"inside")
+    key = INSIDE.encryption_key
+    sa = SecurityAssociation(ESP, INSIDE.spi, crypt_algo="AES-GCM", crypt_key=key)
+    esp = bytes(sa.encrypt(packet, seq_num=number))[20:]
+    ends = packet.src, packet.dst
+    return OutboundAh(AROUND, first_sequence=number).seal(esp, 50, *map(inet_aton, ends))
+
+
+@pytest.mark.parametrize(
+    ("sas", "verified", "no_key", "told"),
+    [
+        ([INSIDE, AROUND], 6, 0, ["native"]),
+        ([INSIDE], 3, 3, ["native"]),
+        ([AROUND], 3, 3, ["ah"]),
+        ([], 0, 6, []),
+    ],
+)
+def test_esp_behind_ah(sas, verified, no_key, told):
+    """Each counts, and one of the two tells of the link and its moves."""
+    packets = by_esp_and_ah(1), by_esp_and_ah(2), by_esp_and_ah(3, "192.0.2.9")
+    report = report_of(keys_of(*sas), *packets)
+    summary = report.summary
+    assert (summary.ah, summary.esp) == (3, 3)
+    assert (summary.verified, summary.no_key, summary.malformed) == (verified, no_key, 0)
+    assert [move.new.carrier for move in report.moves] == told
+    assert len(report.statistics.links) == len(told)
+
+
+def test_nothing_behind_ah_is_believed_whose_icv_is_wrong():
+    packet = by_esp_and_ah(1)
+    forged = packet[:-40] + bytes([packet[-40] ^ 1]) + packet[-39:]
+    summary = report_of(keys_of(INSIDE, AROUND), forged, packet, packet, forged).summary
+    assert (summary.ah, summary.esp, summary.verified, summary.icv_failed) == (4, 2, 4, 2)
+    assert (summary.duplicates, summary.replayed) == (3, 0)
 
 
 @pytest.mark.parametrize("name", UNVERIFIABLE)

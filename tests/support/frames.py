@@ -92,12 +92,12 @@ class Bench:
     def native(self, esp, source=OLD, destination=GATEWAY):
         return build_ip(source.address, destination.address, 50, esp)
 
-    def by_ah(self, spi, source=OLD, destination=GATEWAY, payload=None):
+    def by_ah(self, spi, source=OLD, destination=GATEWAY, payload=None, next_header=4):
         """An IP packet with AH; the SA may have the SPI of one of ESP."""
         sender = self.senders.setdefault(("ah", spi), OutboundAh(ah(spi)))
         if payload is None:
             payload = build_ip(HOME, INNER_HOST, 1, b"ping")
-        return sender.seal(payload, 4, source.address, destination.address)
+        return sender.seal(payload, next_header, source.address, destination.address)
 
     def up(self, source=OLD, **options):
         return self.udp(self.seal(TO_GATEWAY, **options), source, GATEWAY)

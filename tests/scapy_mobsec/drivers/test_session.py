@@ -213,6 +213,15 @@ def test_ah_with_what_it_protects(bench):
     assert [bytes(one), bytes(other)] == [good, bytes(failed)]
 
 
+def test_esp_behind_ah(bench):
+    packet = bench.by_ah(TO_GATEWAY, payload=bench.seal(TO_GATEWAY), next_header=50)
+    (seen,) = sniffed([packet], KEYS)
+    assert (seen[AH].verified, seen[ESP].verified, seen[ESP].seq) == (True, True, 1)
+    assert seen[AH].payload is seen[ESP]
+    assert ICMP in seen[ESP]
+    assert bytes(seen) == packet
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("way", ["udp", "native", "ah"])
 def test_a_fragmented_packet_is_with_the_fragment_that_completes_it(

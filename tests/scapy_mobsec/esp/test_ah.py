@@ -27,7 +27,7 @@ from scapy.layers.ipsec import AH, SecurityAssociation
 from scapy.packet import Raw
 
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.esp.ah import AH_SUITES, AhParameters, InboundAh, OutboundAh, spi_of
+from scapy_mobsec.esp.ah import AH_SUITES, AhParameters, InboundAh, OutboundAh, content_of, spi_of
 
 ADDRESSES = {
     4: [ip_address(text).packed for text in ("192.0.2.1", "198.51.100.2")],
@@ -358,7 +358,7 @@ def test_only_drop_escapes(octets, first, data):
         packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(st.integers(0, 255))
     ipv6 = b"\x60" + bytes(3) + len(octets).to_bytes(2) + b"\0\x40" + bytes(32) + octets
     for candidate in (first + octets, bytes(packet), ipv6):
-        for call in (InboundAh(make()).open, spi_of):
+        for call in (InboundAh(make()).open, spi_of, content_of):
             with suppress(Drop):
                 call(candidate)
 
@@ -374,8 +374,14 @@ def test_another_protocol_in_the_place_of_ah(sa, drops):
 def test_longer_than_its_packet(sa, drops):
     packet = bytearray(sealed(sa, payload=b""))
     packet[2:4] = (len(packet) - 1).to_bytes(2)
-    with drops(DropReason.MALFORMED_AH):
-        InboundAh(sa).open(bytes(packet))
+    for call in (InboundAh(sa).open, content_of):
+        with drops(DropReason.MALFORMED_AH):
+            call(bytes(packet))
+
+
+def test_the_content_without_a_key(sa):
+    for version in ADDRESSES:
+        assert content_of(sealed(sa, version) + b"of the link layer") == (17, b"payload")
 
 
 @pytest.mark.parametrize("options", ["07000000", "07010000", "01010107", "07050000"])

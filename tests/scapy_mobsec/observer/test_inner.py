@@ -10,6 +10,7 @@ from frames import (
     Bench,
     Keys,
     ah,
+    gcm,
     request,
     signalling,
 )
@@ -48,6 +49,12 @@ def test_transport_mode_has_the_outer_addresses_and_the_checksum_of_the_endpoint
 def test_what_ah_protected():
     bench = Bench(Keys(ah(0x3003)))
     assert inner_of(bench, bench.by_ah(0x3003)) == [PING]
+
+
+def test_behind_ah_what_esp_protected():
+    bench = Bench(Keys(ah(0x3003), gcm(TO_GATEWAY)))
+    packet = bench.by_ah(0x3003, payload=bench.seal(TO_GATEWAY), next_header=50)
+    assert inner_of(bench, packet) == [None, PING]
 
 
 def test_only_what_a_key_opens_and_only_once(bench):

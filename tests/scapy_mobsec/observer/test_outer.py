@@ -2,7 +2,7 @@ import pytest
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.udp import Content
-from scapy_mobsec.observer.outer import Outer, carried_by_ah, classify
+from scapy_mobsec.observer.outer import Outer, carried_by_ah, classify, esp_behind_ah
 from scapy_mobsec.packet.ip import build_ip, build_udp, parse_ip
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.description import (
@@ -94,6 +94,15 @@ def test_ah():
     assert str(outer) == "ah 192.0.2.1 > 203.0.113.2"
     assert outer.description(7) == (Ipv4Header(A, B), AhHeader(7))
     assert str(outer.reversed()) == "ah 203.0.113.2 > 192.0.2.1"
+
+
+def test_esp_behind_ah_is_as_if_native():
+    for next_header in (50, 4):
+        packet = build_ip(A, B, 51, bytes((next_header, 1)) + bytes(10) + ESP)
+        esp = esp_behind_ah(carried_by_ah(parse_ip(packet), packet))
+        assert (esp is None) is (next_header == 4)
+        if esp:
+            assert esp == look(parse_ip(build_ip(A, B, 50, ESP)))
 
 
 @pytest.mark.parametrize(("source", "destination"), [(A, B), (A6, B6)], ids=["IPv4", "IPv6"])

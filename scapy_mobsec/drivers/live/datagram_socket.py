@@ -122,7 +122,8 @@ class DatagramSocket(ABC):
             if not told:
                 break
             # The failure was that of an earlier datagram, and kept this one from leaving.
-        if failure.errno == errno.EINVAL:  # what Linux says of an IPv6 source that is not here
+        if failure.errno == errno.EINVAL and len(path.local.address) == 16:
+            # What Linux says of an IPv6 source that is not here.
             failure = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
         self._note("send", failure, path)
 
@@ -171,7 +172,7 @@ class DatagramSocket(ABC):
         try:
             for notice in notices(self._socket):
                 told.append(notice)
-                if notice.is_remote:
+                if notice.is_remote and notice.remote:
                     self._notice(notice)
         except OSError as error:
             self._note("error queue", error, self.local)

@@ -17,7 +17,8 @@ OPENED_AGAIN_AFTER = 1.0
 from it.
 """
 
-_UNSPECIFIED = {4: Endpoint(bytes(4)), 16: Endpoint(bytes(16))}
+_FAMILIES = 4, 16
+"""By the octets of an address."""
 
 
 class Datagrams:
@@ -59,9 +60,9 @@ class Datagrams:
         Raises CannotOpen, without CAP_NET_RAW above all.
         """
         open_raw = open_ah if ah else open_esp
-        for family, everywhere in _UNSPECIFIED.items():
+        for family in _FAMILIES:
             try:
-                self._raw[family, ah] = open_raw(everywhere, self._owner)
+                self._raw[family, ah] = open_raw(Endpoint(bytes(family)), self._owner)
             except OSError as error:
                 if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     continue
@@ -98,7 +99,7 @@ class Datagrams:
         if path.encapsulation is not Encapsulation.UDP:
             return self._raw.get((len(local.address), path.ah))
         by_local = self._by_local
-        everywhere = _UNSPECIFIED[len(local.address)]._replace(port=local.port)
+        everywhere = Endpoint(bytes(len(local.address)), local.port)
         if found := by_local.get(local) or by_local.get(everywhere):
             return found
         if self._loop.now >= self._missing.get(local, float("inf")):

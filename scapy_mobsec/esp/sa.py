@@ -19,7 +19,7 @@ from scapy_mobsec.esp.replay import MAX_EXTENDED_SEQUENCE, MAX_SEQUENCE, ReplayW
 from scapy_mobsec.esp.suites import Suite
 
 _HEADER = Struct(">II")
-_PADDING = bytes(range(1, 256))
+_PADDING = tuple(bytes(range(1, 1 + length)) for length in range(256))
 _new_tuple = tuple.__new__  # half the price of calling a named tuple
 
 
@@ -133,10 +133,9 @@ class InboundSa:
             high = (sequence >> 32).to_bytes(4)
         replay.check(sequence)
         plaintext = self._protection.decrypt(packet[:8], high, packet[8:body], packet[body:])
-        pad_length, next_header = plaintext[-2:]
+        pad_length, next_header = plaintext[-2], plaintext[-1]
         end = len(plaintext) - 2 - pad_length
-        # Padding said to be longer than the plaintext differs too: the slice is shorter than that.
-        if plaintext[end:-2] != _PADDING[:pad_length]:
+        if end < 0 or not plaintext.startswith(_PADDING[pad_length], end):
             raise Drop(DropReason.BAD_PADDING)
         if self._verified:
             replay.update(sequence)
@@ -205,7 +204,7 @@ class OutboundSa:
         if sequence > self._last_sequence:
             raise Drop(DropReason.SEQUENCE_EXHAUSTED, f"last was {self._last_sequence}")
         pad_length = -(len(payload) + 2) % self._alignment
-        plaintext = payload + _PADDING[:pad_length] + bytes((pad_length, next_header))
+        plaintext = b"".join((payload, _PADDING[pad_length], bytes((pad_length, next_header))))
         # The number is spent before the cipher sees it: no failure can use it for two packets.
         self.next_sequence = sequence + 1
         header = _HEADER.pack(self._spi, sequence & MAX_SEQUENCE)

@@ -23,8 +23,8 @@ MAX_PLAIN = 2048
 MAX_SUMS = 256
 """Ends of plain packets whose checksums are remembered."""
 
-_VARIED = 128
-"""Octets of a packet, from its addresses on, that may differ each time: the rest is padding."""
+_REST_AT_4, _REST_AT_6 = 140, 152
+"""Where in a plain packet what may differ each time is over: the rest is padding."""
 
 _IPV4 = struct.Struct("!BBHHHBBH4s4s")
 _IPV6 = struct.Struct("!IHBB16s16s")
@@ -35,6 +35,8 @@ _PLAIN_IPV4_UDP = struct.Struct("!BxHxxHxBxx12sHH").unpack_from
 _PLAIN_IPV6_UDP = struct.Struct("!BxxxHBx36sHH").unpack_from
 _BUILD_IPV4_UDP = struct.Struct("!BBHHHBBH12sHH").pack
 _BUILD_IPV6_UDP = struct.Struct("!IHBB36sHH").pack
+
+_from_bytes = int.from_bytes
 
 _DONT_FRAGMENT = 0x4000
 _MORE_FRAGMENTS = 0x2000
@@ -88,7 +90,7 @@ def internet_checksum(data: bytes) -> int:
 
 def _number(data: bytes) -> int:
     """Return whole words as one number, which may be added to others and summed up with them."""
-    number = int.from_bytes(data)
+    number = _from_bytes(data)
     return number << 8 if len(data) & 1 else number
 
 
@@ -260,13 +262,13 @@ def plain_udp(packet: bytes, between: bytes) -> bytes | None:
     if size > MAX_PLAIN:
         return None
     if len(between) == 12:
-        addresses_at, start, length = 12, 28, size - 20
+        addresses_at, start, rest_at, length = 12, 28, _REST_AT_4, size - 20
         if length < 8:
             return None
         first, ip_length, fragment, protocol, ends, udp_length, checksum = _PLAIN_IPV4_UDP(packet)
         plain = first == 0x45 and ip_length == size and fragment in _UNFRAGMENTED
     else:
-        addresses_at, start, length = 8, 48, size - 40
+        addresses_at, start, rest_at, length = 8, 48, _REST_AT_6, size - 40
         if length < 8:
             return None
         first, ip_length, protocol, ends, udp_length, checksum = _PLAIN_IPV6_UDP(packet)
@@ -274,9 +276,11 @@ def plain_udp(packet: bytes, between: bytes) -> bytes | None:
     if not (plain and protocol == UDP and ends == between and udp_length == length and checksum):
         return None
     # The addresses lie before the UDP header: with its length and protocol all that is summed up.
-    rest_at = addresses_at + _VARIED
-    varied = _number(packet[addresses_at:rest_at])
-    if (UDP + length + varied + _rest_sum(packet[rest_at:])) % 0xFFFF:
+    if size > rest_at:
+        number = _from_bytes(packet[addresses_at:rest_at]) + _rest_sum(packet, rest_at)
+    else:
+        number = _number(packet[addresses_at:])
+    if (UDP + length + number) % 0xFFFF:
         return None
     return packet[start:]
 
@@ -296,7 +300,7 @@ def build_plain_udp(between: bytes, payload: bytes) -> bytes:
     total = 20 + length
     if total > MAX_LENGTH:
         raise ValueError(f"{len(payload)} octets do not fit into a packet")
-    ends = int.from_bytes(between)
+    ends = _from_bytes(between)
     checksum = -(UDP + 2 * length + ends + _number(payload)) % 0xFFFF or 0xFFFF
     if len(between) == 12:
         of_ip = -(_PLAIN_IPV4_SUM + total + (ends >> 32)) % 0xFFFF

@@ -123,7 +123,7 @@ def read_request(data: bytes) -> RequestValues:
      attempt_head, values.number, values.flags, values.index, values.count,
      _, _, source, destination, udp_head, source_port, destination_port,
      esp_head, spi) = head.unpack(data)  # fmt: skip
-    rest = _after_head(data[head.size :])
+    rest = _after_head(data, head.size)
     if (
         rest is None
         or kind != head.kind
@@ -178,23 +178,42 @@ def values_of(request: RegistrationRequest) -> RequestValues:
 _SAMPLES = {
     size: build_description(ip_udp_esp(bytes(size), 0, bytes(size), 0, 0)) for size in _DESCRIPTION
 }
-_USUAL = {size: (Struct(f">{_DESCRIPTION[size]}").pack, _SAMPLES[size][:3]) for size in _SAMPLES}
 _UDP_HEAD, _ESP_HEAD = _SAMPLES[4][11:14], _SAMPLES[4][18:21]
-_HEADS = {
-    len(sample): [
-        build_vendor(kind, sample)[: -len(sample)]
-        for kind in (VendorType.SENT, VendorType.OBSERVED)
-    ]
-    for sample in _SAMPLES.values()
-}
-"""What lies before the values of SENT and of OBSERVED, by the length of these."""
 
 
-def build_usual(source: Endpoint, destination: Endpoint, spi: int) -> bytes:
-    """Write the description of IP, UDP and ESP, as `build_description` does."""
-    at, to = source[0], destination[0]
-    pack, ip_head = _USUAL[len(at)]
-    return pack(ip_head, at, to, _UDP_HEAD, source[1], destination[1], _ESP_HEAD, spi)
+class _ReplyHeaders:
+    """SENT and OBSERVED of IP, UDP and ESP, with addresses of so many octets."""
+
+    def __init__(self, address_size: int) -> None:
+        sample = _SAMPLES[address_size]
+        headers = f"13s{_DESCRIPTION[address_size][2:]}"  # the constant octets in one
+        self.pack = Struct(f">{headers}{headers}").pack
+        self.observed_at = 20 + len(sample)
+        self.sent_head, self.observed_head = (
+            build_vendor(kind, sample)[: -len(sample)] + sample[:3]
+            for kind in (VendorType.SENT, VendorType.OBSERVED)
+        )
+
+
+_REPLY_HEADERS = {size: _ReplyHeaders(size) for size in _SAMPLES}
+
+
+def build_usual_headers(
+    local: Endpoint, remote: Endpoint, sent_spi: int, observed_spi: int
+) -> tuple[bytes, bytes]:
+    """Write SENT and OBSERVED of an RREP that goes the way that the RREQ came, by IP, UDP and ESP.
+
+    Also returns the value of OBSERVED.
+    """
+    here, there = local[0], remote[0]
+    here_port, there_port = local[1], remote[1]
+    layout = _REPLY_HEADERS[len(here)]
+    headers = layout.pack(
+        layout.sent_head, here, there, _UDP_HEAD, here_port, there_port, _ESP_HEAD, sent_spi,
+        layout.observed_head, there, here, _UDP_HEAD, there_port, here_port, _ESP_HEAD,
+        observed_spi,
+    )  # fmt: skip
+    return headers, headers[layout.observed_at :]
 
 
 def build_acceptance_head(values: RequestValues, flags: int, lifetime: int) -> bytes:
@@ -216,9 +235,6 @@ def build_acceptance_head(values: RequestValues, flags: int, lifetime: int) -> b
 
 def build_reply_headers(sent: bytes, observed: bytes) -> bytes:
     """Write SENT and OBSERVED, which follow; `sent`, `observed`: descriptions as octets."""
-    if len(sent) == len(observed) and len(sent) in _HEADS:
-        sent_head, observed_head = _HEADS[len(sent)]
-        return b"".join((sent_head, sent, observed_head, observed))
     return build_vendor(VendorType.SENT, sent) + build_vendor(VendorType.OBSERVED, observed)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 from itertools import count
+from math import inf
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -15,6 +16,8 @@ class Agenda(Generic[Key]):
         self._times: dict[Key, float] = {}
         self._heap: list[tuple[float, int, Key]] = []  # may hold times that are no longer true
         self._order = count()
+        self.earliest = inf
+        """Nothing is due before: a look at it is cheaper than one at `next`."""
 
     def set(self, key: Key, time: float) -> None:
         """Let `key` be due at `time`, instead of when it was due before."""
@@ -23,6 +26,8 @@ class Agenda(Generic[Key]):
         if before is not None and before <= time:
             return  # its entry comes up too early, and then is put right
         heappush(self._heap, (time, next(self._order), key))
+        if time < self.earliest:
+            self.earliest = time
         if len(self._heap) > 2 * len(self._times) + 16:
             self._heap = [(when, next(self._order), which) for which, when in self._times.items()]
             heapify(self._heap)
@@ -44,16 +49,14 @@ class Agenda(Generic[Key]):
             when, _, key = heap[0]
             time = self._times.get(key)
             if time == when:
+                self.earliest = when
                 return when
             if time is None or time < when:
                 heappop(heap)
             else:
                 heapreplace(heap, (time, next(self._order), key))
+        self.earliest = inf
         return None
-
-    def may_be_due(self, now: float) -> bool:
-        """Tell whether `due` is worth a look."""
-        return bool(self._heap) and self._heap[0][0] <= now
 
     def due(self, now: float) -> Iterator[Key]:
         """Yield the keys that are due, the earliest first, and take each off."""

@@ -18,7 +18,6 @@ from scapy_mobsec.registration.extensions import parse_translations
 from scapy_mobsec.registration.flat import (
     RequestValues,
     build_acceptance_head,
-    build_reply_headers,
     build_reply_rest,
 )
 from scapy_mobsec.registration.messages import (
@@ -85,7 +84,7 @@ class Acceptances:
 
     def __init__(self, configuration: OtherConfiguration) -> None:
         self._configuration = configuration
-        self._advice = lru_cache(MAX_SELECTIONS)(self._write_advice)
+        self.advice = lru_cache(MAX_SELECTIONS)(self._write_advice)
         addresses = configuration.addresses
         self._addresses = build_reply_rest(addresses=addresses) if addresses else b""
 
@@ -98,34 +97,24 @@ class Acceptances:
         report: Report | None,
         challenge: bytes | None,
     ) -> bytes:
-        """Return the RREP. `flags`: of its ATTEMPT. `findings`: what `write_findings` returns."""
+        """Return the RREP. `flags`: of its ATTEMPT. `findings`: what it says of headers (SENT and
+        OBSERVED) and what follows from that (`advice`).
+        """
         head = build_acceptance_head(request, flags, lifetime)
         rest = self._addresses
         if report is not None:
             rest = build_reply_rest(report=report) + rest
         if challenge is not None:
             return b"".join((head, findings, _CHALLENGE_HEAD, challenge, rest))
-        return head + findings + rest
-
-    def write_findings(
-        self,
-        sent: bytes,
-        observed: bytes,
-        translations: bytes,
-        passed: tuple[Encapsulation, ...],
-        forced: int,
-    ) -> bytes:
-        """Return what an RREP says of headers, and what follows from that.
-
-        `sent`: headers of this RREP. `passed`: encapsulations that are known to carry data.
-        `forced`: not 0 where X keeps the traversal.
-        """
-        return build_reply_headers(sent, observed) + self._advice(translations, passed, forced)
+        return b"".join((head, findings, rest))
 
     def _write_advice(
         self, translations: bytes, passed: tuple[Encapsulation, ...], forced: int
     ) -> bytes:
-        """Return what X is to know of its path, and of the encapsulations that it may use."""
+        """Return what X is to know of its path, and of the encapsulations that it may use.
+
+        `passed`: those that are known to carry data. `forced`: not 0 where X keeps the traversal.
+        """
         settings, selected = self._configuration, None
         changes = parse_translations(translations)
         if settings.decider is not Decider.FIXED:

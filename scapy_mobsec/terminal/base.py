@@ -10,7 +10,7 @@ dropped in one place, with its reason, a counter and an event.
 
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap import udp
@@ -34,7 +34,7 @@ from scapy_mobsec.terminal.driving import (
 )
 from scapy_mobsec.terminal.events import Event, PacketDropped
 from scapy_mobsec.terminal.link import Link
-from scapy_mobsec.terminal.paths import DATAGRAM
+from scapy_mobsec.terminal.paths import DATAGRAM, PathState
 from scapy_mobsec.terminal.signalling import Inner
 from scapy_mobsec.terminal.streams import Stream
 
@@ -54,12 +54,10 @@ _new_tuple = tuple.__new__  # half the price of calling a named tuple
 _UDP, _ESP, _SIGNALLING = Encapsulation.UDP, udp.Content.ESP, Inner.SIGNALLING
 
 
-class Arrival(NamedTuple):
-    """How a registration message came: path, SPI, and octets of the packet that carried it."""
-
-    path: Path
-    spi: int
-    octets: int = 0
+Arrival: TypeAlias = tuple[Path, int, int, PathState | None]
+"""How a registration message came: path, SPI, octets of the packet that carried it, and what was
+known of the path. (A plain tuple: to take a named one apart costs more than to make it.)
+"""
 
 
 class Terminal(ABC, Generic[L]):
@@ -103,6 +101,9 @@ class Terminal(ABC, Generic[L]):
         AH, octets of a stream in any cutting, or that a stream is open, closed, refused or
         congested.
         """
+        self._receive(data, path, now)
+
+    def _receive(self, data: Input, path: Path, now: float) -> None:
         try:
             if not isinstance(data, bytes):
                 self._stream_changed(data, path, now)
@@ -195,10 +196,15 @@ class Terminal(ABC, Generic[L]):
 
     def _authentic(
         self, link: L, inner: Inner, opened: Opened, octets: int, path: Path, now: float
-    ) -> None:
-        """Note an authentic ESP packet of so many octets, before it is handled."""
-        if link.current and link.current.path == path:
-            link.current.received(octets, data=inner is Inner.DATA)
+    ) -> PathState | None:
+        """Note an authentic ESP packet of so many octets, before it is handled; return what is
+        known of its path.
+        """
+        current = link.current
+        if current is None or current.path != path:
+            return None
+        current.received(octets, data=inner is Inner.DATA)
+        return current
 
     def _not_opened(
         self, link: L, sa: InboundSa | InboundAh, drop: Drop, path: Path, now: float
@@ -317,9 +323,9 @@ class Terminal(ABC, Generic[L]):
         inner, octets = link.mode.unwrap(opened)
         if path.encapsulation not in DATAGRAM:
             self._stream_authentic(link, path, now)
-        self._authentic(link, inner, opened, length, path, now)
+        state = self._authentic(link, inner, opened, length, path, now)
         if inner is _SIGNALLING:
-            self._receive_message(link, octets, _new_tuple(Arrival, (path, spi, length)), now)
+            self._receive_message(link, octets, (path, spi, length, state), now)
         elif inner is Inner.DATA:
             if len(self._received) >= MAX_RECEIVED:
                 raise Drop(DropReason.QUEUE_FULL, "received packets")

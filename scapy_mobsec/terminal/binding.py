@@ -97,14 +97,15 @@ class Binding:
     __slots__ = (
         "_identifications",
         "_last_use",
-        "_machine",
         "_path_attempt",
         "last_attempt",
         "last_identification",
+        "machine",
     )
 
     def __init__(self) -> None:
-        self._machine = Machine(OTHER, OtherState.UNBOUND)
+        self.machine = Machine(OTHER, OtherState.UNBOUND)
+        """Its state, which nothing but this class changes."""
         self._identifications = IdentificationWindow()
         self._path_attempt: int | None = None
         self._last_use: int | None = None
@@ -116,7 +117,7 @@ class Binding:
     @property
     def state(self) -> OtherState:
         """Where it stands."""
-        return self._machine.state
+        return self.machine.state
 
     def record(self) -> BindingRecord:
         """Return what is to be kept over a restart."""
@@ -131,13 +132,13 @@ class Binding:
 
     def restore(self, record: BindingRecord) -> None:
         """Go on after a restart."""
-        self._machine = Machine(OTHER, record.state)
+        self.machine = Machine(OTHER, record.state)
         self._identifications.resume(record.highest_identification)
         self._path_attempt, self._last_use = record.path_attempt, record.last_use
         self.last_attempt = record.last_attempt
         self.last_identification = record.last_identification
 
-    def check(self, request: RequestValues, *, proven: bool = False) -> OtherEvent | None:
+    def check(self, request: RequestValues, proven: bool = False) -> OtherEvent | None:
         """Return what a request would do, None if it only probes; change nothing.
 
         Raises Drop: STALE_ATTEMPT, STALE_IDENTIFICATION, UNEXPECTED_MESSAGE.
@@ -150,7 +151,7 @@ class Binding:
         self._identifications.check(request.identification, new_attempt=new_attempt)
         event = self._event(request, proven)
         if event is not None:
-            self._machine.check(event)
+            self.machine.check(event)
         return event
 
     def accept(self, request: RequestValues, event: OtherEvent | None) -> None:
@@ -162,7 +163,7 @@ class Binding:
             self.last_identification = identification
         if event is None:
             return
-        self._machine.fire(event)
+        self.machine.fire(event)
         if event is _CHOOSE:
             self._last_use = identification
         if event is not _RENEW:
@@ -170,17 +171,17 @@ class Binding:
 
     def choose(self, *, of_this_attempt: bool = True) -> None:
         """A path becomes the current one without an RREQ: by (b), by (d), or after a failure."""
-        self._machine.fire(OtherEvent.CHOOSE)
+        self.machine.fire(OtherEvent.CHOOSE)
         if of_this_attempt:
             self._path_attempt = self.last_attempt
 
     def suspend(self) -> None:
         """The current path is lost."""
-        self._machine.fire(OtherEvent.SUSPEND)
+        self.machine.fire(OtherEvent.SUSPEND)
 
     def expire(self) -> None:
         """The lifetime is over."""
-        self._machine.fire(OtherEvent.EXPIRE)
+        self.machine.fire(OtherEvent.EXPIRE)
 
     def corrected_identification(self, identification: int, now: float) -> int:
         """Return the Identification of a reply with code 133 (RFC 5944 section 5.7.1).
@@ -206,6 +207,6 @@ class Binding:
         set_by = self._path_attempt
         if set_by is None or is_newer_attempt(request.number, set_by):
             return _MOVE
-        if self._machine.state in _WITHOUT_PATH:
+        if self.machine.state in _WITHOUT_PATH:
             return _MOVE
         return _RENEW

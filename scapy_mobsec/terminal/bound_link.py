@@ -51,7 +51,8 @@ class BoundLink(Link):
 
     def state_of(self, path: Path) -> PathState | None:
         """Return what is known of a path: admitted, current or suspended."""
-        return self.paths.get(path) or self.kept(path)
+        state = self.paths.get(path)
+        return self.kept(path) if state is None else state
 
     def states(self) -> list[PathState]:
         """Return what is known of all its paths."""
@@ -61,9 +62,9 @@ class BoundLink(Link):
     def kept(self, path: Path) -> PathState | None:
         """Return what is known of a path for being current or suspended, whatever the attempt."""
         current, suspended = self.current, self.suspended
-        if current and current.path == path:
+        if current is not None and current.path == path:
             return current
-        return suspended if suspended and suspended.path == path else None
+        return suspended if suspended is not None and suspended.path == path else None
 
     def is_newest(self, opened: Opened) -> bool:
         """Tell whether a packet that was just opened has the highest number so far of its SA."""

@@ -140,6 +140,7 @@ class MobileTerminal(AttemptKeeper):
     # RREP in
 
     def _receive_message(self, link: Link, message: bytes, arrival: Arrival, now: float) -> None:
+        path, spi, _, _ = arrival
         reply = parse_reply(message)
         attempt = reply.attempt
         if attempt is None:
@@ -168,42 +169,47 @@ class MobileTerminal(AttemptKeeper):
         again = self._answered.get(reply.identification)
         if reply.challenge is not None:
             skipped = self._skip_numbers(*self._challenges.answered(reply.challenge, now), now)
-            self._say(self._requests.confirm(reply, arrival.path, now), arrival.path)
+            self._say(self._requests.confirm(reply, path, now), path)
             if skipped and self._is_registered:  # nothing answers a CONFIRM: are they taken?
                 self._probe_current(Purpose.KEEPALIVE, now)
             solicited = bool(exchange or again)
-            self._tell(ChallengeAnswered(attempt.number, arrival.path, solicited))
+            self._tell(ChallengeAnswered(attempt.number, path, solicited))
         elif not exchange and not (again and again.last):
             raise Drop(DropReason.UNSOLICITED_REPLY, f"0x{reply.identification:016x}")
         if is_bare or attempt.number != self.attempt:
             return  # no answer to an RREQ, but a challenge (rule 4)
         if exchange:
-            self._answer(exchange, reply, arrival, now)
+            self._answer(exchange, reply, path, spi, now)
         elif again:
-            self._learn(again, reply, arrival)
+            self._learn(again, reply, path, spi)
             if again.last:
                 self._close_unused(again.path)
             self._decide(now)
 
     def _learn(
-        self, exchange: Exchange, reply: RegistrationReply, arrival: Arrival
+        self, exchange: Exchange, reply: RegistrationReply, path: Path, spi: int
     ) -> tuple[tuple[Translation, ...], tuple[Translation, ...]]:
         """Return the translations that Y saw in the RREQ, and those that X sees in the RREP."""
         seen = from_items(
             reply.translations or (), self._describe_sent(exchange.path), reply.observed or ()
         )
         self._configuration = told(self._configuration, reply.addresses or ())
-        observed = self._describe(arrival.path, arrival.spi, arrived=True)
+        observed = self._describe(path, spi, arrived=True)
         own = compare(reply.sent, observed) if reply.sent else ()
         if exchange.purpose not in (Purpose.DEREGISTER, Purpose.SPARE):
             self._findings.learn(reply, exchange.path, (*seen, *own), self._sequence)
         return seen, own
 
     def _answer(
-        self, exchange: Exchange, reply: RegistrationReply, arrival: Arrival, now: float
+        self,
+        exchange: Exchange,
+        reply: RegistrationReply,
+        arrived_on: Path,
+        spi: int,
+        now: float,
     ) -> None:
         """Handle the RREP, code 0, of an RREQ that is under way. Raises Drop."""
-        seen, own = self._learn(exchange, reply, arrival)
+        seen, own = self._learn(exchange, reply, arrived_on, spi)
         purpose, path = exchange.purpose, exchange.path
         is_current = is_used(reply)
         rtt = now - exchange.outstanding[reply.identification]

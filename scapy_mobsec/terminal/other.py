@@ -19,7 +19,12 @@ from scapy_mobsec.packet.ip import addresses
 from scapy_mobsec.packet.path import Encapsulation, Ends, Path
 from scapy_mobsec.registration.description import build_description, parse_description
 from scapy_mobsec.registration.extensions import build_translations
-from scapy_mobsec.registration.flat import RequestValues, build_usual, read_request
+from scapy_mobsec.registration.flat import (
+    RequestValues,
+    build_reply_headers,
+    build_usual_headers,
+    read_request,
+)
 from scapy_mobsec.registration.messages import build_reply
 from scapy_mobsec.registration.transitions import OtherEvent, OtherState
 from scapy_mobsec.terminal.accepting import AcceptingTerminal
@@ -136,17 +141,18 @@ class OtherTerminal(AcceptingTerminal):
             raise Drop(DropReason.UNEXPECTED_MESSAGE, "not an RREQ")
         try:
             request = read_request(message)
-            event = self._check(link, request, arrival.path)
+            event = self._check(link, request, arrival[0])
         except Drop as drop:
-            self._dropped(drop, arrival.path)
+            path = arrival[0]
+            self._dropped(drop, path)
             reply = refusal(message, drop.reason, link.binding, now)
             if reply:
-                octets, state = build_reply(reply), link.state_of(arrival.path)
-                self._send_reply(link, octets, arrival.path, state, now, refuses=True)
+                octets, state = build_reply(reply), link.state_of(path)
+                self._send_reply(link, octets, path, state, now, refuses=True)
             return
         if request.flags & _CONFIRM:
             link.binding.accept(request, None)
-            self._receive_response(link, request.response or b"", arrival.path, now)
+            self._receive_response(link, request.response or b"", arrival[0], now)
         else:
             self._accept(link, request, event, arrival, now)
 
@@ -162,8 +168,8 @@ class OtherTerminal(AcceptingTerminal):
             raise Drop(DropReason.WRONG_IDENTITY, "the stream is of another link")
         if request.missing:
             raise Drop(DropReason.POORLY_FORMED, f"no {request.missing}")
-        proven = bool(request.flags & _USE) and link.proven(path, request.number)
-        event = link.binding.check(request, proven=proven)
+        proven = link.proven(path, request.number) if request.flags & _USE else False
+        event = link.binding.check(request, proven)
         carrier = request.carrier
         if not _arrives_as(request, path):
             name = carrier.value if carrier else "unknown"
@@ -181,17 +187,21 @@ class OtherTerminal(AcceptingTerminal):
         now: float,
     ) -> None:
         """Take over an RREQ that passed all checks, tell of it and answer it. Raises Drop."""
-        path, binding = arrival.path, link.binding
-        suspended = binding.state is _SUSPENDED
+        path, spi, octets, known = arrival
+        binding = link.binding
+        suspended = binding.machine.state is _SUSPENDED
         if request.number != binding.last_attempt:
             link.paths.clear()
             link.unanswered.begin()
+            known = known and link.kept(path)
         binding.accept(request, event)
         self._unsave(link, now + COMMITTED_WITHIN)
         lifetime, longest = request.lifetime, self._configuration.max_lifetime
         if lifetime > longest:
             lifetime = longest
-        state = self._admit(link, path, arrival.octets)
+        state = self._admit(link, path, known, octets)
+        source = self._answer_from(path, request.flags) if request.flags & _ELSEWHERE else path
+        observed, translations, findings = self._compare(link, state, request, spi, source)
         received = RegistrationReceivedDraft()
         received.home_address = link.home_address
         received.attempt = request.number
@@ -199,9 +209,7 @@ class OtherTerminal(AcceptingTerminal):
         received.path = path
         received.lifetime = lifetime
         received.sent_octets = request.sent
-        received.observed_octets, received.translation_octets = self._compare(
-            state, request, arrival
-        )
+        received.observed_octets, received.translation_octets = observed, translations
         received.__class__ = RegistrationReceived
         self._tell(received)
         if event is _MOVE or event is _RENEW:
@@ -217,7 +225,7 @@ class OtherTerminal(AcceptingTerminal):
             self._wind_challenge(link, state, now)
         elif event is OtherEvent.CHOOSE and state is not link.current:
             self._move(link, state, MoveCause.USE, suspended=suspended)
-        self._answer(link, request, received, state, now)
+        self._answer(link, request, lifetime, findings, source, state, now)
         if link.waiting:
             self._flush(link)
 
@@ -227,30 +235,40 @@ class OtherTerminal(AcceptingTerminal):
             self._clear(link)
             self._tell(BindingEnded(link.home_address, reason))
 
-    def _build_description(self, path: Path, spi: int, *, arrived: bool) -> bytes:
-        """Return what `_describe` does, as octets."""
-        if path.encapsulation is not _UDP:
-            return build_description(self._describe(path, spi, arrived=arrived))
-        near, far = path.local, path.remote
-        return build_usual(far, near, spi) if arrived else build_usual(near, far, spi)
-
     def _compare(
-        self, state: PathState, request: RequestValues, arrival: Arrival
-    ) -> tuple[bytes, bytes]:
-        """Return OBSERVED and TRANSLATIONS; on the same datagram path X says the same again."""
-        asked = request.sent, arrival.spi
-        if state.compared and state.compared[0] == asked:
-            return state.compared[1]
-        path, spi = arrival.path, arrival.spi
-        observed = self._build_description(path, spi, arrived=True)
+        self,
+        link: BoundLink,
+        state: PathState,
+        request: RequestValues,
+        spi: int,
+        source: Path,
+    ) -> tuple[bytes, bytes, bytes]:
+        """Return OBSERVED and TRANSLATIONS, and all that an RREP from `source` says of headers.
+
+        On the same datagram path it is mostly the same again.
+        """
+        path, forced = state.path, request.flags & _FORCED
+        asked = (request.sent, spi, source, link.paths.passed, forced)
+        if state.found and state.found[0] == asked:
+            return state.found[1]
+        outbound_spi = link.outbound_spi(source)
+        if source is path and path.encapsulation is _UDP:
+            near, far = path.local, path.remote
+            headers, observed = build_usual_headers(near, far, outbound_spi, spi)
+        else:
+            observed = build_description(self._describe(path, spi, arrived=True))
+            sent = build_description(self._describe(source, outbound_spi, arrived=False))
+            headers = build_reply_headers(sent, observed)
         if request.usual and path.encapsulation is _UDP:
             translations = build_changes(request.usual, path.remote, path.local, spi)
         else:
             found = changes(parse_description(request.sent), parse_description(observed))
             translations = build_translations(found)
+        passed = (source.encapsulation, *link.paths.passed)
+        findings = headers + self._acceptances.advice(translations, passed, forced)
         if path.encapsulation in DATAGRAM:  # the headers of a stream may change
-            state.compared = asked, (observed, translations)
-        return observed, translations
+            state.found = asked, (observed, translations, findings)
+        return observed, translations, findings
 
     # RREP out
 
@@ -258,51 +276,21 @@ class OtherTerminal(AcceptingTerminal):
         self,
         link: BoundLink,
         request: RequestValues,
-        received: RegistrationReceived,
+        lifetime: int,
+        findings: bytes,
+        source: Path,
         state: PathState,
         now: float,
     ) -> None:
         """Answer an accepted RREQ on the way it came, with a challenge until it is validated."""
-        path = received.path
         flags = link.reply_flags(state) | (_FORCED if self._configuration.forced else 0)
         challenge = None if state.validated else self._challenged(link, state, now)[0]
-        source = self._answer_from(path, request.flags) if request.flags & _ELSEWHERE else path
-        message = self._acceptances.write(
-            request,
-            received.lifetime,
-            flags,
-            self._write_findings(link, request, received, state, source),
-            state.report(asked=request.reports),
-            challenge.octets if challenge else None,
-        )
+        octets = challenge.octets if challenge else None
+        report = state.report(request.reports)
+        message = self._acceptances.write(request, lifetime, flags, findings, report, octets)
         if challenge:
             challenge.message = message
         self._send_reply(link, message, source, state, now, wants_response=challenge is not None)
-
-    def _write_findings(
-        self,
-        link: BoundLink,
-        request: RequestValues,
-        received: RegistrationReceived,
-        state: PathState,
-        source: Path,
-    ) -> bytes:
-        """Return what `Acceptances` does; on the same datagram path it is mostly the same again."""
-        spi = link.outbound_spi(source)
-        of = (
-            received.observed_octets,
-            received.translation_octets,
-            (source.encapsulation, *link.paths.encapsulations()),
-            request.flags & _FORCED,
-        )
-        asked = (source, spi, of)
-        if state.written and state.written[0] == asked:
-            return state.written[1]
-        sent = self._build_description(source, spi, arrived=False)
-        findings = self._acceptances.write_findings(sent, *of)
-        if source.encapsulation in DATAGRAM:
-            state.written = asked, findings
-        return findings
 
     def _answer_from(self, path: Path, flags: int) -> Path:
         """Return the path of the answer: another port or address of Y's if X asks for it.

@@ -43,6 +43,8 @@ DATAGRAM = frozenset({Encapsulation.NATIVE, Encapsulation.UDP})
 
 _MASK = (1 << 32) - 1
 
+_new = object.__new__  # a third of the price of an __init__; who uses it sets every slot
+
 
 @dataclass(slots=True)
 class Challenge:
@@ -59,7 +61,6 @@ class Challenge:
     message: bytes = b""
     repeated: int = 0
 
-    @property
     def due(self) -> float:
         """When it is to be repeated, or has failed."""
         if self.repeated < len(REPEAT_AT):
@@ -95,10 +96,8 @@ class PathState:
     """The challenge that was not answered in time; it may still be."""
     answered: bytes | None = None
     """The challenge that was answered last: X answers each RREP with it."""
-    compared: tuple[tuple[bytes, int], tuple[bytes, bytes]] | None = None
-    """SENT and SPI of the last RREQ; OBSERVED and TRANSLATIONS, which follow from them."""
-    written: tuple[tuple[Any, ...], bytes] | None = None
-    """What the last RREP's findings were written from, and these."""
+    found: tuple[tuple[Any, ...], tuple[bytes, bytes, bytes]] | None = None
+    """What the last RREQ of a datagram path was compared with, and what came of it."""
 
     def in_new_attempt(self) -> "PathState":
         """Return the state of this path in another attempt, which has to validate it anew.
@@ -131,7 +130,7 @@ class PathState:
         if data:
             self.traffic.sent_data += 1
 
-    def report(self, *, asked: bool = False) -> Report | None:
+    def report(self, asked: bool = False) -> Report | None:
         """Return the counters as REPORT has them; None if no data passed, unless it is `asked` for:
         that none passed is what an end wants to know whose data is lost.
         """
@@ -153,19 +152,38 @@ class PathState:
             octets, asked = before.octets, before.asked
         else:
             octets, asked = random_bytes(CHALLENGE_LENGTH), now
-        self.challenge, self.failed = Challenge(octets, asked, now, now, life), None
-        return self.challenge, True
+        self.challenge = challenge = _new(Challenge)
+        self.failed = None
+        challenge.octets, challenge.asked, challenge.life = octets, asked, life
+        challenge.started = challenge.sent = now
+        challenge.message, challenge.repeated = b"", 0
+        return challenge, True
+
+
+def unknown_path(path: Path, octets: int) -> PathState:
+    """Return the state of a path by which so many octets came, and nothing before.
+
+    It has what `PathState(path, Traffic(octets))` has, at a third of the price.
+    """
+    state, traffic = _new(PathState), _new(Traffic)
+    traffic.received_octets = octets
+    traffic.sent_octets = traffic.received_data = traffic.sent_data = traffic.largest_data = 0
+    state.path, state.traffic, state.validated = path, traffic, False
+    state.challenge = state.failed = state.answered = state.found = None
+    return state
 
 
 class AdmittedPaths:
     """The paths of one attempt, the oldest first."""
 
-    __slots__ = ("_states", "get")
+    __slots__ = ("_states", "get", "passed")
 
     def __init__(self) -> None:
         self._states: dict[Path, PathState] = {}
         self.get = self._states.get
         """`get(path)` returns the state of a path, None if it was not admitted."""
+        self.passed: tuple[Encapsulation, ...] = ()
+        """The encapsulations that are known to pass in both directions."""
 
     def __len__(self) -> int:
         return len(self._states)
@@ -176,6 +194,7 @@ class AdmittedPaths:
     def clear(self) -> None:
         """Forget all: another attempt begins."""
         self._states.clear()
+        self.passed = ()
 
     def add(self, state: PathState, current: PathState | None) -> PathState | None:
         """Admit a path; return the one that made room."""
@@ -185,6 +204,8 @@ class AdmittedPaths:
             evicted = next((each for each in others if not each.validated), others[0])
             del self._states[evicted.path]
         self._states[state.path] = state
+        if state.validated or evicted:
+            self._note_passed()
         return evicted
 
     def last_validated(self, but: PathState) -> PathState | None:
@@ -196,11 +217,14 @@ class AdmittedPaths:
         """Note that a path answered its challenge; it is the youngest now."""
         if self._states.pop(state.path, None):
             self._states[state.path] = state
-
-    def encapsulations(self) -> list[Encapsulation]:
-        """Return the encapsulations that are known to pass in both directions."""
-        return [state.path.encapsulation for state in self._states.values() if state.validated]
+            self._note_passed()
 
     def remove(self, path: Path) -> PathState | None:
         """Forget one path, and return what was known of it."""
-        return self._states.pop(path, None)
+        state = self._states.pop(path, None)
+        self._note_passed()
+        return state
+
+    def _note_passed(self) -> None:
+        states = self._states.values()
+        self.passed = tuple(each.path.encapsulation for each in states if each.validated)

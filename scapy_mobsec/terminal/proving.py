@@ -48,7 +48,7 @@ from scapy_mobsec.terminal.paths import (
     REPLY_RESERVE,
     Challenge,
     PathState,
-    Traffic,
+    unknown_path,
 )
 from scapy_mobsec.terminal.rebinding import Verdict
 from scapy_mobsec.terminal.signalling import Inner
@@ -87,9 +87,9 @@ class ProvingTerminal(Terminal[BoundLink]):
         self._timers: Agenda[tuple[Any, ...]] = Agenda()
 
     def receive(self, data: Input, path: Path, now: float) -> None:
-        if self._timers.may_be_due(now):  # so that what comes cannot put off what is over
+        if now >= self._timers.earliest:  # so that what comes cannot put off what is over
             self.handle_timer(now)
-        super().receive(data, path, now)
+        self._receive(data, path, now)
 
     def timer(self) -> float | None:
         return self._timers.next()
@@ -111,29 +111,36 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     # admission and challenges
 
-    def _admit(self, link: BoundLink, path: Path, octets: int = 0) -> PathState:
-        """Admit a path; `octets`: of the ESP packet that is the first of a new account."""
-        state = link.paths.get(path)
-        if state is None:
-            known = link.kept(path)
-            state = known.in_new_attempt() if known else PathState(path, Traffic(octets))
-            if known and known.validated:
+    def _admit(
+        self, link: BoundLink, path: Path, known: PathState | None, octets: int = 0
+    ) -> PathState:
+        """Admit a path, of which `known` is known.
+
+        `octets`: of the ESP packet that is the first of a new account.
+        """
+        if known is None:
+            state = unknown_path(path, octets)
+        elif admitted := link.paths.get(path):
+            return admitted
+        else:
+            state = known.in_new_attempt()
+            if known.validated:
                 state.received(octets, data=False)
-            link.paths.add(state, link.current)
+        link.paths.add(state, link.current)
         return state
 
     def _challenged(self, link: BoundLink, state: PathState, now: float) -> tuple[Challenge, bool]:
         """Return the challenge for the next RREP on a path, and whether it is a new one."""
         challenge, new = state.challenged(now, self._random_bytes, link.challenge_life)
         if new:
-            self._timers.advance((_CHALLENGE, link.home_address), challenge.due)
+            self._timers.advance((_CHALLENGE, link.home_address), challenge.due())
         return challenge, new
 
     def _wind_challenge(self, link: BoundLink, state: PathState, now: float) -> None:
         """A path became the current one: a challenge under way has all its time from now on."""
         if challenge := state.challenge:
             challenge.started, challenge.repeated = now, 0
-            self._timers.advance((_CHALLENGE, link.home_address), challenge.due)
+            self._timers.advance((_CHALLENGE, link.home_address), challenge.due())
 
     def _challenge(self, link: BoundLink, state: PathState, now: float) -> None:
         """Challenge a path that nobody asked about, or again one that is not the current one: its
@@ -175,7 +182,7 @@ class ProvingTerminal(Terminal[BoundLink]):
         3 times the RREQ that it refuses. `wants_response`: an RREQ asked for it, and it challenges.
         `refuses`: it is no acceptance. Raises Drop.
         """
-        if state and not state.validated:
+        if state is not None and not state.validated:
             octets = link.signalling_length(len(message), source)
             if not state.allows(octets):
                 came = state.traffic.received_octets
@@ -195,7 +202,7 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     def _challenge_due(self, link: BoundLink, now: float) -> None:
         """Repeat or give up the challenge that is due first, if there still is one."""
-        under_way = [(each.challenge.due, each) for each in link.states() if each.challenge]
+        under_way = [(each.challenge.due(), each) for each in link.states() if each.challenge]
         due, state = min(under_way, key=itemgetter(0), default=(now, None))
         challenge = state.challenge if state and due <= now else None
         if state and challenge and now >= challenge.started + challenge.life:
@@ -208,7 +215,7 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     def _wind_challenges(self, link: BoundLink) -> None:
         """Wake up when the first challenge of a link is due."""
-        dues = [each.challenge.due for each in link.states() if each.challenge]
+        dues = [each.challenge.due() for each in link.states() if each.challenge]
         if dues:
             self._timers.set((_CHALLENGE, link.home_address), min(dues))
         else:
@@ -262,17 +269,16 @@ class ProvingTerminal(Terminal[BoundLink]):
         self._wind_expiry(link)
 
     def _wind_expiry(self, link: BoundLink) -> None:
-        key = (_EXPIRY, link.home_address)
         if link.expires is None:
-            self._timers.remove(key)
+            self._timers.remove((_EXPIRY, link.home_address))
         else:
-            self._timers.set(key, link.expires)
+            self._timers.set((_EXPIRY, link.home_address), link.expires)
 
     def _move(
         self, link: BoundLink, state: PathState, cause: MoveCause, *, suspended: bool
     ) -> None:
         """Take over what the binding has decided; what waits is for `_flush`."""
-        home, old = link.home_address, link.path
+        home, current = link.home_address, link.current
         if link.suspended:
             self._timers.remove((Timer.SUSPENDED, home))
         if link.rebinding.candidate:
@@ -283,7 +289,8 @@ class ProvingTerminal(Terminal[BoundLink]):
             self._tell(Resumed(home, state.path, len(link.waiting)))
         moved = BindingMovedDraft()
         moved.home_address, moved.attempt = home, link.binding.last_attempt or 0
-        moved.old, moved.new, moved.cause = old, state.path, cause
+        moved.old, moved.new = current.path if current else None, state.path
+        moved.cause = cause
         moved.__class__ = BindingMoved
         self._tell(moved)
 
@@ -355,24 +362,24 @@ class ProvingTerminal(Terminal[BoundLink]):
 
     def _authentic(
         self, link: BoundLink, inner: Inner, opened: Opened, octets: int, path: Path, now: float
-    ) -> None:
+    ) -> PathState | None:
         state = link.state_of(path)
         if inner is _SIGNALLING:
-            if state:  # else it is counted once the RREQ is accepted
+            if state is not None:  # else it is counted once the RREQ is accepted
                 state.received(octets, data=False)
                 if link.waiting:
                     self._flush(link)
-            return
+            return state
         current = link.current
         newest = link.is_newest(opened)
         if state is None and newest and self._is_unsure(link, path, now):
-            state = self._admit(link, path)
+            state = self._admit(link, path, None)
         if state is None:
-            return
+            return None
         state.received(octets, data=inner is Inner.DATA)
         if not newest:
             self._flush(link)
-            return
+            return state
         if link.current is None or not link.current.validated:
             if link.binding.state in (OtherState.BOUND, OtherState.SUSPENDED):
                 self._attempt_send(partial(self._challenge, link, state, now), path)
@@ -381,6 +388,7 @@ class ProvingTerminal(Terminal[BoundLink]):
             for each in (state, current):
                 self._attempt_send(partial(self._challenge, link, each, now), each.path)
         self._flush(link)
+        return state
 
     def _not_opened(
         self, link: BoundLink, sa: InboundSa | InboundAh, drop: Drop, path: Path, now: float

@@ -29,7 +29,6 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class _Procedure:
-    candidate: PathState
     started: float
     answered: float | None = None
     current_answered: bool = False
@@ -39,17 +38,14 @@ class _Procedure:
 class Rebinding:
     """The procedure of one link, and the pauses between two of them."""
 
-    __slots__ = ("_pause", "_procedure", "_resumes")
+    __slots__ = ("_pause", "_procedure", "_resumes", "candidate")
 
     def __init__(self) -> None:
+        self.candidate: PathState | None = None
+        """The path that may be the new one, None if no procedure is under way."""
         self._procedure: _Procedure | None = None
         self._pause = 0.0
         self._resumes = 0.0
-
-    @property
-    def candidate(self) -> PathState | None:
-        """The path that may be the new one, None if no procedure is under way."""
-        return self._procedure.candidate if self._procedure else None
 
     @property
     def decides(self) -> float | None:
@@ -78,7 +74,7 @@ class Rebinding:
 
     def start(self, candidate: PathState, now: float) -> None:
         """Both paths are challenged now."""
-        self._procedure = _Procedure(candidate, now)
+        self.candidate, self._procedure = candidate, _Procedure(now)
 
     def answered(self, state: PathState, current: PathState, now: float) -> Verdict:
         """A path answered its challenge."""
@@ -87,7 +83,7 @@ class Rebinding:
             return Verdict.OPEN
         if state is current:
             procedure.current_answered = True
-        elif state is procedure.candidate and procedure.answered is None:
+        elif state is self.candidate and procedure.answered is None:
             procedure.answered = now
             silence = min(max(now - procedure.started, SHORTEST_SILENCE), LONGEST_SILENCE)
             procedure.decides = now + silence
@@ -102,11 +98,11 @@ class Rebinding:
 
     def end(self) -> None:
         """The current path changed, or is gone."""
-        self._procedure = None
+        self.candidate = self._procedure = None
 
     def pause(self, now: float) -> float:
         """End without a move; return the seconds until another candidate is looked into."""
-        self._procedure = None
+        self.end()
         longest = self._pause * 2 if now < self._resumes + LONGEST_PAUSE else 0.0
         self._pause = min(max(longest, FIRST_PAUSE), LONGEST_PAUSE)
         self._resumes = now + self._pause

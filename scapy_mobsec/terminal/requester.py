@@ -208,16 +208,17 @@ class Requester(Terminal[Link]):
 
     def _authentic(
         self, link: Link, inner: Inner, opened: Opened, octets: int, path: Path, now: float
-    ) -> None:
-        super()._authentic(link, inner, opened, octets, path, now)
+    ) -> PathState | None:
+        state = super()._authentic(link, inner, opened, octets, path, now)
         self._sequence = opened.sequence
         if inner is not Inner.DATA:
-            return
+            return state
         if counters := self._counters.get(path):
             counters.received += 1
             counters.largest_received = max(counters.largest_received, octets)
         if self._watch and path == self._link.path:
             self._watch.data_received()
+        return state
 
     # RREQs
 

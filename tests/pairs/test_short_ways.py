@@ -42,7 +42,6 @@ from scapy_mobsec.registration.description import (
     Ipv6Header,
     UdpHeader,
     build_description,
-    parse_description,
 )
 from scapy_mobsec.registration.flat import build_reply_rest, values_of
 from scapy_mobsec.registration.messages import (
@@ -78,8 +77,10 @@ def build_plain_udp(between, payload):
     return build_ip(source, destination, UDP, datagram)
 
 
-def build_usual(source, destination, spi):
-    return build_description(describe_headers(*source, *destination, spi))
+def build_usual_headers(local, remote, sent_spi, observed_spi):
+    sent = describe_headers(*local, *remote, sent_spi)
+    observed = describe_headers(*remote, *local, observed_spi)
+    return build_reply_rest(sent=sent, observed=observed), build_description(observed)
 
 
 def read_request(message):
@@ -99,16 +100,12 @@ def build_acceptance_head(values, flags, lifetime):
     )
 
 
-def build_reply_headers(sent, observed):
-    return build_reply_rest(sent=parse_description(sent), observed=parse_description(observed))
-
-
 def remember_nothing(way):
     """Let a terminal ask again for what it knows of a path."""
 
     def ask(self, *values):
         for state in self._homes[HOME].states():
-            state.compared = state.written = None
+            state.found = None
         return way(self, *values)
 
     return ask
@@ -118,10 +115,9 @@ GENERAL = {
     "scapy_mobsec.terminal.modes.tunnel.plain_udp": lambda packet, between: None,
     "scapy_mobsec.terminal.modes.tunnel.build_plain_udp": build_plain_udp,
     "scapy_mobsec.terminal.other.read_request": read_request,
-    "scapy_mobsec.terminal.other.build_usual": build_usual,
+    "scapy_mobsec.terminal.other.build_usual_headers": build_usual_headers,
     "scapy_mobsec.terminal.other.changes": translation._changes,
     "scapy_mobsec.terminal.answering.build_acceptance_head": build_acceptance_head,
-    "scapy_mobsec.terminal.answering.build_reply_headers": build_reply_headers,
     "scapy_mobsec.terminal.other.OtherTerminal._compare": remember_nothing(OtherTerminal._compare),
 }
 

@@ -66,14 +66,15 @@ class TunnelMode:
         return packet, self._next_header
 
     def unwrap(self, opened: Opened) -> tuple[Inner, bytes]:
-        packet, next_header, _, _ = opened
+        packet, next_header = opened.payload, opened.next_header
+        if next_header == self._next_header:
+            message = plain_udp(packet, self._inbound)
+            if message is not None:
+                return _SIGNALLING, message
         if next_header == NO_NEXT_HEADER:
             return Inner.DUMMY, b""
         if next_header not in (IPV4, IPV6):
             raise Drop(DropReason.UNKNOWN_NEXT_HEADER, str(next_header))
-        message = plain_udp(packet, self._inbound)
-        if message is not None:
-            return _SIGNALLING, message
         source, destination = addresses(packet)
         check_home(destination if self._at_mobile else source, self._home)
         if (source, destination) == (self._to, self._from):

@@ -87,12 +87,15 @@ def test_values_of_what_lacks_much():
     assert (bare.usual, bare.carrier, bare.by_ah, bare.missing) == (None, None, False, "ATTEMPT")
 
 
-@given(USUAL)
-def test_a_usual_description_is_written_from_its_values(description):
-    values = flat.usual_values(description)
-    ends = Endpoint(*values[:2]), Endpoint(*values[2:4])
-    assert flat.build_usual(*ends, values[4]) == build_description(description)
-    assert flat.usual_values((*description, EspHeader(1))) is None
+@given(USUAL, st.integers(0, 2**32 - 1))
+def test_usual_headers_are_written_from_their_values(observed, sent_spi):
+    values = flat.usual_values(observed)
+    remote, local = Endpoint(*values[:2]), Endpoint(*values[2:4])
+    sent = ip_udp_esp(*local, *remote, sent_spi)
+    octets, value = flat.build_usual_headers(local, remote, sent_spi, values[4])
+    assert octets == flat.build_reply_rest(sent=sent, observed=observed)
+    assert value == build_description(observed)
+    assert flat.usual_values((*observed, EspHeader(1))) is None
 
 
 @given(st.data())

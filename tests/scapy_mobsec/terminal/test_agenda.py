@@ -1,5 +1,7 @@
 """The agenda against a slow oracle, and its bound."""
 
+from math import inf
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,11 +49,14 @@ def test_what_is_due_before_stays():
         assert agenda.next() == expected
 
 
-def test_what_may_be_due():
+def test_nothing_is_due_before_the_earliest():
     agenda = Agenda()
-    assert not agenda.may_be_due(9.0)
+    assert agenda.earliest == inf
     agenda.set("a", 5.0)
-    assert (agenda.may_be_due(4.9), agenda.may_be_due(5.0)) == (False, True)
+    assert agenda.earliest == 5.0
+    agenda.set("b", 6.0)
     agenda.set("a", 7.0)
-    assert list(agenda.due(6.0)) == []
-    assert not agenda.may_be_due(6.0)
+    assert list(agenda.due(5.5)) == []
+    assert agenda.earliest == 6.0
+    assert list(agenda.due(7.5)) == ["b", "a"]
+    assert agenda.earliest == inf

@@ -15,9 +15,9 @@ from terminals import (
 from contrib_layers.numbers import AttemptFlag, EncapsulationCode
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.packet.path import Encapsulation
-from scapy_mobsec.registration.description import EncapsulationItem, build_description
+from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.extensions import build_translations
-from scapy_mobsec.registration.flat import values_of
+from scapy_mobsec.registration.flat import build_reply_rest, values_of
 from scapy_mobsec.registration.messages import (
     Attempt,
     RegistrationReply,
@@ -104,13 +104,8 @@ def test_an_acceptance_is_the_reply_with_all_that_it_says(flags, settings, chall
     forced = settings.forced or bool(flags)
     fixed = settings.decider is Decider.FIXED
     acceptances = Acceptances(settings)
-    findings = acceptances.write_findings(
-        build_description(sent),
-        build_description(observed),
-        build_translations(found),
-        passed,
-        int(flags),
-    )
+    findings = build_reply_rest(sent=sent, observed=observed)
+    findings += acceptances.advice(build_translations(found), passed, int(flags))
     octets = acceptances.write(values_of(request), 60, 8, findings, report, challenge)
     assert octets == build_reply(
         RegistrationReply(
@@ -139,7 +134,7 @@ def test_remembered_choices_are_bounded(monkeypatch):
     acceptances = Acceptances(OtherConfiguration())
 
     def ask(*passed):
-        acceptances.write_findings(b"", b"", b"", passed, 0)
+        acceptances.advice(b"", passed, 0)
 
     for passed in (*Encapsulation,) * 2:
         ask(passed)

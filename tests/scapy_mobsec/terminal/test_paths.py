@@ -4,7 +4,15 @@ import pytest
 from terminals import ELSEWHERE, TRANSLATED, path_at_other
 
 from scapy_mobsec.packet.path import Encapsulation, Endpoint, Path
-from scapy_mobsec.terminal.paths import MAX_ADMITTED, AdmittedPaths, PathState
+from scapy_mobsec.terminal.paths import (
+    CHALLENGE_LENGTH,
+    MAX_ADMITTED,
+    AdmittedPaths,
+    Challenge,
+    PathState,
+    Traffic,
+    unknown_path,
+)
 
 PATH = path_at_other(TRANSLATED)
 STREAM = Path(Encapsulation.TCP, PATH.local, PATH.remote)
@@ -54,7 +62,23 @@ def test_the_youngest_validated_path_is_the_one_to_fall_back_to():
         paths.validated(state)
     assert paths.last_validated(but=states[0]) is states[1]
     assert paths.last_validated(but=states[1]) is states[3]
-    assert paths.encapsulations() == [Encapsulation.UDP] * 2
+    assert paths.passed == (Encapsulation.UDP,) * 2
     assert paths.add(PathState(PATH), states[0]) is states[2]
+    paths.remove(states[3].path)
+    assert paths.passed == (Encapsulation.UDP,)
     paths.clear()
-    assert len(paths) == 0
+    assert (len(paths), paths.passed) == (0, ())
+
+
+def test_a_validated_path_that_makes_room_is_not_known_to_pass_any_more():
+    paths = AdmittedPaths()
+    for port in range(1, MAX_ADMITTED + 2):
+        path = path_at_other(Endpoint(ELSEWHERE.address, port))
+        paths.add(PathState(path, validated=True), None)
+        assert len(paths.passed) == min(port, MAX_ADMITTED)
+
+
+def test_an_unknown_path_has_what_the_constructor_gives_it():
+    assert unknown_path(PATH, 70) == PathState(PATH, Traffic(70))
+    challenge, _ = PathState(PATH).challenged(5.0, bytes, 4.0)
+    assert challenge == Challenge(bytes(CHALLENGE_LENGTH), 5.0, 5.0, 5.0, 4.0)

@@ -52,6 +52,7 @@ from scapy_mobsec.terminal.routes import (
     host_of,
     inside_tls,
     item_of,
+    remote_addresses,
     server_name,
     tunnel_target,
     unopened,
@@ -116,6 +117,11 @@ class Requester(Terminal[Link]):
     def path(self) -> Path | None:
         """The path that data is sent on."""
         return self._link.path
+
+    @property
+    def remote_addresses(self) -> tuple[bytes, ...]:
+        """All addresses that outer packets may go to, as far as is known."""
+        return remote_addresses(self._configuration)
 
     @property
     def inner_mtu(self) -> int:

@@ -153,6 +153,13 @@ def paths_from(
     return [Path(encapsulation, source, Endpoint(each, port)) for each in found]
 
 
+def remote_addresses(configuration: MobileConfiguration) -> tuple[bytes, ...]:
+    """Return all addresses that outer packets may go to, as far as is known."""
+    known, prefix, proxy = _known(configuration), configuration.nat64_prefix, configuration.proxy
+    behind = () if prefix is None else (prefix + each for each in known if len(each) == 4)
+    return tuple(dict.fromkeys([*known, *behind, *([proxy.address] if proxy else [])]))
+
+
 def told(configuration: MobileConfiguration, addresses: Sequence[bytes]) -> MobileConfiguration:
     """Return a configuration that also knows the addresses which Y told of itself.
 

@@ -13,19 +13,17 @@ from typing import Any
 import click
 
 import scapy_mobsec
+from scapy_mobsec.ui.cli_options import output_option
+from scapy_mobsec.ui.cli_terminals import gateway, mobile, status
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
-OUTPUT = click.Choice(["text", "json"])
 DECODE_OUTPUT = click.Choice(["text", "json", "csv"])
 BENCH_SUITES = click.Choice(
     ["aes-gcm-16", "aes-cbc-hmac-sha1-96", "aes-cbc-hmac-sha2-256-128", "chacha20-poly1305"]
 )
 BENCH_CARRIERS = click.Choice(["native", "udp", "tcp", "http"])
-output_option = click.option(
-    "-T", "--type", "output", type=OUTPUT, default="text", show_default=True
-)
 KEY_FORMATS = click.Choice(
     ["toml", "key-list", "xfrm", "ikev2_decryption_table", "esp_sa", "tcpdump", "wireshark"]
 )
@@ -56,6 +54,10 @@ class Commands(click.Group):
 @click.version_option(scapy_mobsec.__version__, message="mobsec %(version)s")
 def cli() -> None:
     """Secure mobile IPsec links: see, do and test them."""
+
+
+for each in (gateway, mobile, status):
+    cli.add_command(each)
 
 
 @cli.command()

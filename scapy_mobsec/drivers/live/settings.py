@@ -146,6 +146,11 @@ class TerminalSettings(_Settings):
             self._file = context.file
 
     @property
+    def control_file(self) -> Path:
+        """Where the control socket is: beside the state file, if the file does not say it."""
+        return self.control or self.state.with_suffix(".control")
+
+    @property
     def file(self) -> Path:
         """Where they were read from."""
         return self._file
@@ -209,6 +214,12 @@ def load_mobile(file: str | Path) -> MobileSettings:
 def load_gateway(file: str | Path) -> GatewaySettings:
     """Read a gateway's file. Raises SettingsError."""
     return _load(GatewaySettings, Path(file))
+
+
+def load_terminal(file: str | Path) -> TerminalSettings:
+    """Read a file of either; that of a gateway has `listen`. Raises SettingsError."""
+    kind = GatewaySettings if "listen" in _read(Path(file)) else MobileSettings
+    return _load(kind, Path(file))
 
 
 def _load(model: type[T], file: Path) -> T:

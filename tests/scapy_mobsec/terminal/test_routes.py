@@ -21,6 +21,7 @@ from scapy_mobsec.terminal.routes import (
     inside_tls,
     paths,
     paths_from,
+    remote_addresses,
     server_name,
     told,
     tunnel_target,
@@ -185,3 +186,12 @@ def test_what_lies_inside_tls_and_which_name_is_asked_for(kind, flags, host, exp
     configuration = MobileConfiguration(MOBILE_LINK, OTHER, allow=(item,))
     (path,) = paths(configuration, [NEW], (kind,))
     assert (inside_tls(configuration, path), server_name(configuration, path)) == expected
+
+
+def test_all_addresses_that_outer_packets_may_go_to():
+    assert remote_addresses(configured(UDP)) == (OTHER.address,)
+    configuration = configured(
+        UDP, TCP, proxy=PROXY, nat64_prefix=PREFIX, other_addresses=(OTHER_V6,)
+    )
+    behind = PREFIX + OTHER.address
+    assert remote_addresses(configuration) == (OTHER.address, OTHER_V6, behind, PROXY.address)

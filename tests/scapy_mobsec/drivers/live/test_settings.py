@@ -12,9 +12,12 @@ from scapy_mobsec.drivers.live.carrier_texts import Target, parse_carriers
 from scapy_mobsec.drivers.live.settings import (
     MAX_SIZE,
     Fault,
+    GatewaySettings,
+    MobileSettings,
     SettingsError,
     load_gateway,
     load_mobile,
+    load_terminal,
 )
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.terminal.choice import Decider
@@ -268,6 +271,17 @@ def test_any_damaged_file_is_read_or_a_settings_error(tmp_path_factory, data):
             told = str(error)
         assert told.startswith(f"{file}: ")
         assert "\n" not in told
+
+
+def test_a_file_of_either(load):
+    assert isinstance(load(MOBILE, load_terminal), MobileSettings)
+    assert isinstance(load(GATEWAY, load_terminal), GatewaySettings)
+    assert refusal(load, "listen = 7", load_terminal).startswith("state: ")
+
+
+def test_where_the_control_socket_is(load, tmp_path):
+    assert load(MOBILE).control_file == tmp_path / "mobile.control"
+    assert load(f'control = "c/x"{MOBILE}').control_file == tmp_path / "c/x"
 
 
 @given(octets=st.binary(max_size=60))

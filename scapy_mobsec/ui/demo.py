@@ -7,13 +7,14 @@ from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import BinaryIO
 
 from click import ClickException
 from rich.console import Console
 
 from scapy_mobsec.drivers.capture import CaptureWriter, PcapngWriter
 from scapy_mobsec.drivers.keyfiles import write_esp_sa
-from scapy_mobsec.drivers.scenarios import SCENARIOS, Scenario, ScenarioResult, run
+from scapy_mobsec.drivers.scenarios import SCENARIOS, ScenarioResult, run
 from scapy_mobsec.terminal.events import Event
 from scapy_mobsec.ui.event_text import event_text
 from scapy_mobsec.ui.wrapping import wrapped, wrapped_packet, wrapped_picture
@@ -51,21 +52,12 @@ def run_demo(name: str, console: Console, write: Path | None) -> None:
     scenario = SCENARIOS.get(name)
     if scenario is None:
         raise DemoError(f"no scenario {name!r}: mobsec demo --list names those there are")
-    if write is not None and (not write.name or write.suffix in KEY_SUFFIXES):
-        raise DemoError(f"no name for a capture: {str(write)!r}")
-    for keys in [write.with_suffix(suffix) for suffix in KEY_SUFFIXES] if write else []:
-        if write and keys.exists() and not write.exists():
-            raise DemoError(f"{keys} is there already, and {write} is not: the keys may be others'")
     if write is not None:
-        check_outputs(map(str, (write, *map(write.with_suffix, KEY_SUFFIXES))), ())
+        check_capture(write)
     result = run(scenario)
-    for line in story(scenario, result, console.width):
-        console.print(printable(line, console.encoding), markup=False, soft_wrap=True)
+    print_lines(console, story(scenario.sentence, result, console.width))
     if write:
-        try:
-            keys, tls_keys = write_capture(result, write)
-        except OSError as error:
-            raise DemoError(f"{error.filename or write}: {error.strerror}") from error
+        keys, tls_keys = write_capture(result, write)
         files, options = f"{write} and {keys}", f"-k {keys}"
         if tls_keys:
             files, options = f"{write}, {keys} and {tls_keys}", f"{options} --tls-keys {tls_keys}"
@@ -73,9 +65,30 @@ def run_demo(name: str, console: Console, write: Path | None) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
 
-def story(scenario: Scenario, result: ScenarioResult, width: int) -> Iterator[str]:
+def check_capture(capture: Path) -> None:
+    """Raises DemoError for a name that no capture and its keys can have, CannotWrite for a place
+    where they cannot be.
+    """
+    if not capture.name or capture.suffix in KEY_SUFFIXES:
+        raise DemoError(f"no name for a capture: {str(capture)!r}")
+    beside = [capture.with_suffix(suffix) for suffix in KEY_SUFFIXES]
+    for keys in beside:
+        if keys.exists() and not capture.exists():
+            raise DemoError(
+                f"{keys} is there already, and {capture} is not: the keys may be others'"
+            )
+    check_outputs(map(str, (capture, *beside)), ())
+
+
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print lines that are as wide as they may be."""
+    for line in lines:
+        console.print(printable(line, console.encoding), markup=False, soft_wrap=True)
+
+
+def story(sentence: str, result: ScenarioResult, width: int) -> Iterator[str]:
     """Yield all lines of a demonstration: network, packets, events and outcome."""
-    yield from wrapped(scenario.sentence, width)
+    yield from wrapped(sentence, width)
     yield from wrapped_picture(result.picture, width)
     yield ""
     for line in folded(ladder(result)):
@@ -136,26 +149,33 @@ def write_capture(result: ScenarioResult, capture: Path) -> tuple[Path, Path | N
 
     A name that ends in .pcapng gets comments that tell the events, and TLS secrets; else it is a
     classic capture. Returns the paths of the keys: those of ESP, and of TLS where it is beside.
+    Raises DemoError.
     """
-    packets = result.captures[result.shown]
     keys, tls_keys = (capture.with_suffix(suffix) for suffix in KEY_SUFFIXES)
-    commenting = capture.suffix.lower() == ".pcapng"
-    with capture.open("wb") as stream:
-        if commenting:
-            commented = PcapngWriter(stream, tls_keys=result.tls_keys)
-            told = comments(result)
-            for number, (time_ns, packet) in enumerate(packets):
-                commented.write(time_ns, packet, told[number])
-        else:
-            writer = CaptureWriter(stream)
-            for time_ns, packet in packets:
-                writer.write(time_ns, packet)
-    with keys.open("w", encoding="utf-8") as text:
-        write_esp_sa(result.sas, text)
-    if commenting or not result.tls_keys:
-        return keys, None
-    tls_keys.write_text(result.tls_keys, encoding="ascii")
+    try:
+        with capture.open("wb") as stream:
+            _write_packets(result, stream, commenting=capture.suffix.lower() == ".pcapng")
+        with keys.open("w", encoding="utf-8") as text:
+            write_esp_sa(result.sas, text)
+        if capture.suffix.lower() == ".pcapng" or not result.tls_keys:
+            return keys, None
+        tls_keys.write_text(result.tls_keys, encoding="ascii")
+    except OSError as error:
+        raise DemoError(f"{error.filename or capture}: {error.strerror}") from error
     return keys, tls_keys
+
+
+def _write_packets(result: ScenarioResult, stream: BinaryIO, *, commenting: bool) -> None:
+    packets = result.captures[result.shown]
+    if commenting:
+        commented = PcapngWriter(stream, tls_keys=result.tls_keys)
+        told = comments(result)
+        for number, (time_ns, packet) in enumerate(packets):
+            commented.write(time_ns, packet, told[number])
+    else:
+        writer = CaptureWriter(stream)
+        for time_ns, packet in packets:
+            writer.write(time_ns, packet)
 
 
 def comments(result: ScenarioResult) -> dict[int, list[str]]:

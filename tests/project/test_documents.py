@@ -63,5 +63,5 @@ def test_readme_has_two_commands():
     """They are run as typed by .ci/run."""
     commands = re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert len(commands) == 2
-    assert "mobsec decode" in commands[0]
+    assert "mobsec demo" in commands[0]
     assert "pytest" in commands[1]

@@ -54,9 +54,9 @@ def test_each_scenario_fits_a_terminal(name):
     """What stands on a long line stands on short ones, too: every word is whole."""
     scenario = SCENARIOS[name]
     result = run(scenario)
-    whole = " ".join(story(scenario, result, 1000)).split()
+    whole = " ".join(story(scenario.sentence, result, 1000)).split()
     for width in (80, 72):
-        lines = list(story(scenario, result, width))
+        lines = list(story(scenario.sentence, result, width))
         assert max(map(len, lines)) <= width
         words = " ".join(line.removeprefix("│  ") for line in lines).split()
         assert words == whole
@@ -67,9 +67,9 @@ def test_each_scenario_fits_a_terminal(name):
 def test_a_wide_terminal_needs_fewer_lines():
     scenario = SCENARIOS["flapping"]
     result = run(scenario)
-    lines = list(story(scenario, result, 200))
+    lines = list(story(scenario.sentence, result, 200))
     assert [line for line in lines if "10.0.0.2:4500  RREP #2 code 0 USE 2 translations" in line]
-    assert len(lines) < len(list(story(scenario, result, 80)))
+    assert len(lines) < len(list(story(scenario.sentence, result, 80)))
 
 
 def test_scenarios_are_listed_one_a_line():

@@ -3,6 +3,8 @@
 Whoever translates an address breaks the ICV; so a packet that opens was not translated. AH goes
 as an IP protocol of its own, in no other encapsulation, and both ends work on whole IP packets.
 
+With AES-GMAC an IV begins the field for the ICV, and is covered (RFC 4543 section 4); it is the
+sequence number, which never comes twice.
 Covered: the IP header with its mutable fields as zeros (section 3.3.3.1 and Appendix A), AH with
 its ICV as zeros, the payload, and the unsent half of an extended number (3.3.3.2.2). Written: IP
 headers without options or extension headers. Read: IPv4 options; IPv6 hop-by-hop, destination
@@ -19,10 +21,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from struct import Struct
+from types import MappingProxyType
 from typing import ClassVar
 
 from scapy_mobsec.drops import Drop, DropReason
-from scapy_mobsec.esp.integrity import INTEGRITY, Integrity
+from scapy_mobsec.esp.integrity import GMACS, INTEGRITY, Integrity
 from scapy_mobsec.esp.replay import MAX_EXTENDED_SEQUENCE, MAX_SEQUENCE, ReplayWindow
 from scapy_mobsec.esp.sa import Opened
 from scapy_mobsec.packet.ip import AH, build_ip
@@ -43,7 +46,7 @@ _MAY_CHANGE = 0x20
 """Bit in the type of an IPv6 option whose data is mutable (RFC 8200 section 4.2)."""
 
 
-AH_SUITES: Mapping[str, Integrity] = INTEGRITY
+AH_SUITES: Mapping[str, Integrity] = MappingProxyType({**INTEGRITY, **GMACS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,10 @@ class InboundAh:
         self.replay.check(sequence)
         icv_at = start + _HEADER.size
         icv_end = icv_at + self.parameters.suite.icv_length
+        iv = packet[icv_at : icv_at + self.parameters.suite.iv_length]
+        icv_at += len(iv)
         zeros = bytes(icv_end - icv_at)
-        covered = (header, packet[start:icv_at], zeros, packet[icv_end:end], high)
+        covered = (iv, header, packet[start:icv_at], zeros, packet[icv_end:end], high)
         icv = self._icv(b"".join(covered))
         if not compare_digest(icv, packet[icv_at:icv_end]):
             raise Drop(DropReason.BAD_ICV)
@@ -163,14 +168,16 @@ class OutboundAh:
         length = _length(parameters.suite, len(source))
         number = sequence & MAX_SEQUENCE
         head = _HEADER.pack(next_header, length // 4 - 2, 0, parameters.spi, number)
-        zeros = bytes(parameters.suite.icv_length)
+        iv = sequence.to_bytes(8)[: parameters.suite.iv_length]
+        head += iv
+        zeros = bytes(parameters.suite.icv_length - len(iv))
         padding = bytes(length - len(head) - len(zeros))
         packet = build_ip(source, destination, AH, b"".join((head, zeros, padding, payload)))
         self._next_sequence = sequence + 1
         header, start, _ = _covered_header(packet)
         high = (sequence >> 32).to_bytes(4) if parameters.esn else b""
         icv_at = start + len(head)
-        icv = self._icv(header + packet[start:] + high)
+        icv = self._icv(b"".join((iv, header, packet[start:], high)))
         return b"".join((packet[:icv_at], icv, packet[icv_at + len(icv) :]))
 
     def skip(self, count: int) -> bool:

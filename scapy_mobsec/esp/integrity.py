@@ -1,6 +1,6 @@
-"""Integrity algorithms of ESP and AH: the table `INTEGRITY`. Key objects are made once for an SA.
+"""Integrity algorithms of ESP and AH: the table `INTEGRITY`, and `GMACS` of AH alone.
 
-Only keys as long as the RFC of an algorithm demands are taken.
+Key objects are made once for an SA. Only keys as long as the RFC of an algorithm demands are taken.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,30 +10,36 @@ from types import MappingProxyType
 from typing import Protocol, Self
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.hazmat.primitives.hmac import HMAC
 
 _BLOCK = 16
-
+_SALT, _GMAC_IV = 4, 8
 
 Icv = Callable[[bytes], bytes]
-"""The integrity algorithm of one SA: what it covers goes in, the ICV comes out."""
+"""The integrity algorithm of one SA: what it covers goes in, the ICV comes out.
+
+Where it has an IV, that goes in before the rest, and is not in what comes out.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Integrity:
-    """A row of `INTEGRITY`; lengths in octets."""
+    """A row of `INTEGRITY` or `GMACS`; lengths in octets."""
 
     name: str
     key_length: int
     icv_length: int
     make: Callable[[bytes, int], Icv] = field(repr=False, compare=False)
     """Takes the key, and how much of the result is the ICV."""
+    iv_length: int = 0
+    """How much of the field for the ICV is an IV, which comes first."""
 
     def keyed(self, key: bytes) -> Icv:
         """Key the algorithm; the caller has checked the length."""
-        return self.make(key, self.icv_length)
+        return self.make(key, self.icv_length - self.iv_length)
 
 
 class _KeyedContext(Protocol):
@@ -65,6 +71,18 @@ def _hmac(digest: HashAlgorithm, key: bytes, length: int) -> _Mac:
 
 def _cmac(key: bytes, length: int) -> _Mac:
     return _Mac(CMAC(algorithms.AES(key)), length)
+
+
+class _Gmac:
+    """AES-GMAC (RFC 4543 section 4): nonce salt | IV; the salt ends the key."""
+
+    __slots__ = ("_gcm", "_salt")
+
+    def __init__(self, key: bytes, length: int) -> None:
+        self._gcm, self._salt = AESGCM(key[:-_SALT]), key[-_SALT:]
+
+    def __call__(self, covered: bytes) -> bytes:
+        return self._gcm.encrypt(self._salt + covered[:_GMAC_IV], b"", covered[_GMAC_IV:])
 
 
 class _AesXcbc:
@@ -102,3 +120,13 @@ _ROWS = (
 )
 
 INTEGRITY: Mapping[str, Integrity] = MappingProxyType({row.name: row for row in _ROWS})
+
+GMACS: Mapping[str, Integrity] = MappingProxyType(
+    {
+        f"aes-{bits}-gmac": Integrity(
+            f"aes-{bits}-gmac", bits // 8 + _SALT, _GMAC_IV + _BLOCK, _Gmac, _GMAC_IV
+        )
+        for bits in (128, 192, 256)
+    }
+)
+"""RFC 4543; in ESP it is a combined mode, `null-aes-gmac`."""

@@ -27,7 +27,7 @@ from scapy_mobsec.drivers.keys.wireshark_names import (
 )
 from scapy_mobsec.drivers.keys.written import Written
 from scapy_mobsec.esp.ah import AH_SUITES, AhParameters
-from scapy_mobsec.esp.integrity import Integrity
+from scapy_mobsec.esp.integrity import GMACS, Integrity
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES, Suite
 
@@ -100,14 +100,17 @@ def _rows(fields: list[bytes], origin: str) -> Iterator[KeyRow]:
     encryption_key = _key(columns, "encryption key")
     integrity_key = _key(columns, "authentication key") or None
     esn, esn_high = _sequence_numbers(columns)
-    esp = _esp_suites(encryption, authentication)
-    if not esp[0].integrity_key_length:
-        integrity_key = None
-    if not max(esp[0].key_lengths):
+    of_ah = AH_SUITES.get(authentication.ours or "") if encryption.ours == "null" else None
+    esp: list[Suite] = []
+    if of_ah is None or of_ah.name not in GMACS:
+        esp = _esp_suites(encryption, authentication)
+        if not esp[0].integrity_key_length:
+            integrity_key = None
+    if encryption.ours == "null":
         encryption_key = b""
     suites: list[Suite | Integrity] = [*esp]
-    if encryption.ours == "null" and integrity_key:
-        suites.append(AH_SUITES[authentication.ours or ""])
+    if of_ah and (integrity_key or not esp):
+        suites.append(of_ah)
     for suite in suites:
         yield KeyRow(
             family=family,

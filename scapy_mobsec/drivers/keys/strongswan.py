@@ -31,6 +31,9 @@ _INTEGRITIES = {
         "HMAC_SHA2_512_256",
         "AES_CMAC_96",
         "AES_XCBC_96",
+        "AES_128_GMAC",
+        "AES_192_GMAC",
+        "AES_256_GMAC",
     )
 } | {
     "NONE": "none",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scapy_mobsec.esp.ah import AhParameters
 from scapy_mobsec.esp.ciphers import CIPHERS
-from scapy_mobsec.esp.integrity import INTEGRITY
+from scapy_mobsec.esp.integrity import GMACS, INTEGRITY
 from scapy_mobsec.esp.sa import SaParameters
 from scapy_mobsec.esp.suites import SUITES, UNKNOWN_ICV_BITS, Suite
 
@@ -70,7 +70,7 @@ _COMBINED = [s.name for s in SUITES.values() if s.verifiable and not s.integrity
 
 ENCRYPTIONS = _names(_ENCRYPTIONS, [*CIPHERS, *_COMBINED])
 """By folded name."""
-AUTHENTICATIONS = _names(_AUTHENTICATIONS, [*INTEGRITY])
+AUTHENTICATIONS = _names(_AUTHENTICATIONS, [*INTEGRITY, *GMACS])
 
 
 def suite_named(encryption: str | None, authentication: str | None) -> Suite | None:
@@ -88,13 +88,16 @@ _WRITTEN = {
 }
 
 
+_WRITTEN_AUTHENTICATIONS = {each.ours: each.written for each in AUTHENTICATIONS.values()}
+
+
 def names_of(sa: SaParameters | AhParameters) -> tuple[str, str]:
     """The names of encryption and authentication in a row for an SA. Raises ValueError if none.
 
     Without its integrity key an SA gets a name that only tells the length of the ICV.
     """
     if isinstance(sa, AhParameters):
-        return NULL, _WRITTEN[f"null-{sa.suite.name}"][1]
+        return NULL, _WRITTEN_AUTHENTICATIONS[sa.suite.name]
     if sa.suite.name not in _WRITTEN:
         raise ValueError(f"no name for {sa.suite.name}")
     encryption, authentication = _WRITTEN[sa.suite.name]

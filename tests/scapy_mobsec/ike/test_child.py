@@ -49,11 +49,14 @@ def test_esn_as_chosen(number, esn):
     assert isinstance(there, SaParameters)
 
 
-def test_ah_has_integrity_keys_only():
-    there, back = derive([(3, 12, None), (5, 1, None)], protocol=Protocol.AH)
-    suite = AH_SUITES["hmac-sha2-256-128"]
-    assert there == AhParameters(0x202, suite, KEYMAT[:32], True)
-    assert back == AhParameters(0x101, suite, KEYMAT[32:64], True)
+@pytest.mark.parametrize(
+    ("number", "name", "length"), [(12, "hmac-sha2-256-128", 32), (9, "aes-128-gmac", 20)]
+)
+def test_ah_has_integrity_keys_only(number, name, length):
+    there, back = derive([(3, number, None), (5, 1, None)], protocol=Protocol.AH)
+    suite = AH_SUITES[name]
+    assert there == AhParameters(0x202, suite, KEYMAT[:length], True)
+    assert back == AhParameters(0x101, suite, KEYMAT[length : 2 * length], True)
 
 
 @pytest.mark.parametrize(

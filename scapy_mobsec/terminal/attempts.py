@@ -114,10 +114,16 @@ class AttemptKeeper(PathKeeper):
     def _ask_elsewhere(self, now: float) -> None:
         """Y accepts, but uses another path: ask anew, and not at the pace of its answers."""
         self._machine.fire(MobileEvent.ELSEWHERE)
+        found = self._next_attempt(self._encapsulations)
+        self._send_requests(found, now, wait=self._wait(now))
+
+    def _wait(self, now: float) -> float:
+        """Return how long to wait with another attempt that others have caused: not at first, but
+        nobody shall set the pace of them.
+        """
         start = max(now, self._not_before)
         self._not_before = start + FIRST_INTERVAL
-        found = self._next_attempt(self._encapsulations)
-        self._send_requests(found, now, wait=start - now)
+        return start - now
 
     @property
     def _is_registered(self) -> bool:
@@ -127,7 +133,8 @@ class AttemptKeeper(PathKeeper):
     def _restart(self, why: Event, now: float) -> None:
         self._machine.fire(MobileEvent.RESTART)
         self._tell(why)
-        self._attempt_again(beginning(self._configuration), now)
+        found = self._next_attempt(beginning(self._configuration))
+        self._send_requests(found, now, wait=self._wait(now))
 
     def _failed(
         self, exchange: Exchange, now: float, reason: FailureReason = FailureReason.NO_REPLY

@@ -214,6 +214,19 @@ def test_the_end_of_the_current_stream_starts_an_attempt():
     assert script.mobile.attempt == 2
 
 
+def test_streams_that_end_again_and_again_do_not_set_the_pace_of_attempts():
+    script = Script(TCP)
+    script.move()
+    for _ in range(4):
+        path = opened(script)
+        script.reply(script.last())
+        script.tell(Closed("reset"), path)
+        while script.outs[-1].what != "open":
+            script.wait(0.01)
+    opens = [str(out) for out in script.outs if out.what == "open"]
+    assert opens == [f"{each} tcp open" for each in (0, 0, 500, 1000, 1500)]
+
+
 def test_a_move_closes_the_streams_of_before():
     script = Script(TCP)
     script.move()

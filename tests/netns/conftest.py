@@ -1,6 +1,8 @@
 """Networks of the kernel between X and Y, and terminals on their sockets. Needs root."""
 
 import os
+from functools import partial
+from socket import socket
 
 import pytest
 from live import live_host
@@ -8,6 +10,7 @@ from live import live_host
 from scapy_mobsec.drivers.lab.namespaces import Lab, masquerade
 from scapy_mobsec.drivers.live.host import LiveHost, MobileHost
 from scapy_mobsec.drivers.live.loop import Loop
+from scapy_mobsec.drivers.live.streams import Streams
 from scapy_mobsec.packet.icmp import echo_reply
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.terminal.config import MobileConfiguration, OtherConfiguration
@@ -21,25 +24,32 @@ class Ends:
     def __init__(self, lab):
         self.lab, self.loop = lab, Loop()
 
-    def open(self, dialed, links, native=(), **choices):
+    def open(self, dialed, links, native=(), names=(), **choices):
         """Open Y everywhere on the port that X dials, and X.
 
-        `native`: whether each of the raw sockets that are open is for AH; `choices`: of X.
+        `native`: whether each of the raw sockets that are open is for AH; `names`: of Y;
+        `choices`: of X.
         """
         supported = {"supported": choices["allow"]} if "allow" in choices else {}
-        other = OtherConfiguration((links[1],), **supported)
+        other = OtherConfiguration((links[1],), names=names, **supported)
         mobile = MobileConfiguration(links[0], dialed, **choices)
         self.other = live_host(LiveHost, OtherTerminal(other, random_bytes=os.urandom), self.loop)
         self.mobile = live_host(
             MobileHost, MobileTerminal(mobile, random_bytes=os.urandom), self.loop
         )
         for name, host in (("x", self.mobile), ("y", self.other)):
+            new_socket = partial(self._socket, name)
+            host.streams = Streams(self.loop, host.receive, new_socket=new_socket)
             with self.lab.inside(name):
                 for ah in native:
                     host.datagrams.open_native(ah=ah)
         with self.lab.inside("y"):
             self.other.datagrams.listen([Endpoint(bytes(len(dialed.address)), dialed.port)])
         self.other.inner.on_packet = self._answer
+
+    def _socket(self, name, *kind):
+        with self.lab.inside(name):
+            return socket(*kind)
 
     def move(self, *addresses, port=4500):
         """Let X go on from addresses."""
@@ -60,7 +70,11 @@ class Ends:
     @property
     def faults(self):
         """What the machine refused, of X and of Y."""
-        return [dict(each.datagrams.faults.counts) for each in (self.mobile, self.other)]
+        return [
+            dict(carriers.faults.counts)
+            for each in (self.mobile, self.other)
+            for carriers in (each.datagrams, each.streams)
+        ]
 
     def ping(self, packet, count):
         """Send an inner packet; tell whether as many came back as there should be by now."""
@@ -131,6 +145,25 @@ def routed():
             lab.ip(name, f"route add ::/0 via 2001:db8:{number}::1")
         lab.ip("router", "link set ex0 mtu 1300")
         lab.ip("y", "link set g0 mtu 1300")
+        ends = Ends(lab)
+        yield ends
+        ends.close()
+
+
+@pytest.fixture
+def proxied():
+    """A host between X and Y that forwards nothing: what passes, a proxy there passes on.
+
+    X  m0 198.51.100.2 ---- 198.51.100.1 in0  proxy  ex0 203.0.113.1 ---- 203.0.113.2 g0  Y
+    """
+    with Lab() as lab:
+        for name in ("x", "proxy", "y"):
+            lab.namespace(name)
+        lab.cable("x", "m0", "proxy", "in0")
+        lab.cable("proxy", "ex0", "y", "g0")
+        lab.ip("x", "address add 198.51.100.2/24 dev m0")
+        lab.ip("proxy", "address add 198.51.100.1/24 dev in0", "address add 203.0.113.1/24 dev ex0")
+        lab.ip("y", "address add 203.0.113.2/24 dev g0")
         ends = Ends(lab)
         yield ends
         ends.close()

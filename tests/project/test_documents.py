@@ -56,7 +56,9 @@ def test_python_example(block, scratch):
 def test_every_block_is_of_a_tested_kind():
     for path in DOCUMENTS:
         languages = [match[1] for match in BLOCK.finditer(path.read_text())]
-        assert set(languages) <= {"console", "pycon", "sh", "mermaid", "toml"}, path
+        assert set(languages) <= {"console", "pycon", "sh", "mermaid", "toml", "squid", "nginx"}, (
+            path
+        )
 
 
 def test_readme_has_two_commands():

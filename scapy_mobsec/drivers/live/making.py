@@ -5,10 +5,10 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeAlias
-from urllib.request import getproxies_environment
 
 from contrib_layers.numbers import ITEM_INSIDE_TLS, EncapsulationCode
 from scapy_mobsec.drivers.live.carrier_texts import Target
+from scapy_mobsec.drivers.live.forward_proxy import proxy_url
 from scapy_mobsec.drivers.live.secrets import Secrets
 from scapy_mobsec.drivers.live.setting_kinds import ENVIRONMENT, parse_proxy
 from scapy_mobsec.drivers.live.settings import Fault, GatewaySettings, MobileSettings
@@ -156,14 +156,9 @@ def _proxy(settings: MobileSettings, resolve: Resolve) -> Endpoint | None:
 
 
 def _proxy_of_environment(host: str) -> Target | None:
-    """Read https_proxy or all_proxy, in small or capital letters, unless no_proxy has the host."""
-    proxies = getproxies_environment()
-    url = proxies.get("https") or proxies.get("all")
-    direct = [each.strip().lstrip(".") for each in proxies.get("no", "").split(",")]
-    if not url or any(each == "*" or f".{host}".endswith(f".{each}") for each in direct if each):
-        return None
+    url = proxy_url(os.environ, host)
     try:
-        return parse_proxy(url)
+        return parse_proxy(url) if url else None
     except ValueError as error:
         raise Fault("proxy", f"of the environment: {error}") from None
 

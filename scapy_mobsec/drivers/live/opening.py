@@ -26,8 +26,8 @@ from scapy_mobsec.drivers.live.settings import (
     TerminalSettings,
 )
 from scapy_mobsec.drivers.live.status import Journal, StatusTeller
-from scapy_mobsec.drivers.live.streams import Streams
-from scapy_mobsec.drivers.live.tls import ServerTls
+from scapy_mobsec.drivers.live.streams import MAX_HANDSHAKES, Streams
+from scapy_mobsec.drivers.live.tls import ClientTls, ServerTls
 from scapy_mobsec.drivers.live.tun import Tun
 from scapy_mobsec.drivers.live.tun_device import TunDevice
 from scapy_mobsec.drivers.store import Store
@@ -121,7 +121,7 @@ class Running(ABC, Generic[S, H]):
         self.host = host = self._make_host(store)
         parts.callback(host.close)
         host.datagrams = datagrams = Datagrams(loop, host.receive, host.too_big)
-        host.streams = streams = Streams(loop, host.receive)
+        host.streams = streams = Streams(loop, host.receive, tls=self._client_tls())
         faults = datagrams.faults.counts, streams.faults.counts
         self._teller = StatusTeller(self._journal, loop, faults)
         self._open_carriers(datagrams, streams)
@@ -132,6 +132,18 @@ class Running(ABC, Generic[S, H]):
             host.inner = Responder(inside.addresses, host.send)
         give_up_rights(user)
         self._begin()
+
+    @property
+    def _key_log(self) -> str:
+        return str(self.settings.tls_key_log or "")
+
+    def _client_tls(self) -> ClientTls:
+        """Raises SettingsError."""
+        try:
+            return ClientTls(self._key_log)
+        except OSError as error:
+            reason = f"{self._key_log}: {error.strerror or error}"
+            raise self.settings.error(Fault("tls_key_log", reason)) from None
 
     def _open_tun(self, inside: Inside) -> Tun:
         settings, mtu = self.settings.tun, self._inner_mtu()
@@ -180,6 +192,7 @@ class RunningGateway(Running[GatewaySettings, LiveHost[OtherTerminal]]):
         datagrams.listen(settings.alternates)
         if any(link.ah_outbound for link in settings.links):
             datagrams.open_native(ah=True)
+        streams.limit = settings.max_streams + MAX_HANDSHAKES
         tls = self._server_tls() if True in of_streams.values() else None
         for endpoint, inside_tls in of_streams.items():
             streams.listen(endpoint, tls if inside_tls else None)
@@ -191,7 +204,9 @@ class RunningGateway(Running[GatewaySettings, LiveHost[OtherTerminal]]):
         if certificate is None:
             raise settings.error(Fault("certificate", "is not there, but TLS is listened for"))
         try:
-            return ServerTls(str(certificate), str(settings.certificate_key or certificate))
+            return ServerTls(
+                str(certificate), str(settings.certificate_key or certificate), self._key_log
+            )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise settings.error(Fault("certificate", f"{certificate}: {reason}")) from None

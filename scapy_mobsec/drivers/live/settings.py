@@ -132,10 +132,11 @@ class LinkSettings(_Settings):
 
 
 class TerminalSettings(_Settings):
-    """What both ends have."""
+    """What both ends have. `tls_key_log`: where the secrets of TLS go, for who reads captures."""
 
     state: File
     control: File | None = None
+    tls_key_log: File | None = None
     user: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,32}$")
     tun: TunSettings = TunSettings()
 

@@ -86,7 +86,8 @@ class Streams:
         self.pending: dict[Path, _User] = {}  # by what was wanted
         self.connections: set[Connection] = set()
         self.handshakes: dict[_User, bytes] = {}  # accepted, with the address where each comes from
-        self._tls, self._limit, self._new_socket = tls or ClientTls(), limit, new_socket
+        self.limit = limit
+        self._tls, self._new_socket = tls or ClientTls(), new_socket
         self._listeners: list[_Listener] = []
 
     def listen(self, endpoint: Endpoint, tls: ServerTls | None = None) -> Endpoint:
@@ -167,7 +168,7 @@ class Streams:
     def _check_room(self, source: bytes) -> None:
         """Let the oldest handshake make room for a new one. Raises OSError where there is none."""
         of_source = sum(each == source for each in self.handshakes.values())
-        if len(self.connections) > self._limit or of_source > MAX_HANDSHAKES_PER_SOURCE:
+        if len(self.connections) > self.limit or of_source > MAX_HANDSHAKES_PER_SOURCE:
             raise OSError(errno.EUSERS, os.strerror(errno.EUSERS))
         if len(self.handshakes) > MAX_HANDSHAKES:
             next(iter(self.handshakes)).abort()

@@ -5,6 +5,7 @@ certificate it saw (`tls_verify` of the terminal compares that). Sessions are ke
 that the next handshake with it is shorter: a round trip with TLS 1.2, octets with TLS 1.3.
 """
 
+import os
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -99,6 +100,7 @@ def _context(protocol: int, key_log: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     if key_log:
+        os.close(os.open(key_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         context.keylog_filename = key_log
     return context
 

@@ -1,28 +1,28 @@
-"""Which proxy the environment names for a host, and what it cannot name."""
+"""Which proxy the environment names for a host."""
 
 import pytest
 
-from scapy_mobsec.drivers.live.forward_proxy import proxy_from_environment
+from scapy_mobsec.drivers.live.forward_proxy import proxy_url
 
-PROXY = "http://proxy.example:3128"
+PROXY, OTHER = "http://proxy.example:3128", "other.example:1"
 
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, None),
-        ({"https_proxy": PROXY}, ("proxy.example", 3128)),
-        ({"HTTPS_PROXY": PROXY}, ("proxy.example", 3128)),
-        ({"ALL_PROXY": "192.0.2.8:8080"}, ("192.0.2.8", 8080)),
-        ({"all_proxy": "http://[2001:db8::8]:8080/"}, ("2001:db8::8", 8080)),
-        ({"http_proxy": "http://proxy.example"}, ("proxy.example", 80)),
-        ({"HTTP_PROXY": PROXY}, None),
-        ({"http_proxy": "http://other.example:1", "https_proxy": PROXY}, ("proxy.example", 3128)),
-        ({"https_proxy": "", "all_proxy": PROXY}, ("proxy.example", 3128)),
+        ({}, ""),
+        ({"https_proxy": PROXY}, PROXY),
+        ({"HTTPS_PROXY": PROXY}, PROXY),
+        ({"ALL_PROXY": PROXY}, PROXY),
+        ({"all_proxy": PROXY}, PROXY),
+        ({"http_proxy": PROXY}, PROXY),
+        ({"HTTP_PROXY": PROXY}, ""),
+        ({"http_proxy": OTHER, "all_proxy": OTHER, "https_proxy": PROXY}, PROXY),
+        ({"https_proxy": "", "all_proxy": PROXY}, PROXY),
     ],
 )
 def test_the_proxy_that_is_named(environment, expected):
-    assert proxy_from_environment(environment, "y.example") == expected
+    assert proxy_url(environment, "y.example") == expected
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,5 @@ def test_the_proxy_that_is_named(environment, expected):
 )
 def test_the_hosts_that_are_excepted(host, exceptions, excepted):
     for name in ("no_proxy", "NO_PROXY"):
-        found = proxy_from_environment({"https_proxy": PROXY, name: exceptions}, host)
-        assert (found is None) is excepted
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("socks5://192.0.2.8:1080", "only http"),
-        ("https://proxy.example:443", "only http"),
-        ("http://user:word@proxy.example:3128", "no credentials"),
-        ("http://:3128", "no host"),
-        ("proxy.example:99999", "out of range"),
-        ("proxy.example:port", "could not be cast"),
-    ],
-)
-def test_what_is_no_proxy_for_tunnels(text, reason):
-    with pytest.raises(ValueError, match=f"https_proxy: .*{reason}"):
-        proxy_from_environment({"https_proxy": text}, "y.example")
+        found = proxy_url({"https_proxy": PROXY, name: exceptions}, host)
+        assert found == ("" if excepted else PROXY)

@@ -15,6 +15,7 @@ from scapy_mobsec.drivers.live.faults import CannotOpen
 from scapy_mobsec.drivers.live.opening import RunningGateway, RunningMobile
 from scapy_mobsec.drivers.live.rights import RightsError
 from scapy_mobsec.drivers.live.settings import SettingsError, load_gateway, load_mobile
+from scapy_mobsec.drivers.live.streams import MAX_HANDSHAKES
 from scapy_mobsec.drivers.simulation import HOME, SIGNALLING
 from scapy_mobsec.drivers.store import Store, StoreError
 from scapy_mobsec.packet.icmp import echo_reply, echo_request
@@ -193,10 +194,13 @@ def test_streams(pair, carrier, tmp_path):
     certificate = Certificate(tmp_path)
     inside_tls = carrier in ("tls", "https")
     lines = f'certificate = "{certificate.certificate}"\ncertificate_key = "{certificate.key}"'
-    files.write_gateway(lines if inside_tls else "", f'"{carrier}:{files.at}:4500"')
-    files.write_mobile(f'allow = "{carrier}:4500"')
+    limit = "max_streams = 3\n"
+    files.write_gateway(limit + (lines if inside_tls else ""), f'"{carrier}:{files.at}:4500"')
+    files.write_mobile(f'allow = "{carrier}:4500"\ntls_key_log = "keys.log"')
     pair.open()
     pair.ping()
+    assert pair.gateway.host.streams.limit == 3 + MAX_HANDSHAKES
+    assert ("TRAFFIC_SECRET" in (files.folder / "keys.log").read_text()) is inside_tls
     expected = {"https": Encapsulation.HTTP}.get(carrier) or Encapsulation(carrier)
     assert pair.mobile.host.terminal.path.encapsulation is expected
 
@@ -235,6 +239,11 @@ def test_a_certificate_that_is_none(pair, content):
         (pair.files.folder / "x.pem").write_text(content)
     pair.files.write_gateway('certificate = "x.pem"', f'"tls:{pair.files.at}:4500"')
     refused(pair.open_gateway, SettingsError, "certificate: .*x.pem: ")
+
+
+def test_a_key_log_that_cannot_be_written(pair):
+    pair.files.write_mobile('tls_key_log = "."')
+    refused(pair.open_mobile, SettingsError, "mobile.toml: tls_key_log: .*: Is a directory")
 
 
 def test_streams_with_and_without_tls_at_one_endpoint(pair):

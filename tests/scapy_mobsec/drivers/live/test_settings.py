@@ -58,6 +58,7 @@ local = ["198.51.100.2", "2001:db8:1::2"]
 port = 0
 state = "/var/lib/mobsec/mobile.state"
 control = "mobile.sock"
+tls_key_log = "tls.keys"
 user = "nobody"
 [tun]
 name = "tun7"
@@ -129,6 +130,7 @@ def test_a_full_file(load, tmp_path):
     assert mobile.tls_verify == b"\xab" * 32
     assert mobile.nat64_prefix == ip_address("64:ff9b::").packed[:12]
     assert mobile.proxy == Target("192.0.2.8", 3128)
+    assert mobile.tls_key_log == tmp_path / "tls.keys"
     assert mobile.local == (ip_address("198.51.100.2"), ip_address("2001:db8:1::2"))
     assert mobile.state == Path("/var/lib/mobsec/mobile.state")
     assert str(mobile.tun.address[0]) == "10.10.1.1/24"

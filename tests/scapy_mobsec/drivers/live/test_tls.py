@@ -214,6 +214,7 @@ def test_secrets_go_to_the_key_log(certificate, tmp_path):
     Wire(ClientTls(str(log)), server).open()
     by_client = log.read_text()
     assert "CLIENT_TRAFFIC_SECRET_0 " in by_client
+    assert log.stat().st_mode & 0o777 == 0o600
     log.unlink()
     Wire(ClientTls(), ServerTls(certificate.certificate, certificate.key, str(log))).open()
     assert "SERVER_TRAFFIC_SECRET_0 " in log.read_text()

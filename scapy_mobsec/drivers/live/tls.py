@@ -15,14 +15,15 @@ from typing import TypeAlias
 
 from scapy_mobsec.drivers.live.connection import CLOSED_BY_PEER
 from scapy_mobsec.drivers.stream_layers import Layer, StreamUser
+from scapy_mobsec.drops import Drop
+from scapy_mobsec.encap.key_log import KeyLog
+from scapy_mobsec.encap.tls import TlsReader
 from scapy_mobsec.registration.description import Description, TlsHeader
 
 MAX_SESSIONS = 16
 """Servers with which a client may go on; the oldest is forgotten."""
 
 MAX_READ = 65_536
-MAX_NAME = 255
-"""Octets of a server name that a client may ask for."""
 
 Server: TypeAlias = tuple[str, str]
 """Where a client goes, and the name that it asks for there."""
@@ -52,8 +53,7 @@ class ClientTls:
         With TLS 1.3 it comes some time after the handshake, so it is asked for as late as this.
         """
         last = self._last.get(server)
-        session = last.session if last else None
-        return session if session and session.has_ticket else None
+        return last.session if last else None
 
 
 class ServerTls:
@@ -66,8 +66,6 @@ class ServerTls:
     def __init__(self, certificate: str, key: str, key_log: str = "") -> None:
         self.context = _context(ssl.PROTOCOL_TLS_SERVER, key_log)
         self.context.load_cert_chain(certificate, key)
-        self.context.sslobject_class = _Asked
-        self.context.sni_callback = _note_name
         self.certificate_sha256 = certificate_sha256(Path(certificate).read_text("ascii"))
 
 
@@ -81,23 +79,8 @@ def certificate_sha256(pem: str) -> bytes:
     return sha256(ssl.PEM_cert_to_DER_cert(begin + body + end)).digest()
 
 
-class _Asked(ssl.SSLObject):
-    """The server's side of a connection, which remembers the name that it was asked for."""
-
-    asked = ""
-
-
-def _note_name(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> int | None:
-    if name and isinstance(connection, _Asked):
-        if not name.isprintable() or len(name) > MAX_NAME:
-            return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-        connection.asked = name
-    return None
-
-
 def _context(protocol: int, key_log: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = ssl.SSLContext(protocol)  # nothing older than TLS 1.2
     context.options |= ssl.OP_NO_RENEGOTIATION
     if key_log:
         os.close(os.open(key_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
@@ -126,10 +109,8 @@ class TlsLayer(Layer):
         return self._outgoing.read()
 
     def write(self, data: bytes) -> None:
-        try:
+        with suppress(ssl.SSLError):  # it has ended: what is written is lost
             super().write(data)
-        except ssl.SSLError as error:
-            self._failed(error)
 
     def open(self) -> None:
         """Begin the handshake, or wait for the other side to do so."""
@@ -215,11 +196,27 @@ class TlsServer(TlsLayer):
 
     def __init__(self, above: StreamUser, shared: ServerTls) -> None:
         self._shared = shared
+        self._hello: TlsReader | None = TlsReader(KeyLog())
+        self._asked = ""
         wrap = shared.context.wrap_bio
         super().__init__(
             above, lambda incoming, outgoing: wrap(incoming, outgoing, server_side=True)
         )
 
+    def received(self, data: bytes) -> None:
+        if self._hello:
+            self._read_name(self._hello, data)
+        super().received(data)
+
+    def _read_name(self, hello: TlsReader, data: bytes) -> None:
+        """Read the name that is asked for, as far as it can be shown to people.
+
+        Not by a callback of `ssl`, which writes a traceback for names that are no ASCII.
+        """
+        try:
+            hello.receive(data, from_client=True)
+        except Drop:  # for nothing more is read without secrets
+            self._asked, self._hello = hello.server_name, None
+
     def _header(self) -> TlsHeader:
-        asked = self._tls.asked if isinstance(self._tls, _Asked) else ""
-        return TlsHeader(self._shared.certificate_sha256, asked)
+        return TlsHeader(self._shared.certificate_sha256, self._asked)

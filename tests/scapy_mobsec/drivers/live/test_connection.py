@@ -148,6 +148,7 @@ def test_options(both):
         (socket.IPPROTO_TCP, socket.TCP_NODELAY): True,
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE): False,
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT): True,
+        (socket.SOL_IP, 24): True,  # IP_BIND_ADDRESS_NO_PORT: one port for many destinations
     }
     for option, is_set in options.items():
         assert bool(both.socket.real.getsockopt(*option)) is is_set
@@ -228,6 +229,17 @@ def test_a_stalled_reader_congests_and_relieves(both):
     assert both.user.congestion == [True, False]
     assert len(both.connection._buffer) <= LOW_WATER
     assert both.user.reasons == []
+
+
+def test_congestion_is_over_well_below_where_it_began(both):
+    both.open()
+    before = both.socket.calls["send"]
+    both.socket.script("send", BlockingIOError(), 50_000, 50_000)
+    both.connection.write(bytes(HIGH_WATER + 1))
+    assert both.user.congestion == [True]
+    for sent, congestion in ((2, [True]), (3, [True, False])):
+        both.wait(lambda sent=sent: both.socket.calls["send"] == before + sent)
+        assert both.user.congestion == congestion
 
 
 def test_bursts_that_the_kernel_takes_are_no_congestion(both):

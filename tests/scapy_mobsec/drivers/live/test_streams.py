@@ -238,6 +238,15 @@ def test_opening_is_given_up(both, local):
     assert not both.mobile.streams.connections
 
 
+def test_what_was_given_up_says_nothing_of_the_next(both):
+    wanted = both.wanted(TLS)
+    both.mobile.streams.open(Open(wanted, target="a b:1"))  # which is told later
+    both.mobile.streams.end(wanted)
+    both.mobile.streams.open(Open(wanted, tls=True))
+    both.wait(lambda: both.mobile.came)
+    assert [type(data) for data, _ in both.mobile.came] == [Established]
+
+
 def test_who_does_not_answer_in_time_is_given_up(both):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         wanted = both.wanted(TLS, Endpoint.of(*silent.getsockname()))
@@ -348,8 +357,16 @@ def test_close_sends_what_was_written_and_ends_all(both):
 
 
 def test_a_port_in_use_is_a_clear_line(both):
+    made = []
+    other = End(both.loop, new_socket=lambda *kind: made.append(socket.socket(*kind)) or made[-1])
     with pytest.raises(CannotOpen, match=r"^tcp 127.0.0.1:\d+: Address already in use$"):
-        both.other.streams.listen(both.plain)
+        other.streams.listen(both.plain)
+    assert made[0].fileno() == -1
+
+
+def test_one_port_of_both_families(both):
+    everywhere = both.other.streams.listen(Endpoint(bytes(4)))
+    both.other.streams.listen(Endpoint(bytes(16), everywhere.port))
 
 
 def test_a_port_is_free_again_at_once(both):

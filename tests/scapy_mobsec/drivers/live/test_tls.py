@@ -135,6 +135,10 @@ def test_sessions_are_bounded(server):
         Wire(client, server, name=(str(number), "")).open()
     kept = [bool(client.session((str(each), ""))) for each in range(MAX_SESSIONS + 3)]
     assert kept == [False] * 3 + [True] * MAX_SESSIONS
+    for name in ("3", "new"):
+        Wire(client, server, name=(name, "")).open()
+    assert client.session(("3", ""))  # asked again, so it is not the oldest
+    assert not client.session(("4", ""))
 
 
 def test_a_server_that_forgot_the_session_makes_a_new_one(certificate, server):
@@ -157,6 +161,15 @@ def test_the_end_is_told_to_the_other_side_behind_all_that_was_said(server, clos
     assert (other.data, other.reasons) == (b"last", ["closed by the peer"])
     assert wire.users[closing].reasons == []
     assert [end.state for end in wire.ends] == ["closed", "closed"]
+
+
+def test_what_is_written_after_the_end_is_lost(server):
+    wire = Wire(ClientTls(), server).open()
+    wire.layers[0].close()
+    wire.layers[0].write(b"lost")
+    wire.run()
+    assert wire.users[1].data == b""
+    assert wire.users[0].reasons == []
 
 
 def test_closed_before_it_is_open(server):
@@ -184,22 +197,23 @@ def test_a_forged_record_ends_it(server):
     assert wire.ends[0].state == "closed"
 
 
-def test_versions_that_are_too_old(certificate):
-    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-    assert ClientTls().context.minimum_version is V1_2
-    server = ServerTls(certificate.certificate, certificate.key)
-    assert server.context.minimum_version is V1_2
+def test_nothing_older_than_tls_1_2_and_no_renegotiation(server):
+    for context in (ClientTls().context, server.context):
+        assert context.minimum_version is V1_2
+        assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
-@pytest.mark.parametrize("name", ["a\tb.example", "y.example" * 28 + "abcd"])
-def test_names_that_cannot_be_shown_are_refused(server, name):
+@pytest.mark.parametrize(
+    "name", [b"a\tb.example", b"\xff\xfe.example", b"y.example" * 28 + b"abcd"]
+)
+def test_names_that_cannot_be_shown(server, name, capfd):
     wire = Wire(ClientTls(), server)
     wire.layers[1].established(wire.ends[1])
-    hello = client_hello(bytes(32), bytes(range(1, 33)), name)
-    wire.layers[1].received(plain_record(Content.HANDSHAKE, hello))
-    (reason,) = wire.users[1].reasons
-    assert reason in ("TLS: callback failed", "TLS: parse tlsext", "TLS: bad extension")
+    hello = client_hello(bytes(32), bytes(range(1, 33)), "x" * len(name))
+    record = plain_record(Content.HANDSHAKE, hello.replace(b"x" * len(name), name))
+    wire.layers[1].received(record)
+    assert wire.layers[1].headers == (TlsHeader(server.certificate_sha256, ""),)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", [".y.example", "y..example", "a" * 64 + ".example"])

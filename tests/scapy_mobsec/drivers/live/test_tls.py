@@ -1,6 +1,7 @@
 """Both sides of TLS on streams in memory: who sees what, sessions that go on, and what is wrong."""
 
 import ssl
+from hashlib import sha256
 
 import pytest
 from certificates import Certificate
@@ -14,7 +15,8 @@ from scapy_mobsec.drivers.live.tls import (
     certificate_sha256,
 )
 from scapy_mobsec.drivers.memory.tls import client_hello
-from scapy_mobsec.encap.tls import Content, plain_record
+from scapy_mobsec.encap.key_log import KeyLog
+from scapy_mobsec.encap.tls import Content, TlsReader, plain_record
 from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import TlsHeader
 
@@ -62,7 +64,7 @@ class Wire:
     def __init__(self, client, server, *, name=SERVER, piece=1 << 20):
         self.ends, self.users = (End(), End()), (User(), User())
         layers = TlsClient(self.users[0], client, name), TlsServer(self.users[1], server)
-        self.layers, self.piece = layers, piece
+        self.layers, self.piece, self.said = layers, piece, []
 
     def open(self):
         for layer, end in zip(self.layers, self.ends, strict=True):
@@ -75,6 +77,7 @@ class Wire:
             for end, other in zip(self.ends, self.layers[::-1], strict=True):
                 data, end.waiting = end.waiting, b""
                 end.flights += bool(data)
+                self.said.append((end is self.ends[0], data))
                 for start in range(0, len(data), self.piece):
                     other.received(data[start : start + self.piece])
         return self
@@ -232,6 +235,32 @@ def test_secrets_go_to_the_key_log(certificate, tmp_path):
     log.unlink()
     Wire(ClientTls(), ServerTls(certificate.certificate, certificate.key, str(log))).open()
     assert "SERVER_TRAFFIC_SECRET_0 " in log.read_text()
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_is_written_is_read_again_with_the_key_log(certificate, server, tmp_path, resumed):
+    log = tmp_path / "keys.log"
+    client = ClientTls(str(log))
+    if resumed:
+        Wire(client, server).open()
+    wire = Wire(client, server)
+    wire.open()
+    for layer in wire.layers:
+        layer.write(b"data" * 10_000)
+    wire.run()
+    assert wire.layers[0].is_resumed is resumed
+    keys = KeyLog()
+    keys.read(log.read_text().splitlines())
+    reader = TlsReader(keys)
+    read = {True: b"", False: b""}
+    for from_client, octets in wire.said:
+        read[from_client] += reader.receive(octets, from_client=from_client)
+    assert read == {True: b"data" * 10_000, False: b"data" * 10_000}
+    assert reader.server_name == "y.example"
+    if resumed:  # then none is sent; both ends have it from before
+        assert reader.certificate == b""
+    else:
+        assert sha256(reader.certificate).digest() == certificate.sha256
 
 
 def test_bad_files(certificate, tmp_path):

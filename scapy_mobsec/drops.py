@@ -59,6 +59,8 @@ class DropReason(Enum):
     CONGESTED = "stream that takes no more for now"
     STREAM_CLOSED = "held for a stream that closed"
     WRONG_PREFIX = "stream that begins with nothing that is known"
+    NO_PLACE = "stream without its beginning in which no packet of a known SPI was found"
+    NO_FIRST_CONNECTION = "by the second connection of a channel whose first one is not known"
     BAD_FRAME_LENGTH = "stream frame shorter than its length field"
     MESSAGE_TOO_LONG = "message that the carrier cannot hold"
     MALFORMED_CAPSULE = "not a well-formed capsule"

@@ -44,8 +44,13 @@ class Places(Generic[Key, Value]):
         place.move_to_end(key)
         if len(self) <= self._most:
             return None
+        return self.pop_first()
+
+    def pop_first(self) -> Value | None:
+        """Take the place of the one that has to go first; return it, None without any."""
         full = len(self._others) > max(1, self._most // 8) or not self._wanted
-        return (self._others if full else self._wanted).popitem(last=False)[1]
+        place = self._others if full else self._wanted
+        return place.popitem(last=False)[1] if place else None
 
     def pop(self, key: Key) -> Value | None:
         """Take a place away; return the value, None if it had none."""

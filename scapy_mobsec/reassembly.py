@@ -19,7 +19,7 @@ from scapy_mobsec.tcp_direction import Direction, Piece, Stamp
 
 MAX_OCTETS = 16 << 20
 """What all directions hold."""
-MAX_TENTATIVE_OCTETS = 64 << 10
+MAX_TENTATIVE_OCTETS = 256 << 10
 """What one direction holds of a connection that may be none of ours."""
 MAX_CONNECTIONS = 16_384
 

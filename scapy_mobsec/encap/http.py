@@ -69,14 +69,14 @@ class _Capsules(StreamCarrier):
 
     def _receive(self, data: bytes, carried: list[Carried]) -> None:
         if not self.ready:
-            data = self._handshake(data)
+            data = self.handshake(data)
         for capsule in self._capsules.cut(data):
             payload = unwrap_capsule(capsule)
             if payload is not None:
                 carried.append(Carried.of(payload))
 
-    def _handshake(self, data: bytes) -> bytes:
-        """Return what followed the handshake, if that is done. Raises Drop."""
+    def handshake(self, data: bytes) -> bytes:
+        """Return what followed the handshake, if that is done (`ready`). Raises Drop."""
         raise NotImplementedError
 
 
@@ -97,7 +97,7 @@ class HttpClient(_Capsules):
         request = h11.Request(method="GET", target=header.path, headers=headers)
         return self._http.send(request, h11.EndOfMessage())
 
-    def _handshake(self, data: bytes) -> bytes:
+    def handshake(self, data: bytes) -> bytes:
         for event in self._http.receive(data):
             if not isinstance(event, h11.InformationalResponse | h11.Response):
                 continue
@@ -125,7 +125,7 @@ class HttpServer(_Capsules):
         output, self._output = self._output, b""
         return output
 
-    def _handshake(self, data: bytes) -> bytes:
+    def handshake(self, data: bytes) -> bytes:
         try:
             for event in self._http.receive(data):
                 if isinstance(event, h11.Request):

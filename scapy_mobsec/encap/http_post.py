@@ -232,19 +232,77 @@ class HttpPostServer(_Bodies):
         raise Drop(DropReason.HTTP_UNWANTED, detail[:MAX_DETAIL])
 
 
-class HttpPostReader(_Bodies):
-    """Reads one way of a connection that others speak on: it asks and answers nothing.
+class PostMessage:
+    """Reads one message of a connection that others speak on: it asks and answers nothing.
+
+    The frames come as soon as they are whole. header: of the message, None before its head is.
+    channel: the id that it names, b"" if none. fault: why no more of its frames are read.
+    """
+
+    def __init__(self, *, from_client: bool) -> None:
+        self.header: HttpHeader | None = None
+        self.channel = b""
+        self.fault: Drop | None = None
+        self._frames = Cutter(measure_frame)
+        self._http = HttpConnection(client=not from_client)
+        if not from_client:
+            asked = h11.Request(method="POST", target=POST_PATH, headers=[("Host", "")])
+            self._http.send(asked, h11.EndOfMessage())
+
+    @property
+    def octets(self) -> int:
+        """What is held until a frame is whole."""
+        return self._frames.held
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the message, or behind what is malformed in it."""
+        return self._http.rest
+
+    def receive(self, data: bytes, carried: list[Carried]) -> bool:
+        """Append to `carried`; tell whether the message is at its end. Raises Drop.
+
+        Behind both there is nothing more to receive, but `rest`.
+        """
+        for event in self._http.receive(data):
+            if isinstance(event, h11.Request):
+                self.header, self.channel = request_header(event), _channel_id(event)
+            elif isinstance(event, h11.Response):
+                self.header = answer_header(event)
+                if event.status_code != _OK:
+                    self.fault = refused(event)
+                self.channel = _channel_id(event)
+            elif isinstance(event, h11.Data) and not self.fault:
+                self._read(bytes(event.data), carried)
+            elif isinstance(event, h11.EndOfMessage):
+                if self._frames.held and not self.fault:
+                    self.fault = Drop(DropReason.TRUNCATED, "the last frame of a body")
+                return True
+        return False
+
+    def _read(self, data: bytes, carried: list[Carried]) -> None:
+        try:
+            for frame in self._frames.cut(data):
+                if len(frame) > 2:
+                    carried.append(Carried.of(frame[2:]))
+        except Drop as drop:
+            self.fault = drop
+
+
+class HttpPostReader(StreamCarrier):
+    """Reads one way of a connection that others speak on, message by message.
 
     `channel`: names the channel, once a message did.
     """
 
-    channel: Channel
+    encapsulation = Encapsulation.HTTP_POST
     ready = True
+    channel: Channel
 
     def __init__(self, *, from_client: bool) -> None:
-        super().__init__(client=not from_client)
         self.channel = Channel()
         self._from_client = from_client
+        self._message = PostMessage(from_client=from_client)
 
     def wrap(self, content: udp.Content, message: bytes = b"") -> bytes:
         """Raises Drop(UNKNOWN_STREAM): who only reads writes nothing."""
@@ -252,37 +310,21 @@ class HttpPostReader(_Bodies):
 
     def _receive(self, data: bytes, carried: list[Carried]) -> None:
         while self._receive_message(data, carried):
-            data = b""
+            data = self._message.rest
+            self._message = PostMessage(from_client=self._from_client)
 
     def _receive_message(self, data: bytes, carried: list[Carried]) -> bool:
         """Read on, to the end of a message at most; tell whether that was reached. Raises Drop."""
-        if not (self._from_client or self._asked):
-            self._speak(h11.Request(method="POST", target=POST_PATH, headers=[("Host", "")]))
-        for event in self._http.receive(data):
-            if isinstance(event, h11.Request):
-                self.headers = (request_header(event),)
-                self.channel.id = _channel_id(event) or self.channel.id
-            elif isinstance(event, h11.Response):
-                self.answer_headers = (answer_header(event),)
-                if event.status_code != _OK:
-                    raise refused(event)
-                self.channel.id = _channel_id(event) or self.channel.id
-            elif isinstance(event, h11.Data):
-                self._add(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                self._take_frames(carried, alone=False)
-                if self._from_client:
-                    self._speak(h11.Response(status_code=_OK, headers=[("Content-Length", "0")]))
-                self._asked = False
-                if not self._http.next_cycle():
-                    raise Drop(DropReason.HTTP_REFUSED, "the connection closed")
-                return True
-        return False
-
-    def _speak(self, message: h11.Event) -> None:
-        """Say for h11 what the other side says, so that it goes on."""
-        self._http.send(message, h11.EndOfMessage())
-        self._asked = True
+        is_whole = self._message.receive(data, carried)
+        if (header := self._message.header) is not None:
+            self.channel.id = self._message.channel or self.channel.id
+            if self._from_client:
+                self.headers = (header,)
+            else:
+                self.answer_headers = (header,)
+        if self._message.fault:
+            raise self._message.fault
+        return is_whole
 
 
 def _fields(body: bytes, channel: Channel) -> Fields:

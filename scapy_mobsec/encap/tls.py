@@ -24,7 +24,7 @@ MAX_CIPHERTEXT = MAX_PLAINTEXT + 256
 MAX_HANDSHAKE = 64 << 10
 """Octets of one handshake message; a certificate chain takes a few thousand."""
 MAX_WAITING = 64 << 10
-"""Octets of sealed records of a client that wait for the ServerHello."""
+"""Octets of records that wait for the hello of the other end."""
 
 _LEGACY_VERSION = b"\x03\x03"
 _TLS_1_3 = b"\x03\x04"
@@ -242,22 +242,23 @@ class TlsReader:
         self.certificate = b""
         self._keys = keys
         self._client, self._server = _Way(), _Way()
+        self._awaits_hello = True
+        """The server answers a ClientHello that was not read yet."""
 
     def receive(self, data: bytes, *, from_client: bool) -> bytes:
         """Return the application data that is whole with these octets, cut anywhere.
 
-        What a client says before the ServerHello is there comes with a later call, which may have
-        no octets. Raises Drop(NO_TLS_SECRET, MALFORMED_TLS, BAD_TLS_RECORD).
+        What either says before the hello of the other is there comes with a later call, which may
+        have no octets. Raises Drop(NO_TLS_SECRET, MALFORMED_TLS, BAD_TLS_RECORD).
         """
         way = self._client if from_client else self._server
         way.waiting += way.records.cut(data)
         opened: list[bytes] = []
         while way.waiting:
             record = way.waiting[0]
-            early = record[0] == Content.APPLICATION_DATA and way.protection is None
-            if early and from_client and self.client_random:
+            if self._is_early(way, record):
                 if sum(map(len, way.waiting)) > MAX_WAITING:
-                    raise _malformed("no ServerHello")
+                    raise _malformed("no hello of the other end")
                 break
             del way.waiting[0]
             opened += self._read(way, record)
@@ -266,6 +267,13 @@ class TlsReader:
     def has_finished(self, *, client: bool) -> bool:
         """Whether the handshake of one side is done: what it says then is application data."""
         return (self._client if client else self._server).finished
+
+    def _is_early(self, way: _Way, record: bytes) -> bool:
+        """Whether a record can be read only when the other end has said more."""
+        if way is self._server:
+            return self._awaits_hello
+        is_data = record[0] == Content.APPLICATION_DATA
+        return is_data and way.protection is None and bool(self.client_random)
 
     def _read(self, way: _Way, record: bytes) -> Iterator[bytes]:
         content, data = record[0], record[RECORD_HEADER:]
@@ -306,7 +314,7 @@ class TlsReader:
     def _client_hello(self, body: bytes) -> None:
         rest = _Octets(body)
         rest.take(2)
-        self.client_random = rest.take(32)
+        self._awaits_hello, self.client_random = False, rest.take(32)
         rest.vector(1)
         rest.vector(2)
         rest.vector(1)
@@ -330,6 +338,7 @@ class TlsReader:
             raise Drop(DropReason.NO_TLS_SECRET, "another version or suite")
         secrets = self._keys.secrets_of(self.client_random)
         if random == _HELLO_RETRY or secrets is None:
+            self._awaits_hello = random == _HELLO_RETRY
             return
         self._client.protection = Protection(suite, secrets.client_handshake)
         self._client.traffic = Protection(suite, secrets.client_traffic)

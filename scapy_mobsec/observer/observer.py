@@ -51,7 +51,8 @@ from scapy_mobsec.observer.seen import PacketType, SeenPacket, type_of
 from scapy_mobsec.observer.signs import Sign, sign_of
 from scapy_mobsec.observer.statistics import Statistics
 from scapy_mobsec.observer.stream_ports import STREAM_PORTS, begins_stream, ports_of
-from scapy_mobsec.observer.streams import InStream, Streams
+from scapy_mobsec.observer.stream_reader import InStream
+from scapy_mobsec.observer.streams import Streams
 from scapy_mobsec.packet.fragments import Reassembler
 from scapy_mobsec.packet.ip import AH, ESP, TCP, IpPacket, parse_ip
 from scapy_mobsec.packet.link import ip_of_frame
@@ -153,6 +154,8 @@ class Observer:
         frame = _Frame(summary.packets, time_ns, hash(octets))
         if time_ns > self._tcp.due:
             self._read_streams(self._tcp.expire(time_ns))
+        if time_ns > self._streams.due:
+            self._observe_all(self._streams.expire(time_ns))
         try:
             self._observe(octets, link_type, frame)
         except Drop as drop:
@@ -165,6 +168,7 @@ class Observer:
     def finish(self) -> None:
         """Read what waits in TCP for octets that were not captured: no more frames come."""
         self._read_streams(self._tcp.finish())
+        self._observe_all(self._streams.finish())
         self._reassembler.finish()
 
     def report(self) -> Report:
@@ -254,7 +258,13 @@ class Observer:
                 self._tcp.ignore(given_up)
                 ignored.add(given_up)
         for connection in self._tcp.take_over():
-            self._streams.end(connection)
+            self._observe_all(self._streams.end(connection))
+
+    def _observe_all(self, found: Iterable[InStream]) -> None:
+        for one in found:
+            self._observe_in_stream(one)
+        while (given_up := self._streams.give_up()) is not None:
+            self._tcp.ignore(given_up)
 
     def _observe_in_stream(self, one: InStream) -> None:
         outer = outer_of(one.encapsulation, *one.sender, *one.receiver)

@@ -14,6 +14,7 @@ from scapy_mobsec.encap.http_post import (
     HttpPostClient,
     HttpPostReader,
     HttpPostServer,
+    PostMessage,
 )
 from scapy_mobsec.encap.tcp import wrap_frame
 from scapy_mobsec.encap.udp import Content
@@ -193,16 +194,41 @@ def test_one_way_is_read_by_who_only_sees_it(size):
     ("data", "from_client", "reason"),
     [
         (posted(BODY[:-1]), True, DropReason.TRUNCATED),
-        (posted(bytes(MAX_BODY + 1)), True, DropReason.MALFORMED_HTTP),
-        (posted(BODY, fields=b"Connection: close\r\n"), True, DropReason.HTTP_REFUSED),
+        (posted(b"\0\1" + BODY), True, DropReason.BAD_FRAME_LENGTH),
         (post_answer(BODY, status=b"404 No"), False, DropReason.HTTP_REFUSED),
         (post_answer(BODY, fields=b"Channel: 00\r\n"), False, DropReason.MALFORMED_HTTP),
-        (post_answer(BODY, fields=b"Connection: close\r\n"), False, DropReason.HTTP_REFUSED),
     ],
 )
 def test_what_ends_it_for_who_only_sees_it(data, from_client, reason):
     reader = HttpPostReader(from_client=from_client)
     assert feed(reader, pieces(data, 1000))[1] is reason
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_one_message_is_read_to_its_end(size):
+    message, carried = PostMessage(from_client=True), []
+    octets = posted(BODY * 2, NAMED)
+    *before, last = pieces(octets, size)
+    assert not any(message.receive(part, carried) for part in before)
+    assert message.receive(last + b"next", carried)
+    assert (contents(carried), message.rest) == (ONE * 2, b"next")
+    assert (message.channel, message.fault) == (ID, None)
+    assert message.header == HttpHeader("POST", "y.example", "/mobsec")
+
+
+def test_frames_come_as_they_are_whole_and_without_a_length_too():
+    message, carried = PostMessage(from_client=False), []
+    assert not message.receive(b"HTTP/1.1 200 OK\r\n\r\n" + BODY + BODY[:9], carried)
+    assert contents(carried) == ONE
+    assert not message.receive(BODY[9:], carried)
+    assert contents(carried) == ONE * 2
+
+
+def test_behind_a_fault_a_body_is_passed_over():
+    message, carried = PostMessage(from_client=True), []
+    assert message.receive(posted(BODY + b"\0\0" + BODY) + b"next", carried)
+    assert (contents(carried), message.rest) == (ONE, b"next")
+    assert message.fault.reason is DropReason.BAD_FRAME_LENGTH
 
 
 @given(data=st.data())

@@ -8,11 +8,12 @@ from frames import GATEWAY, OLD, TO_GATEWAY, TO_MOBILE, Bench, Keys
 from http_samples import ID, NAMED, OK, POST, UPGRADE, post_answer, posted
 from hypothesis import given
 from hypothesis import strategies as st
+from tcp_streams import CONNECT, SWITCHING, TUNNEL, InTls, Stream, elsewhere, octet_by_octet
 from tls_samples import DATA, HANDSHAKE, answer
 from tls_samples import Connection as TlsConnection
 
 from contrib_layers.numbers import STREAM_PREFIX
-from scapy_mobsec.drivers.memory.packet import ACK, FIN, SYN, Packet, TcpFields
+from scapy_mobsec.drivers.memory.packet import ACK, FIN
 from scapy_mobsec.drops import DropReason
 from scapy_mobsec.encap import udp
 from scapy_mobsec.encap.capsule import wrap_capsule
@@ -22,84 +23,18 @@ from scapy_mobsec.encap.udp import Content
 from scapy_mobsec.esp.sa import OutboundSa
 from scapy_mobsec.observer import streams
 from scapy_mobsec.observer.observer import Observer
+from scapy_mobsec.observer.stream_reader import MAX_FIRST, MAX_SEARCHED, StreamReader
 from scapy_mobsec.observer.stream_units import Kind
-from scapy_mobsec.observer.streams import MAX_BEGINNING, MAX_SEARCHED, StreamReader
-from scapy_mobsec.packet.ip import TCP
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.reassembly import Connection
 from scapy_mobsec.registration.description import HttpHeader, TlsHeader
 from scapy_mobsec.tcp_direction import MAX_WAIT_NS, Piece, Stamp
 
-SWITCHING = (
-    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\n"
-    b"Capsule-Protocol: ?1\r\n\r\n"
-)
-CONNECT = b"CONNECT 203.0.113.2:80 HTTP/1.1\r\nHost: 203.0.113.2:80\r\n\r\n"
-TUNNEL = b"HTTP/1.1 200 Connected\r\n\r\n"
 IKE = ike.clear(37)
 
 
 def capsule_of(content, message):
     return wrap_capsule(udp.wrap(content, message))
-
-
-class Stream:
-    """A TCP connection that a bench sees from its SYN on, or later."""
-
-    def __init__(self, bench=None, source=OLD, destination=GATEWAY, begun=True):
-        self.bench = bench or Bench()
-        self.ends = source, destination
-        self.next = [100, 200]
-        if begun:
-            self.put(0, SYN, 99)
-            self.put(1, SYN | ACK, 199)
-
-    def put(self, sender, flags, sequence, octets=b""):
-        ends = self.ends if sender == 0 else self.ends[::-1]
-        packet = Packet(TCP, *ends, octets, TcpFields(flags, sequence, 1)).octets()
-        self.bench.see(packet)
-
-    def up(self, *octets):
-        return self._send(0, octets)
-
-    def down(self, *octets):
-        return self._send(1, octets)
-
-    def miss(self, sender, count):
-        self.next[sender] += count
-        return self
-
-    def _send(self, sender, octets):
-        for part in octets:
-            self.put(sender, ACK, self.next[sender], part)
-            self.next[sender] += len(part)
-        return self
-
-    def reader(self):
-        readers = self.bench.observer._streams._readers
-        return readers.get(next(iter(readers)))
-
-    @property
-    def report(self):
-        self.bench.observer.finish()
-        return self.bench.report
-
-    @property
-    def summary(self):
-        return self.report.summary
-
-    def esp(self, spi=TO_GATEWAY):
-        return self.bench.seal(spi)
-
-    def frame(self, spi=TO_GATEWAY):
-        return wrap_frame(Content.ESP, self.esp(spi))
-
-    def capsule(self, spi=TO_GATEWAY):
-        return wrap_capsule(self.esp(spi))
-
-
-def octet_by_octet(octets):
-    return [octets[at : at + 1] for at in range(len(octets))]
 
 
 @pytest.mark.parametrize("cut", [lambda octets: [octets], octet_by_octet], ids=["whole", "cut"])
@@ -204,7 +139,7 @@ def test_after_a_gap_the_next_message_is_found():
     stream = Stream()
     one, two, three, four = (posted(stream.frame(), NAMED) for _ in range(4))
     stream.up(one, two[:50]).miss(0, len(two) - 50 + 20).up(three[20:] + four)
-    assert stream.summary.verified == 2
+    assert stream.summary.verified == 3
     assert stream.report.drops == {DropReason.TCP_GAP: 1}
 
 
@@ -345,12 +280,6 @@ def test_an_spi_that_was_opened_before_is_known_too(monkeypatch):
     assert stream.up(b"xyz", stream.frame()).summary.verified == 2
 
 
-def elsewhere(bench=None, **options):
-    """A stream between two ports that nothing is known of."""
-    ends = Endpoint(OLD.address, 999), Endpoint(GATEWAY.address, 22)
-    return Stream(bench, *ends, **options)
-
-
 @pytest.mark.parametrize("cut", [lambda octets: [octets], octet_by_octet], ids=["whole", "cut"])
 @pytest.mark.parametrize(
     ("before", "answer", "unit"),
@@ -452,20 +381,21 @@ def test_the_search_ends():
         stream.up(bytes(1024))
     assert len(stream.bench.observer._streams) == 0
     assert stream.up(stream.frame()).summary.esp == 0
+    assert stream.report.drops == {DropReason.NO_PLACE: 1}
 
 
-def test_a_known_stream_is_not_searched_for_ever():
+def test_what_is_known_to_be_a_stream_is_searched_to_its_end():
     stream = Stream().up(STREAM_PREFIX + b"\0\1")
     for _ in range(MAX_SEARCHED // 1024 + 2):
         stream.up(bytes(1024))
     stream.up(stream.frame()).down(stream.frame(TO_MOBILE))
-    assert stream.summary.esp == 1
+    assert (stream.summary.esp, stream.report.drops) == (2, {DropReason.BAD_FRAME_LENGTH: 1})
 
 
 @pytest.mark.parametrize("first", [b"GET /", b"HTTP/1.1 "])
 def test_what_never_shows_what_it_is_is_let_go(first):
     stream = Stream().up(first)
-    for _ in range(MAX_BEGINNING // 1000 + 1):
+    for _ in range(MAX_FIRST // 1000 + 1):
         stream.up(b"x" * 1000)
     assert len(stream.bench.observer._streams) == 0
 
@@ -521,33 +451,6 @@ def test_nothing_makes_it_fall(parts):
         (stream.down if back else stream.up)(chosen)
         stream.miss(back, number == 40)
     assert stream.summary.packets > 0
-
-
-class InTls(Stream):
-    """A stream in TLS, behind its handshake; `up` and `down` say what is inside."""
-
-    def __init__(self, *before, **options):
-        self.tls = TlsConnection(**options)
-        super().__init__(Bench(tls_keys=self.tls.keys))
-        if before:
-            Stream.up(self, before[0])
-            Stream.down(self, before[1])
-        for from_client, octets in self.tls.handshake():
-            self._send(0 if from_client else 1, [octets])
-
-    def up(self, *octets):
-        return self._send(0, [self.tls.client.seal(DATA, part) for part in octets])
-
-    def down(self, *octets):
-        return self._send(1, [self.tls.server.seal(DATA, part) for part in octets])
-
-    def headers(self, octets):
-        """Return what stands between TCP and ESP, as the reader says with the client's octets."""
-        reader = self.reader()
-        end = next(iter(reader._sides))
-        piece = Piece(self.tls.client.seal(DATA, octets), Stamp(1, 1), follows=True)
-        (found,) = reader.read(end, piece)
-        return found.encapsulation, found.headers
 
 
 TLS_HEADER = TlsHeader(sha256(b"DER").digest(), "vpn.example")

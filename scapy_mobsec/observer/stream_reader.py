@@ -1,0 +1,443 @@
+"""One TCP connection of a capture: what it is, and the ESP and IKE in it.
+
+The first octets of the end that opened it tell what it is; what the other end says waits for them.
+TLS is opened with the secrets of a key log, and what is in it told by its own first octets. Where
+the beginning is not there, or octets are missing, `stream_units` finds the place again; not in a
+tentative connection, which its first octets alone can make ours. What the handshake of HTTP said is
+not known then: such packets have no HTTP header in their description. Frames found so may be of a
+stream or of http-post: they are told when that shows, or later (`tell_anyway`) as of a stream. A
+stream may go through a forward proxy: what asks for the tunnel, and the answer, come first then.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import NamedTuple
+
+from contrib_layers.numbers import STREAM_PREFIX
+from scapy_mobsec.drops import Drop, DropReason
+from scapy_mobsec.encap.carrier import Carried
+from scapy_mobsec.encap.connect import ConnectClient, ConnectServer
+from scapy_mobsec.encap.http import BASE, HttpClient, HttpServer
+from scapy_mobsec.encap.key_log import KeyLog
+from scapy_mobsec.encap.stream import detect
+from scapy_mobsec.encap.tls import TlsReader
+from scapy_mobsec.observer.stream_units import Kind, UnitReader, end_of_head, is_of_channel
+from scapy_mobsec.packet.path import Encapsulation
+from scapy_mobsec.reassembly import Connection, End
+from scapy_mobsec.registration.description import Description, HttpHeader, TlsHeader
+from scapy_mobsec.tcp_direction import Piece, Stamp
+
+MAX_BEGINNING = 4096
+"""Octets by which the end that opened a stream must have shown what it is."""
+MAX_FIRST = 64 << 10
+"""Octets of the other end that wait for that."""
+MAX_SEARCHED = 128 << 10
+"""Octets in which an SPI is looked for while nothing shows: two of the longest frames."""
+
+_TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
+_TLS_BEGINNING = b"\x16\x03"
+_CLIENT, _SERVER = b"\x01", b"\x02"
+"""Types of a hello, after the header of its record."""
+_END_OF_HELLO = 6
+_CONNECT_UDP = re.compile(rb"GET (?:https?://[^/ ]*)?([^ ?#]*)/[^/ ]+/[0-9]+/ HTTP/1\.1")
+_NOT_READ = (Kind.TLS, Kind.OTHER)
+_CARRYING = {kind: Encapsulation(kind.value) for kind in (Kind.TCP, Kind.HTTP, Kind.POST)}
+_LENGTH = re.compile(rb"(?i)\nContent-Length: *([0-9]{1,9})\r?\n")
+_END_OF_SPI = 6
+"""Octets of a frame."""
+_SHORTEST = 10
+"""Octets by which a side without its beginning shows whether it is something else."""
+_GET = b"GET "
+_ANSWER = b"HTTP/1."
+_CONNECT = b"CONNECT "
+
+
+class InStream(NamedTuple):
+    """What was carried, from whom to whom, and what stands between TCP and ESP."""
+
+    carried: Carried
+    encapsulation: Encapsulation
+    sender: End
+    receiver: End
+    stamp: Stamp
+    headers: Description
+
+
+class _Side:
+    """What one end sent. raw: as TCP carries it. held: inside tunnel and TLS, until it shows more.
+
+    begun: something of it was there. lost: its beginning is not there, or octets behind that.
+    tunnel: reads what comes first with a forward proxy, None without one. handshake: the same of
+    HTTP Upgrade. waits: for the other end, as it begins with nothing that a client says.
+    """
+
+    def __init__(self) -> None:
+        self.tunnel: ConnectServer | ConnectClient | None = None
+        self.handshake: HttpServer | HttpClient | None = None
+        self.units: UnitReader | None = None
+        self.headers: Description = ()
+        self.raw = b""
+        self.held = b""
+        self.stamp = Stamp(0, 0)
+        self.begun = False
+        self.lost = False
+        self.waits = False
+
+    def lose(self) -> None:
+        """Forget the place: octets are missing."""
+        self.lost, self.raw, self.held = True, b"", b""
+        self.handshake, self.headers = None, ()
+        if self.units:
+            self.units.lose()
+
+
+class _Untold(NamedTuple):
+    """A packet that waits until the kind of its stream shows."""
+
+    sender: End
+    carried: Carried
+    stamp: Stamp
+    headers: Description
+
+
+class StreamReader:
+    """Reads both directions of one connection. kind: None while it does not show.
+
+    client: who opened it, None while that does not show. channel: of http-post, its id, b"" while
+    it is not known. is_first: the client has sent something, as no second connection of one does.
+    waits_since: when the first octets came that wait until more shows, None if none do.
+    `knows_spi` tells which SPIs mark a packet; `on_drop` gets what could not be taken.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        knows_spi: Callable[[int], bool],
+        on_drop: Callable[[Drop], None],
+        tls_keys: KeyLog,
+    ) -> None:
+        self.kind: Kind | None = None
+        self.connection = connection
+        self.client: End | None = None
+        self.channel = b""
+        self.is_first = False
+        self.waits_since: int | None = None
+        self._sides = {end: _Side() for end in connection.directions}
+        self._other = dict(zip(self._sides, reversed(self._sides), strict=True))
+        self._knows_spi = knows_spi
+        self._on_drop = on_drop
+        self._tls_keys = tls_keys
+        self._tls: TlsReader | None = None
+        self._tls_client: End | None = None
+        self._untold: list[_Untold] = []
+
+    @property
+    def octets(self) -> int:
+        """What is held until more comes."""
+        held = sum(len(each.message) for _, each, _, _ in self._untold)
+        for side in self._sides.values():
+            held += len(side.held) + (side.units.octets if side.units else 0)
+        return held
+
+    @property
+    def is_waiting_tls(self) -> bool:
+        """Whether a server speaks TLS here, and its client was not there yet."""
+        sides = self._sides.values()
+        return self.kind is None and any(s.waits and _is_hello(s.held, _SERVER) for s in sides)
+
+    def read(self, sender: End, piece: Piece) -> Iterator[InStream]:
+        """Take a piece; yield what is whole with it. To be exhausted."""
+        side = self._sides[sender]
+        if not piece.follows:
+            if self._tls is None:
+                side.lose()
+            elif side.begun or not _is_hello(piece.octets, _SERVER):
+                self.kind = Kind.TLS
+                return
+        side.begun, side.stamp = True, piece.stamp
+        side.raw += piece.octets
+        self._unwrap(sender, side)
+        yield from self._go_on()
+        is_waiting = self.kind is None and not self.connection.tentative
+        if not is_waiting:
+            self.waits_since = None
+        elif self._untold or any(each.waits and each.held for each in self._sides.values()):
+            self.waits_since = self.waits_since or piece.stamp.time_ns
+
+    def tell_anyway(self) -> Iterator[InStream]:
+        """Yield what waits until more shows: it was long enough. It is taken for a stream then."""
+        self.waits_since = None
+        if self.kind is None and not self.connection.tentative:
+            for side in self._sides.values():
+                if side.waits and side.units is None and not _is_hello(side.held, _SERVER):
+                    side.lost, side.units = True, self._units(is_place=True)
+            yield from self._go_on()
+        yield from self._tell(self.kind or Kind.TCP)
+
+    def _go_on(self) -> Iterator[InStream]:
+        if self.kind is None:
+            self._detect()
+        for end, side in self._sides.items():
+            if side.held and self.kind not in _NOT_READ:
+                self._read(end, side)
+        self.connection.tentative &= self.kind not in _CARRYING
+        if self.kind in _CARRYING:
+            yield from self._tell(self.kind)
+
+    def _unwrap(self, end: End, side: _Side) -> None:
+        """Take off the head of a tunnel and TLS."""
+        octets, side.raw = side.raw, b""
+        if side.tunnel and not side.tunnel.ready:
+            try:
+                octets = side.tunnel.receive(octets)
+            except Drop:  # a tunnel for somebody else, or none
+                self.kind = Kind.OTHER
+        if self._tls:
+            self._open(self._tls, end, octets)
+        else:
+            side.held += octets
+
+    def _open(self, tls: TlsReader, sender: End, octets: bytes) -> None:
+        """Let TLS read what one end sent, and what of either has waited for the other."""
+        client = self._tls_client
+        assert client is not None
+        try:
+            self._sides[sender].held += tls.receive(octets, from_client=sender == client)
+            for end in (client, self._other[client], client):
+                self._sides[end].held += tls.receive(b"", from_client=end == client)
+        except Drop as drop:
+            self.kind = Kind.TLS
+            if drop.reason is not DropReason.NO_TLS_SECRET:
+                self._on_drop(drop)
+
+    # what it is
+
+    def _detect(self) -> None:
+        """Tell the kind, if it shows now."""
+        for end, side in self._sides.items():
+            if self.kind is None and side.held and side.units is None:
+                self._detect_in(end, side)
+
+    def _detect_in(self, end: End, side: _Side) -> None:
+        """Tell the kind by the first octets of one end."""
+        first = side.held
+        if side.lost and len(first) < _SHORTEST:
+            return
+        if not self._tls and _begins(first, _TLS_BEGINNING):
+            self._detect_tls(end, side)
+        elif not self._tls and side.lost and _TLS_RECORD.match(first):
+            self.kind = Kind.TLS
+        elif side.lost and not first.startswith((STREAM_PREFIX, _GET)):
+            self._detect_in_middle(end, side)
+        elif not (self._tls or side.tunnel or side.lost) and _begins(first, _CONNECT):
+            if len(first) >= len(_CONNECT):
+                self._begin_tunnel(end)
+        elif _begins(first, _ANSWER):
+            self._detect_server(end, side)
+        else:
+            try:
+                self._detect_client(end, side, detect(first))
+            except Drop:
+                self._detect_in_middle(end, side)
+
+    def _detect_client(self, end: End, side: _Side, encapsulation: Encapsulation | None) -> None:
+        """Tell the kind by the first octets of who opened the stream."""
+        first, is_ours = side.held, None
+        if encapsulation is Encapsulation.TCP:
+            is_ours = True
+        elif encapsulation is Encapsulation.HTTP and b"\n" in first:
+            is_ours = _CONNECT_UDP.match(first) is not None
+        elif encapsulation is Encapsulation.HTTP_POST:
+            is_ours = self._is_of_channel(first)
+        if is_ours:
+            self.kind, self.client, side.lost = Kind(encapsulation), end, False
+        elif is_ours is not None or len(first) > MAX_BEGINNING:
+            self.kind = Kind.OTHER
+
+    def _detect_server(self, end: End, side: _Side) -> None:
+        """An answer of HTTP: the client tells what it is, unless a channel is named."""
+        side.waits = True
+        head = side.held[: end_of_head(side.held)]
+        if head and is_of_channel(head):
+            self.kind, self.client = Kind.POST, self._other[end]
+        elif self._opener == end or len(side.held) > MAX_FIRST:
+            self.kind = Kind.OTHER
+
+    def _detect_in_middle(self, end: End, side: _Side) -> None:
+        """Tell the kind where a side does not begin with anything that a client says.
+
+        It may be the server of a stream whose prefix comes later, or is not in the capture.
+        """
+        if side.lost and not self.connection.tentative:
+            side.units = self._units()
+            return
+        side.waits = True
+        if (
+            side.lost
+            or self._opener == end
+            or len(side.held) > MAX_FIRST
+            or all(each.waits for each in self._sides.values())
+        ):
+            self.kind = Kind.OTHER
+
+    @property
+    def _opener(self) -> End | None:
+        return self._tls_client or self.connection.opener
+
+    def _begin_tunnel(self, client: End) -> None:
+        for end, side in self._sides.items():
+            if not side.lost:
+                side.tunnel = _tunnel_reader(is_client=end == client)
+        self._unwrap_again(client)
+
+    def _unwrap_again(self, client: End) -> None:
+        """Take what is held for what is on the wire; it is something else inside."""
+        for side in self._sides.values():
+            side.raw, side.held, side.waits = side.held, b"", False
+        for end in (client, self._other[client]):
+            self._unwrap(end, self._sides[end])
+        if self.kind is None:
+            self._detect()
+
+    def _detect_tls(self, end: End, side: _Side) -> None:
+        """Tell TLS that can be read from other TLS, by the hellos."""
+        first, other = side.held, self._sides[self._other[end]]
+        if len(first) < (_END_OF_HELLO if self._tls_keys else len(_TLS_BEGINNING)):
+            return
+        is_whole = not other.lost or _is_hello(other.held, _SERVER)
+        if (
+            self._tls_keys
+            and is_whole
+            and self._opener in (None, end)
+            and _is_hello(first, _CLIENT)
+        ):
+            self._tls, self._tls_client = TlsReader(self._tls_keys), end
+            side.lost = other.lost = False
+            self._unwrap_again(end)
+        elif self._tls_keys and self._opener != end and _is_hello(first, _SERVER):
+            side.waits = True
+            is_other = other.waits or (other.lost and not _is_hello(other.held, _CLIENT))
+            if is_other or len(first) > MAX_FIRST:
+                self.kind = Kind.TLS
+        else:
+            self.kind = Kind.TLS
+
+    def _is_of_channel(self, first: bytes) -> bool | None:
+        """Tell by the beginning whether a POST is of http-post; None while that does not show."""
+        end = end_of_head(first)
+        if not end or is_of_channel(first[:end]):
+            return True if end else None
+        length = _LENGTH.search(first, 0, end)
+        if length is None or int(length[1]) < _END_OF_SPI:
+            return False
+        spi = first[end + 2 : end + _END_OF_SPI]
+        return self._knows_spi(int.from_bytes(spi, "big")) if len(spi) == 4 else None
+
+    # what it carries
+
+    def _units(self, kind: Kind | None = None, *, is_place: bool = False) -> UnitReader:
+        return UnitReader(kind, self._knows_spi, self._on_drop, is_place=is_place)
+
+    def _read(self, end: End, side: _Side) -> None:
+        """Read what is held of one end, if it can be read now."""
+        units = side.units = side.units or self._begin(end, side)
+        if units is None:
+            return
+        if self.kind is not None and not units.certain:
+            units.is_told(self.kind)
+        octets, side.held = side.held, b""
+        if side.handshake:
+            octets = self._shake_hands(side.handshake, side, octets, is_client=end == self.client)
+        carried = units.receive(octets)
+        headers = side.headers or units.headers
+        self._untold += [_Untold(end, one, side.stamp, headers) for one in carried]
+        self.channel = units.channel or self.channel
+        if self.kind is None and units.certain:
+            self._learn_kind(end, units)
+        elif self.kind is None and units.kind is None and units.searched > MAX_SEARCHED:
+            self.kind = Kind.OTHER
+            self._on_drop(Drop(DropReason.NO_PLACE, f"in {MAX_SEARCHED} octets"))
+
+    def _learn_kind(self, end: End, units: UnitReader) -> None:
+        self.kind, self.client = units.kind, self.client or self._opener
+        if self.kind is Kind.POST:
+            self.client = end if units.from_client else self._other[end]
+
+    def _begin(self, end: End, side: _Side) -> UnitReader | None:
+        """Begin with one end, if its kind is known; None where it is not, or more is to come."""
+        if self.kind is None:
+            return None
+        if side.lost:
+            return self._units(self.kind)
+        if self.kind is Kind.TCP and self.client in (None, end):
+            if _begins(side.held, STREAM_PREFIX):
+                if len(side.held) < len(STREAM_PREFIX):
+                    return None
+                self.client, side.held = end, side.held[len(STREAM_PREFIX) :]
+        elif self.kind is Kind.HTTP and (self.client or end) == end and _begins(side.held, _GET):
+            if b"\n" not in side.held:
+                return None
+            request = _CONNECT_UDP.match(side.held)
+            base = request[1].decode("latin-1") if request else BASE
+            self.client, side.handshake = end, HttpServer(lambda host, port: True, base or BASE)
+        elif self.kind is Kind.HTTP:
+            side.handshake = HttpClient("capture", "/")
+            side.handshake.start()
+        return self._units(self.kind, is_place=True)
+
+    def _shake_hands(
+        self, handshake: HttpServer | HttpClient, side: _Side, octets: bytes, *, is_client: bool
+    ) -> bytes:
+        """Return what comes behind the handshake. A fault ends the stream."""
+        try:
+            octets = handshake.handshake(octets)
+        except Drop as drop:
+            self.kind = Kind.OTHER
+            if drop.reason is not DropReason.HTTP_UNWANTED:  # HTTP for something else is no fault
+                self._on_drop(drop)
+            return b""
+        side.headers = handshake.headers if is_client else handshake.answer_headers
+        if handshake.ready:
+            side.handshake = None
+        return octets
+
+    def _tell(self, kind: Kind) -> Iterator[InStream]:
+        """Yield what was read, as something of a kind."""
+        if kind not in _CARRYING:
+            return
+        encapsulation, untold, self._untold = _CARRYING[kind], self._untold, []
+        if encapsulation is Encapsulation.TCP and self._tls:
+            encapsulation = Encapsulation.TLS
+        for sender, carried, stamp, headers in untold:
+            side = self._sides[sender]
+            if side.tunnel or self._tls:
+                headers = (*self._outside(side), *headers)
+            self.is_first |= sender == self.client
+            yield InStream(carried, encapsulation, sender, self._other[sender], stamp, headers)
+
+    def _outside(self, side: _Side) -> Iterator[HttpHeader | TlsHeader]:
+        """Yield what describes the tunnel and TLS, as far as the capture shows it."""
+        if side.tunnel and side.tunnel.seen:
+            yield side.tunnel.seen
+        if self._tls and self._tls.certificate:
+            yield TlsHeader(sha256(self._tls.certificate).digest(), self._tls.server_name)
+
+
+def _tunnel_reader(*, is_client: bool) -> ConnectServer | ConnectClient:
+    """Return what the other end would read with what comes before a tunnel."""
+    if is_client:
+        return ConnectServer()
+    client = ConnectClient("capture")
+    client.start()
+    return client
+
+
+def _begins(data: bytes, beginning: bytes) -> bool:
+    return data.startswith(beginning[: len(data)])
+
+
+def _is_hello(octets: bytes, kind: bytes) -> bool:
+    """Whether octets begin as a record with such a hello."""
+    is_record = bool(octets) and _begins(octets, _TLS_BEGINNING)
+    return is_record and octets[_END_OF_HELLO - 1 : _END_OF_HELLO] in (b"", kind)

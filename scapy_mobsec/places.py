@@ -39,10 +39,12 @@ class Places(Generic[Key, Value]):
         place, other = self._wanted, self._others
         if not wanted:
             place, other = other, place
-        other.pop(key, None)
+        is_new = key not in place
         place[key] = value
         place.move_to_end(key)
-        if len(self) <= self._most:
+        if is_new:
+            other.pop(key, None)
+        if not is_new or len(self) <= self._most:
             return None
         return self.pop_first()
 

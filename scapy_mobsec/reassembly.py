@@ -52,7 +52,8 @@ class Connection:
     @property
     def is_over(self) -> bool:
         """Whether both ends have said all."""
-        return all(direction.ended for direction in self.directions.values())
+        one, other = self.directions.values()
+        return one.ended and other.ended
 
     def add(self, sender: End, segment: TcpSegment, stamp: Stamp) -> Iterator[Piece]:
         """Take a segment; yield what is in order now. To be exhausted."""
@@ -67,6 +68,8 @@ class Connection:
         A SYN does so behind the end of a stream, and where the other end has sent one, too; else
         what comes directly behind it does, if the stream does not go on before.
         """
+        if not (segment.flags & _SYN or self._syns):
+            return False
         direction = self.directions[sender]
         if segment.flags & _SYN:
             is_of_another = direction.is_of_another(segment)
@@ -143,17 +146,18 @@ class TcpStreams:
         key = frozenset((sender, receiver))
         found: list[Found] = []
         connection = self._connections.get(key)
-        segments = [(sender, segment, stamp)]
+        before: list[tuple[End, TcpSegment, Stamp]] = []
         if connection is not None and connection.is_over_by(sender, segment, stamp):
-            segments = [*connection.syns_but(sender, segment), *segments]
-            found += self._flush(connection, stamp)
+            before = connection.syns_but(sender, segment)
+            found = self._flush(connection, stamp)
             connection = None
         if connection is None:
-            if not any(each.payload or each.flags & _SYN for _, each, _ in segments):
+            if not (before or segment.payload or segment.flags & _SYN):
                 return found
             connection = Connection(sender, receiver, tentative=tentative)
-        for end, each, when in segments:
-            found += self._take(connection, end, connection.add(end, each, when))
+        for end, syn, when in before:
+            found += self._take(connection, end, connection.add(end, syn, when))
+        found += self._take(connection, sender, connection.add(sender, segment, stamp))
         if connection.tentative and connection.directions[sender].octets > MAX_TENTATIVE_OCTETS:
             self._connections.pop(key)
             self._forget(connection)

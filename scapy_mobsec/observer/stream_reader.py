@@ -69,7 +69,8 @@ class _Side:
 
     begun: something of it was there. lost: its beginning is not there, or octets behind that.
     tunnel: reads what comes first with a forward proxy, None without one. handshake: the same of
-    HTTP Upgrade. waits: for the other end, as it begins with nothing that a client says.
+    HTTP Upgrade. waits: for the other end, as it begins with nothing that a client says. is_plain:
+    there are units alone in it now.
     """
 
     def __init__(self) -> None:
@@ -83,6 +84,7 @@ class _Side:
         self.begun = False
         self.lost = False
         self.waits = False
+        self.is_plain = False
 
     def lose(self) -> None:
         """Forget the place: octets are missing."""
@@ -106,7 +108,8 @@ class StreamReader:
 
     client: who opened it, None while that does not show. channel: of http-post, its id, b"" while
     it is not known. is_first: the client has sent something, as no second connection of one does.
-    waits_since: when the first octets came that wait until more shows, None if none do.
+    waits_since: when the first octets came that wait until more shows, None if none do. octets:
+    what is held until more comes.
     `knows_spi` tells which SPIs mark a packet; `on_drop` gets what could not be taken.
     """
 
@@ -123,6 +126,7 @@ class StreamReader:
         self.channel = b""
         self.is_first = False
         self.waits_since: int | None = None
+        self.octets = 0
         self._sides = {end: _Side() for end in connection.directions}
         self._other = dict(zip(self._sides, reversed(self._sides), strict=True))
         self._knows_spi = knows_spi
@@ -133,57 +137,63 @@ class StreamReader:
         self._untold: list[_Untold] = []
 
     @property
-    def octets(self) -> int:
-        """What is held until more comes."""
-        held = sum(len(each.message) for _, each, _, _ in self._untold)
-        for side in self._sides.values():
-            held += len(side.held) + (side.units.octets if side.units else 0)
-        return held
-
-    @property
     def is_waiting_tls(self) -> bool:
         """Whether a server speaks TLS here, and its client was not there yet."""
         sides = self._sides.values()
         return self.kind is None and any(s.waits and _is_hello(s.held, _SERVER) for s in sides)
 
-    def read(self, sender: End, piece: Piece) -> Iterator[InStream]:
-        """Take a piece; yield what is whole with it. To be exhausted."""
+    def read(self, sender: End, piece: Piece) -> list[InStream]:
+        """Take a piece; return what is whole with it."""
         side = self._sides[sender]
+        if piece.follows and side.is_plain and self.kind is not None:
+            side.stamp = piece.stamp
+            self._read_units(sender, side, piece.octets)
+            return self._tell(self.kind)
         if not piece.follows:
             if self._tls is None:
                 side.lose()
             elif side.begun or not _is_hello(piece.octets, _SERVER):
                 self.kind = Kind.TLS
-                return
+                return []
         side.begun, side.stamp = True, piece.stamp
         side.raw += piece.octets
         self._unwrap(sender, side)
-        yield from self._go_on()
-        is_waiting = self.kind is None and not self.connection.tentative
-        if not is_waiting:
-            self.waits_since = None
-        elif self._untold or any(each.waits and each.held for each in self._sides.values()):
-            self.waits_since = self.waits_since or piece.stamp.time_ns
+        found = self._go_on()
+        self._note_waiting(piece.stamp.time_ns)
+        return found
 
-    def tell_anyway(self) -> Iterator[InStream]:
-        """Yield what waits until more shows: it was long enough. It is taken for a stream then."""
+    def tell_anyway(self) -> list[InStream]:
+        """Return what waits until more shows: it was long enough. It is taken for a stream then."""
         self.waits_since = None
+        found: list[InStream] = []
         if self.kind is None and not self.connection.tentative:
             for side in self._sides.values():
                 if side.waits and side.units is None and not _is_hello(side.held, _SERVER):
                     side.lost, side.units = True, self._units(is_place=True)
-            yield from self._go_on()
-        yield from self._tell(self.kind or Kind.TCP)
+            found = self._go_on()
+        return found + self._tell(self.kind or Kind.TCP)
 
-    def _go_on(self) -> Iterator[InStream]:
+    def _go_on(self) -> list[InStream]:
         if self.kind is None:
             self._detect()
         for end, side in self._sides.items():
             if side.held and self.kind not in _NOT_READ:
                 self._read(end, side)
-        self.connection.tentative &= self.kind not in _CARRYING
-        if self.kind in _CARRYING:
-            yield from self._tell(self.kind)
+        if self.kind not in _CARRYING:
+            return []
+        self.connection.tentative = False
+        return self._tell(self.kind)
+
+    def _note_waiting(self, now_ns: int) -> None:
+        """Note since when something waits, and how much is held."""
+        sides = self._sides.values()
+        if self.kind is not None or self.connection.tentative:
+            self.waits_since = None
+        elif self._untold or any(each.waits and each.held for each in sides):
+            self.waits_since = self.waits_since or now_ns
+        self.octets = sum(len(each.carried.message) for each in self._untold)
+        for side in sides:
+            self.octets += len(side.held) + (side.units.octets if side.units else 0)
 
     def _unwrap(self, end: End, side: _Side) -> None:
         """Take off the head of a tunnel and TLS."""
@@ -349,15 +359,24 @@ class StreamReader:
         octets, side.held = side.held, b""
         if side.handshake:
             octets = self._shake_hands(side.handshake, side, octets, is_client=end == self.client)
-        carried = units.receive(octets)
-        headers = side.headers or units.headers
-        self._untold += [_Untold(end, one, side.stamp, headers) for one in carried]
-        self.channel = units.channel or self.channel
+        self._read_units(end, side, octets)
+        side.is_plain = not (side.handshake or side.tunnel or self._tls)
         if self.kind is None and units.certain:
             self._learn_kind(end, units)
         elif self.kind is None and units.kind is None and units.searched > MAX_SEARCHED:
             self.kind = Kind.OTHER
             self._on_drop(Drop(DropReason.NO_PLACE, f"in {MAX_SEARCHED} octets"))
+
+    def _read_units(self, end: End, side: _Side, octets: bytes) -> None:
+        units, stamp = side.units, side.stamp
+        assert units is not None
+        self.octets -= units.octets
+        carried = units.receive(octets)
+        self.octets += units.octets
+        if carried:
+            headers = side.headers or units.headers
+            self._untold += [_Untold(end, one, stamp, headers) for one in carried]
+        self.channel = units.channel or self.channel
 
     def _learn_kind(self, end: End, units: UnitReader) -> None:
         self.kind, self.client = units.kind, self.client or self._opener
@@ -402,19 +421,22 @@ class StreamReader:
             side.handshake = None
         return octets
 
-    def _tell(self, kind: Kind) -> Iterator[InStream]:
-        """Yield what was read, as something of a kind."""
-        if kind not in _CARRYING:
-            return
+    def _tell(self, kind: Kind) -> list[InStream]:
+        """Return what was read, as something of a kind."""
+        if not self._untold or kind in _NOT_READ:
+            return []
         encapsulation, untold, self._untold = _CARRYING[kind], self._untold, []
         if encapsulation is Encapsulation.TCP and self._tls:
             encapsulation = Encapsulation.TLS
+        found = []
         for sender, carried, stamp, headers in untold:
             side = self._sides[sender]
             if side.tunnel or self._tls:
                 headers = (*self._outside(side), *headers)
             self.is_first |= sender == self.client
-            yield InStream(carried, encapsulation, sender, self._other[sender], stamp, headers)
+            receiver = self._other[sender]
+            found.append(InStream(carried, encapsulation, sender, receiver, stamp, headers))
+        return found
 
     def _outside(self, side: _Side) -> Iterator[HttpHeader | TlsHeader]:
         """Yield what describes the tunnel and TLS, as far as the capture shows it."""

@@ -77,7 +77,8 @@ class UnitReader:
 
     kind: of what was found, None before that. certain: it is; else it is frames, which may be of
     http-post as well. headers: of the last message, or as set. channel: that a message named, b""
-    before. searched: octets in vain since the last unit. `on_drop` gets what could not be taken.
+    before. searched: octets in vain since the last unit. octets: what is held until more comes.
+    `on_drop` gets what could not be taken.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class UnitReader:
         self.headers: Description = ()
         self.channel = b""
         self.searched = 0
+        self.octets = 0
         self._knows_given_spi = knows_spi
         self._on_drop = on_drop
         self._spis: set[bytes] = set()
@@ -109,14 +111,10 @@ class UnitReader:
         self._held = bytearray()
         self._wanted = 0
 
-    @property
-    def octets(self) -> int:
-        """What is held until more comes."""
-        return len(self._held) + (self._message.octets if self._message else 0)
-
     def lose(self) -> None:
         """Forget the place: octets are missing."""
         self._held.clear()
+        self.octets = 0
         self._message, self._wanted, self.headers = None, 0, ()
         self._is_place, self._is_head, self._start = False, False, _END_OF_LENGTH
 
@@ -130,6 +128,7 @@ class UnitReader:
         if self._message is None and self._held:
             self._held += data
             if len(self._held) < self._wanted:
+                self.octets = len(self._held)
                 return carried
             data = bytes(self._held)
         at = 0
@@ -151,6 +150,7 @@ class UnitReader:
                 break
             at = step
         self._held = bytearray(data[at:])
+        self.octets = self._message.octets if self._message else len(self._held)
         return carried
 
     # where the place is known

@@ -64,16 +64,21 @@ class Streams:
         reader = self._readers.get(connection)
         if reader is None:
             reader = StreamReader(connection, self._knows_spi, self._on_drop, self._tls_keys)
-        yield from self._told(reader, reader.read(sender, piece))
+        found = reader.read(sender, piece)
+        if reader.channel:
+            yield from self._told(reader, found)
+        else:
+            yield from found
         if reader.kind in (Kind.TLS, Kind.OTHER):
             self._let_go(reader)
             return
-        since = self._waits_since(reader)
+        since = self._waits_since(reader) if reader.channel else reader.waits_since
         if since is not None and connection not in self._waiting:
             self._waiting[connection] = None
             self.due = min(self.due, since + MAX_WAIT_NS)
         gone = self._readers.put(connection, reader, wanted=reader.kind is not None)
-        self._account(reader, reader.octets)
+        if reader.octets != self._octets.get(reader, 0):
+            self._account(reader, reader.octets)
         while gone is not None or self._all_octets > MAX_OCTETS:
             gone = gone or self._readers.pop_first()
             if gone is None:

@@ -163,7 +163,7 @@ def test_the_headers_of_a_tunnel_and_of_http_in_it():
     up, down = reader._sides
     capsules = stream.capsule(), stream.capsule(TO_MOBILE)
     found = [
-        next(reader.read(end, Piece(octets, Stamp(1, 1), follows=True))).headers
+        reader.read(end, Piece(octets, Stamp(1, 1), follows=True))[0].headers
         for end, octets in zip((up, down), capsules, strict=True)
     ]
     get = HttpHeader("GET", "y.example", "/.well-known/masque/udp/y/4500/")
@@ -524,5 +524,5 @@ def test_tls_of_which_one_side_is_not_from_the_beginning_is_counted(gap):
     reader = StreamReader(Connection(OLD, GATEWAY), lambda spi: False, drops.append, tls.keys)
     (_, hello), *_ = tls.handshake()
     for end, octets, follows in ((GATEWAY, gap, False), (OLD, hello, True)):
-        assert list(reader.read(end, Piece(octets, Stamp(1, 1), follows))) == []
+        assert reader.read(end, Piece(octets, Stamp(1, 1), follows)) == []
     assert (reader.kind, drops) == (Kind.TLS, [])

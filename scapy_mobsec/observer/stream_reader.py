@@ -9,7 +9,6 @@ stream or of http-post: they are told when that shows, or later (`tell_anyway`) 
 stream may go through a forward proxy: what asks for the tunnel, and the answer, come first then.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
@@ -18,39 +17,38 @@ from contrib_layers.numbers import STREAM_PREFIX
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.encap.carrier import Carried
 from scapy_mobsec.encap.connect import ConnectClient, ConnectServer
-from scapy_mobsec.encap.http import BASE, HttpClient, HttpServer
+from scapy_mobsec.encap.http import HttpClient, HttpServer
 from scapy_mobsec.encap.key_log import KeyLog
-from scapy_mobsec.encap.stream import detect
 from scapy_mobsec.encap.tls import TlsReader
+from scapy_mobsec.observer.stream_beginnings import (
+    ANSWER,
+    CLIENT,
+    CONNECT,
+    END_OF_HELLO,
+    GET,
+    SERVER,
+    TLS_BEGINNING,
+    base_of,
+    begins,
+    is_hello,
+    is_tls_record,
+    kind_of_client,
+)
 from scapy_mobsec.observer.stream_units import Kind, UnitReader, end_of_head, is_of_channel
 from scapy_mobsec.packet.path import Encapsulation
 from scapy_mobsec.reassembly import Connection, End
 from scapy_mobsec.registration.description import Description, HttpHeader, TlsHeader
 from scapy_mobsec.tcp_direction import Piece, Stamp
 
-MAX_BEGINNING = 4096
-"""Octets by which the end that opened a stream must have shown what it is."""
 MAX_FIRST = 64 << 10
 """Octets of the other end that wait for that."""
 MAX_SEARCHED = 128 << 10
 """Octets in which an SPI is looked for while nothing shows: two of the longest frames."""
 
-_TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
-_TLS_BEGINNING = b"\x16\x03"
-_CLIENT, _SERVER = b"\x01", b"\x02"
-"""Types of a hello, after the header of its record."""
-_END_OF_HELLO = 6
-_CONNECT_UDP = re.compile(rb"GET (?:https?://[^/ ]*)?([^ ?#]*)/[^/ ]+/[0-9]+/ HTTP/1\.1")
 _NOT_READ = (Kind.TLS, Kind.OTHER)
 _CARRYING = {kind: Encapsulation(kind.value) for kind in (Kind.TCP, Kind.HTTP, Kind.POST)}
-_LENGTH = re.compile(rb"(?i)\nContent-Length: *([0-9]{1,9})\r?\n")
-_END_OF_SPI = 6
-"""Octets of a frame."""
 _SHORTEST = 10
 """Octets by which a side without its beginning shows whether it is something else."""
-_GET = b"GET "
-_ANSWER = b"HTTP/1."
-_CONNECT = b"CONNECT "
 
 
 class InStream(NamedTuple):
@@ -140,7 +138,7 @@ class StreamReader:
     def is_waiting_tls(self) -> bool:
         """Whether a server speaks TLS here, and its client was not there yet."""
         sides = self._sides.values()
-        return self.kind is None and any(s.waits and _is_hello(s.held, _SERVER) for s in sides)
+        return self.kind is None and any(s.waits and is_hello(s.held, SERVER) for s in sides)
 
     def read(self, sender: End, piece: Piece) -> list[InStream]:
         """Take a piece; return what is whole with it."""
@@ -152,7 +150,7 @@ class StreamReader:
         if not piece.follows:
             if self._tls is None:
                 side.lose()
-            elif side.begun or not _is_hello(piece.octets, _SERVER):
+            elif side.begun or not is_hello(piece.octets, SERVER):
                 self.kind = Kind.TLS
                 return []
         side.begun, side.stamp = True, piece.stamp
@@ -168,7 +166,7 @@ class StreamReader:
         found: list[InStream] = []
         if self.kind is None and not self.connection.tentative:
             for side in self._sides.values():
-                if side.waits and side.units is None and not _is_hello(side.held, _SERVER):
+                if side.waits and side.units is None and not is_hello(side.held, SERVER):
                     side.lost, side.units = True, self._units(is_place=True)
             found = self._go_on()
         return found + self._tell(self.kind or Kind.TCP)
@@ -234,36 +232,25 @@ class StreamReader:
         first = side.held
         if side.lost and len(first) < _SHORTEST:
             return
-        if not self._tls and _begins(first, _TLS_BEGINNING):
+        if not self._tls and begins(first, TLS_BEGINNING):
             self._detect_tls(end, side)
-        elif not self._tls and side.lost and _TLS_RECORD.match(first):
+        elif not self._tls and side.lost and is_tls_record(first):
             self.kind = Kind.TLS
-        elif side.lost and not first.startswith((STREAM_PREFIX, _GET)):
+        elif side.lost and not first.startswith((STREAM_PREFIX, GET)):
             self._detect_in_middle(end, side)
-        elif not (self._tls or side.tunnel or side.lost) and _begins(first, _CONNECT):
-            if len(first) >= len(_CONNECT):
+        elif not (self._tls or side.tunnel or side.lost) and begins(first, CONNECT):
+            if len(first) >= len(CONNECT):
                 self._begin_tunnel(end)
-        elif _begins(first, _ANSWER):
+        elif begins(first, ANSWER):
             self._detect_server(end, side)
         else:
             try:
-                self._detect_client(end, side, detect(first))
+                self.kind = kind_of_client(first, self._knows_spi)
             except Drop:
                 self._detect_in_middle(end, side)
-
-    def _detect_client(self, end: End, side: _Side, encapsulation: Encapsulation | None) -> None:
-        """Tell the kind by the first octets of who opened the stream."""
-        first, is_ours = side.held, None
-        if encapsulation is Encapsulation.TCP:
-            is_ours = True
-        elif encapsulation is Encapsulation.HTTP and b"\n" in first:
-            is_ours = _CONNECT_UDP.match(first) is not None
-        elif encapsulation is Encapsulation.HTTP_POST:
-            is_ours = self._is_of_channel(first)
-        if is_ours:
-            self.kind, self.client, side.lost = Kind(encapsulation), end, False
-        elif is_ours is not None or len(first) > MAX_BEGINNING:
-            self.kind = Kind.OTHER
+                return
+            if self.kind is not None:
+                self.client, side.lost = end, False
 
     def _detect_server(self, end: End, side: _Side) -> None:
         """An answer of HTTP: the client tells what it is, unless a channel is named."""
@@ -313,36 +300,20 @@ class StreamReader:
     def _detect_tls(self, end: End, side: _Side) -> None:
         """Tell TLS that can be read from other TLS, by the hellos."""
         first, other = side.held, self._sides[self._other[end]]
-        if len(first) < (_END_OF_HELLO if self._tls_keys else len(_TLS_BEGINNING)):
+        if len(first) < (END_OF_HELLO if self._tls_keys else len(TLS_BEGINNING)):
             return
-        is_whole = not other.lost or _is_hello(other.held, _SERVER)
-        if (
-            self._tls_keys
-            and is_whole
-            and self._opener in (None, end)
-            and _is_hello(first, _CLIENT)
-        ):
+        is_whole = not other.lost or is_hello(other.held, SERVER)
+        if self._tls_keys and is_whole and self._opener in (None, end) and is_hello(first, CLIENT):
             self._tls, self._tls_client = TlsReader(self._tls_keys), end
             side.lost = other.lost = False
             self._unwrap_again(end)
-        elif self._tls_keys and self._opener != end and _is_hello(first, _SERVER):
+        elif self._tls_keys and self._opener != end and is_hello(first, SERVER):
             side.waits = True
-            is_other = other.waits or (other.lost and not _is_hello(other.held, _CLIENT))
+            is_other = other.waits or (other.lost and not is_hello(other.held, CLIENT))
             if is_other or len(first) > MAX_FIRST:
                 self.kind = Kind.TLS
         else:
             self.kind = Kind.TLS
-
-    def _is_of_channel(self, first: bytes) -> bool | None:
-        """Tell by the beginning whether a POST is of http-post; None while that does not show."""
-        end = end_of_head(first)
-        if not end or is_of_channel(first[:end]):
-            return True if end else None
-        length = _LENGTH.search(first, 0, end)
-        if length is None or int(length[1]) < _END_OF_SPI:
-            return False
-        spi = first[end + 2 : end + _END_OF_SPI]
-        return self._knows_spi(int.from_bytes(spi, "big")) if len(spi) == 4 else None
 
     # what it carries
 
@@ -390,16 +361,15 @@ class StreamReader:
         if side.lost:
             return self._units(self.kind)
         if self.kind is Kind.TCP and self.client in (None, end):
-            if _begins(side.held, STREAM_PREFIX):
+            if begins(side.held, STREAM_PREFIX):
                 if len(side.held) < len(STREAM_PREFIX):
                     return None
                 self.client, side.held = end, side.held[len(STREAM_PREFIX) :]
-        elif self.kind is Kind.HTTP and (self.client or end) == end and _begins(side.held, _GET):
+        elif self.kind is Kind.HTTP and (self.client or end) == end and begins(side.held, GET):
             if b"\n" not in side.held:
                 return None
-            request = _CONNECT_UDP.match(side.held)
-            base = request[1].decode("latin-1") if request else BASE
-            self.client, side.handshake = end, HttpServer(lambda host, port: True, base or BASE)
+            self.client = end
+            side.handshake = HttpServer(lambda host, port: True, base_of(side.held))
         elif self.kind is Kind.HTTP:
             side.handshake = HttpClient("capture", "/")
             side.handshake.start()
@@ -453,13 +423,3 @@ def _tunnel_reader(*, is_client: bool) -> ConnectServer | ConnectClient:
     client = ConnectClient("capture")
     client.start()
     return client
-
-
-def _begins(data: bytes, beginning: bytes) -> bool:
-    return data.startswith(beginning[: len(data)])
-
-
-def _is_hello(octets: bytes, kind: bytes) -> bool:
-    """Whether octets begin as a record with such a hello."""
-    is_record = bool(octets) and _begins(octets, _TLS_BEGINNING)
-    return is_record and octets[_END_OF_HELLO - 1 : _END_OF_HELLO] in (b"", kind)

@@ -242,6 +242,7 @@ class TlsReader:
         self.certificate = b""
         self._keys = keys
         self._client, self._server = _Way(), _Way()
+        self._failure: Drop | None = None
         self._awaits_hello = True
         """The server answers a ClientHello that was not read yet."""
 
@@ -249,11 +250,26 @@ class TlsReader:
         """Return the application data that is whole with these octets, cut anywhere.
 
         What either says before the hello of the other is there comes with a later call, which may
-        have no octets. Raises Drop(NO_TLS_SECRET, MALFORMED_TLS, BAD_TLS_RECORD).
+        have no octets; so does a violation before which there was data, and then each call raises
+        Drop(NO_TLS_SECRET, MALFORMED_TLS, BAD_TLS_RECORD).
         """
+        if self._failure:
+            raise self._failure
         way = self._client if from_client else self._server
-        way.waiting += way.records.cut(data)
         opened: list[bytes] = []
+        try:
+            way.waiting += way.records.cut(data)
+        except Drop as drop:
+            self._failure = drop
+        try:
+            self._read_waiting(way, opened)
+        except Drop as drop:
+            self._failure = drop
+        if self._failure and not opened:
+            raise self._failure
+        return b"".join(opened)
+
+    def _read_waiting(self, way: _Way, opened: list[bytes]) -> None:
         while way.waiting:
             record = way.waiting[0]
             if self._is_early(way, record):
@@ -262,7 +278,6 @@ class TlsReader:
                 break
             del way.waiting[0]
             opened += self._read(way, record)
-        return b"".join(opened)
 
     def has_finished(self, *, client: bool) -> bool:
         """Whether the handshake of one side is done: what it says then is application data."""

@@ -132,6 +132,7 @@ class StreamReader:
         self._tls_keys = tls_keys
         self._tls: TlsReader | None = None
         self._tls_client: End | None = None
+        self._tls_failed = False
         self._untold: list[_Untold] = []
 
     @property
@@ -177,10 +178,13 @@ class StreamReader:
         for end, side in self._sides.items():
             if side.held and self.kind not in _NOT_READ:
                 self._read(end, side)
-        if self.kind not in _CARRYING:
-            return []
-        self.connection.tentative = False
-        return self._tell(self.kind)
+        found: list[InStream] = []
+        if self.kind in _CARRYING:
+            self.connection.tentative = False
+            found = self._tell(self.kind)
+        if self._tls_failed:
+            self.kind = Kind.TLS
+        return found
 
     def _note_waiting(self, now_ns: int) -> None:
         """Note since when something waits, and how much is held."""
@@ -215,7 +219,7 @@ class StreamReader:
             for end in (client, self._other[client], client):
                 self._sides[end].held += tls.receive(b"", from_client=end == client)
         except Drop as drop:
-            self.kind = Kind.TLS
+            self._tls_failed = True
             if drop.reason is not DropReason.NO_TLS_SECRET:
                 self._on_drop(drop)
 

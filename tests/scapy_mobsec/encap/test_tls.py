@@ -134,6 +134,27 @@ def test_a_server_that_asks_for_another_hello():
     assert one.up(one.client.seal(DATA, b"up")) == b"up"
 
 
+@pytest.mark.parametrize("retry", [False, True])
+def test_what_a_server_says_before_a_hello_was_read_waits_for_it(retry):
+    one = Connection()
+    (_, hello), *said = one.handshake()
+    if retry:
+        one.up(hello)
+        one.down(plain_record(HANDSHAKE, answer(random=tls._HELLO_RETRY)))
+    for from_client, octets in said[:2]:
+        assert one.reader.receive(octets, from_client=from_client) == b""
+    assert one.down(one.server.seal(DATA, b"down")) == b""
+    one.up(hello)
+    assert one.down(b"") == b"down"
+
+
+def test_what_comes_before_a_violation_is_returned_first():
+    one = Connection().opened()
+    assert one.up(one.client.seal(DATA, b"up") + plain_record(DATA, bytes(40))) == b"up"
+    for _ in range(2):
+        assert reason_of(one.up, b"") is DropReason.BAD_TLS_RECORD
+
+
 def test_what_is_not_read():
     old = answer().replace(b"\0\x2b\0\2\3\4", b"\0\x2b\0\2\3\3")
     other_suite = answer().replace(b"\0\x13\x01\0", b"\0\x13\x04\0")

@@ -497,6 +497,14 @@ def test_a_record_that_is_not_sealed_so_ends_it():
     assert (stream.summary.tls, stream.summary.malformed, stream.summary.esp) == (1, 0, 0)
 
 
+@pytest.mark.parametrize("bad", [plain_record(DATA, bytes(40)), b"no record"])
+def test_what_comes_before_a_bad_record_in_a_segment_is_read(bad):
+    stream = InTls().up(STREAM_PREFIX)
+    Stream.up(stream, stream.tls.client.seal(DATA, stream.frame()) + bad)
+    assert (stream.summary.verified, stream.summary.tls) == (1, 1)
+    assert sum(stream.report.drops.values()) == 1
+
+
 def test_what_is_no_tls_behind_its_beginning():
     stream = InTls()
     Stream.up(stream, b"no record")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from itertools import count
+from pathlib import Path
 
 from scapy_mobsec.drivers.store import Store
 
@@ -78,14 +79,18 @@ class PairFiles:
         )
 
 
-class Process:
-    """`mobsec` with arguments; its log is read from a file."""
+MOBSEC = (sys.executable, "-m", "scapy_mobsec")
+PINGING_MOBILE = (sys.executable, str(Path(__file__).with_name("pinging_mobile.py")))
 
-    def __init__(self, folder, *arguments, name=""):
-        self.log_file = folder / f"{name or arguments[0]}-{next(_NUMBERS)}.log"
+
+class Process:
+    """`mobsec`, or another command, with arguments; its log is read from a file."""
+
+    def __init__(self, folder, *arguments, command=MOBSEC):
+        self.log_file = folder / f"process-{next(_NUMBERS)}.log"
         with open(self.log_file, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "scapy_mobsec", *map(str, arguments)],
+                [*command, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,4 +1,4 @@
-"""A gateway and a mobile terminal on loopback: their files, and both as processes of their own."""
+"""A gateway and a mobile terminal on loopback: their files, both on one loop or as processes."""
 
 import json
 import os
@@ -7,11 +7,18 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from itertools import count
 from pathlib import Path
 
+from scapy_mobsec.drivers.live.control import ControlError, ask
+from scapy_mobsec.drivers.live.opening import RunningGateway, RunningMobile
+from scapy_mobsec.drivers.live.settings import load_gateway, load_mobile
+from scapy_mobsec.drivers.simulation import HOME, SIGNALLING
 from scapy_mobsec.drivers.store import Store
+from scapy_mobsec.packet.icmp import echo_reply, echo_request
+from scapy_mobsec.terminal.events import Registered
 
 SA = '[[esp]]\nspi = "0x{:08x}"\nsuite = "aes-gcm-16"\nencryption_key = "{}"\n'
 LINK = """
@@ -122,3 +129,79 @@ class Process:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+
+def ping_packet():
+    """Another ping of the gateway, inside."""
+    return echo_request(HOME, SIGNALLING, next(_NUMBERS) % 65_536)
+
+
+class Collected:
+    """What comes to the inner end of X."""
+
+    def __init__(self):
+        self.packets = []
+
+    def write(self, packet):
+        self.packets.append(packet)
+
+    def close(self):
+        pass
+
+
+class LivePair:
+    """Both ends on one loop."""
+
+    def __init__(self, folder, loop):
+        self.files, self.loop, self.events = PairFiles(folder), loop, []
+        self.gateway = self.mobile = None
+
+    def tell(self, now, event):
+        self.events.append(event)
+
+    def open_gateway(self):
+        settings = load_gateway(self.files.gateway)
+        self.gateway = RunningGateway(settings, self.loop, self.tell, use_tun=False)
+
+    def open_mobile(self):
+        settings = load_mobile(self.files.mobile)
+        self.mobile = RunningMobile(settings, self.loop, self.tell, use_tun=False)
+        self.mobile.host.inner = self.inner = Collected()
+
+    def open(self):
+        self.open_gateway()
+        self.open_mobile()
+        self.wait_for(lambda: self.told(Registered))
+
+    def told(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def wait_for(self, condition):
+        assert self.loop.run(condition, seconds=5), self.events
+
+    def ping(self):
+        """A ping through the tunnel, and its answer by the gateway."""
+        ping = ping_packet()
+        self.mobile.host.send(ping)
+        self.wait_for(lambda: echo_reply(ping) in self.inner.packets)
+
+    def asked(self, running, request):
+        """Ask by the control socket, from another thread."""
+        answers = []
+
+        def run():
+            try:
+                answers.append(ask(running.settings.control_file, request))
+            except ControlError as error:
+                answers.append(str(error))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        self.wait_for(lambda: (thread.join(0.001), answers)[1])
+        thread.join()
+        return answers[0]
+
+    def close(self):
+        for each in (self.mobile, self.gateway):
+            if each:
+                each.close()

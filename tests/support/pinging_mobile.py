@@ -9,6 +9,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
+import click
+
 from scapy_mobsec.drivers.live.loop import Loop
 from scapy_mobsec.drivers.live.opening import RunningMobile
 from scapy_mobsec.drivers.live.settings import load_mobile
@@ -26,7 +28,7 @@ class Counting:
 
     def write(self, packet):
         self.replies += 1
-        print(f"replies={self.replies}", flush=True)
+        click.echo(f"replies={self.replies}")
 
     def close(self):
         pass
@@ -38,7 +40,7 @@ def main():
     link = settings.link
 
     def tell(now, event):
-        print(key_values(event_pairs(event)), flush=True)
+        click.echo(key_values(event_pairs(event)))
 
     running = RunningMobile(settings, loop, tell, use_tun=False)
     running.host.inner = Counting()

@@ -2,106 +2,26 @@
 
 import json
 import socket
-import threading
-from itertools import count
 
 import pytest
 from certificates import Certificate
-from live_pair import PairFiles, loopback_address
+from live_pair import LivePair, loopback_address
 
 from scapy_mobsec.drivers.live import opening
-from scapy_mobsec.drivers.live.control import ControlError, ask
 from scapy_mobsec.drivers.live.faults import CannotOpen
-from scapy_mobsec.drivers.live.opening import RunningGateway, RunningMobile
 from scapy_mobsec.drivers.live.rights import RightsError
-from scapy_mobsec.drivers.live.settings import SettingsError, load_gateway, load_mobile
+from scapy_mobsec.drivers.live.settings import SettingsError
 from scapy_mobsec.drivers.live.streams import MAX_HANDSHAKES
-from scapy_mobsec.drivers.simulation import HOME, SIGNALLING
+from scapy_mobsec.drivers.simulation import HOME
 from scapy_mobsec.drivers.store import Store, StoreError
-from scapy_mobsec.packet.icmp import echo_reply, echo_request
 from scapy_mobsec.packet.path import Encapsulation, Endpoint
 from scapy_mobsec.registration.transitions import MobileState, OtherState
 from scapy_mobsec.terminal.events import Deregistered, Registered
 
-NUMBERS = count(1)
-
-
-class Collected:
-    """What comes to the inner end of X."""
-
-    def __init__(self):
-        self.packets = []
-
-    def write(self, packet):
-        self.packets.append(packet)
-
-    def close(self):
-        pass
-
-
-class Pair:
-    """Both ends on one loop."""
-
-    def __init__(self, folder, loop):
-        self.files, self.loop, self.events = PairFiles(folder), loop, []
-        self.gateway = self.mobile = None
-
-    def tell(self, now, event):
-        self.events.append(event)
-
-    def open_gateway(self):
-        settings = load_gateway(self.files.gateway)
-        self.gateway = RunningGateway(settings, self.loop, self.tell, use_tun=False)
-
-    def open_mobile(self):
-        settings = load_mobile(self.files.mobile)
-        self.mobile = RunningMobile(settings, self.loop, self.tell, use_tun=False)
-        self.mobile.host.inner = self.inner = Collected()
-
-    def open(self):
-        self.open_gateway()
-        self.open_mobile()
-        self.wait_for(lambda: self.told(Registered))
-
-    def told(self, kind):
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def wait_for(self, condition):
-        assert self.loop.run(condition, seconds=5), self.events
-
-    def ping(self):
-        """A ping through the tunnel, and its answer by the gateway."""
-        before = len(self.inner.packets)
-        ping = echo_request(HOME, SIGNALLING, next(NUMBERS))
-        self.mobile.host.send(ping)
-        self.wait_for(lambda: len(self.inner.packets) > before)
-        assert self.inner.packets[-1] == echo_reply(ping)
-
-    def asked(self, running, request):
-        """Ask by the control socket, from another thread."""
-        answers = []
-
-        def run():
-            try:
-                answers.append(ask(running.settings.control_file, request))
-            except ControlError as error:
-                answers.append(str(error))
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        self.wait_for(lambda: (thread.join(0.001), answers)[1])
-        thread.join()
-        return answers[0]
-
-    def close(self):
-        for each in (self.mobile, self.gateway):
-            if each:
-                each.close()
-
 
 @pytest.fixture
 def pair(tmp_path, loop):
-    pair = Pair(tmp_path, loop)
+    pair = LivePair(tmp_path, loop)
     yield pair
     pair.close()
 

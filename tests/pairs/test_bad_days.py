@@ -123,9 +123,7 @@ def test_a_proxy_that_refuses(pair, told, loop):
     proxy = ConnectProxy(loop, refusal=403)
     address = f"http://{Endpoint(proxy.endpoint.address)}:{proxy.endpoint.port}"
     pair.files.write_gateway(listen=f'"udp:{pair.files.at}:4500", "tcp:{pair.files.at}:4500"')
-    pair.files.write_mobile(
-        f'allow = ["udp", "tcp"]\nstart = ["udp", "tcp"]\nstagger = 0.0\nproxy = "{address}"'
-    )
+    pair.files.write_mobile(f'allow = ["udp", "tcp"]\nstart = "tcp"\nproxy = "{address}"')
     pair.open()
     (line,) = [line for line in told("event") if line["event"] == "proxy_refused"]
     assert "403" in line["reason"]

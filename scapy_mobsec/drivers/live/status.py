@@ -1,4 +1,4 @@
-"""What a running terminal tells of itself, as a JSON object (`docs/live.md` names its keys).
+"""What a running terminal tells of itself, as a JSON object (docs/operating.md names its keys).
 
 The terminal says how its links stand, a `Journal` what happened last on each. Times are seconds
 since the Unix epoch. Nothing in it is a secret.

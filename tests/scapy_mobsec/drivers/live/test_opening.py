@@ -14,7 +14,7 @@ from scapy_mobsec.drivers.live.settings import SettingsError
 from scapy_mobsec.drivers.live.streams import MAX_HANDSHAKES
 from scapy_mobsec.drivers.simulation import HOME
 from scapy_mobsec.drivers.store import Store, StoreError
-from scapy_mobsec.packet.path import Encapsulation, Endpoint
+from scapy_mobsec.packet.path import Encapsulation, Endpoint, address_text
 from scapy_mobsec.registration.transitions import MobileState, OtherState
 from scapy_mobsec.terminal.events import Deregistered, Registered
 
@@ -170,6 +170,23 @@ def test_streams_with_and_without_tls_at_one_endpoint(pair):
     at = f"{pair.files.at}:4500"
     pair.files.write_gateway(listen=f'"tls:{at}", "tcp:{at}"')
     refused(pair.open_gateway, SettingsError, "listen: .* with and without TLS at one endpoint")
+
+
+def test_without_local_addresses_the_one_that_the_kernel_takes(pair):
+    pair.files.write_mobile("port = 0", local="auto")
+    pair.open()
+    assert address_text(pair.mobile.host.terminal.path.local.address) == "127.0.0.1"
+    assert pair.mobile.host.terminal.path.local.port
+
+
+def test_without_a_way_to_the_gateway_it_waits_to_be_moved(pair, monkeypatch):
+    monkeypatch.setattr(opening, "_sources", lambda destinations: [])
+    pair.files.write_mobile(local="auto")
+    pair.open_gateway()
+    pair.open_mobile()
+    assert pair.mobile.host.terminal.state is MobileState.DETACHED
+    pair.asked(pair.mobile, {"do": "move", "addresses": [loopback_address()]})
+    pair.wait_for(lambda: pair.told(Registered))
 
 
 def test_several_carriers_at_one_endpoint(pair):

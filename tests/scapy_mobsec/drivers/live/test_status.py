@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from terminals import HOME, NEW, OLD, OTHER_LINK, PING, TRANSLATED, Pair, events, with_attempt
@@ -55,6 +56,16 @@ def test_before_anything(watched):
         assert link["home_address"] == address_text(HOME)
         assert link["path"] is link["moved"] is link["rtt"] is link["translations"] is None
     assert told["links"][0]["state"] == "unbound"
+
+
+def test_each_key_is_told_in_the_documents(watched):
+    watched.pair.register()
+    told = watched.told()[0]
+    (link,) = told["links"]
+    text = (Path(__file__).parents[4] / "docs" / "operating.md").read_text()
+    parts = [told, link, *link["paths"], *link["sas"], link["paths"][0]["sent"]]
+    for key in set().union(*parts):
+        assert f"`{key}`" in text
 
 
 def test_registered_behind_a_nat(watched):

@@ -60,6 +60,12 @@ class Requests:
             self.attempt = attempt
         self.next_attempt()
 
+    def go_on_after(self, identification: int, attempt: int) -> None:
+        """Go on after an RREQ that somebody else wrote, in its attempt if that is newer."""
+        self.identifications.skip(identification)
+        if is_newer_attempt(attempt, self.attempt):
+            self.attempt, self._first, self._late = attempt, identification, 0
+
     def write(
         self, exchange: Exchange, identification: int, report: Report | None, length: int
     ) -> bytes:

@@ -41,3 +41,14 @@ def test_the_confirm_carries_the_response_alone():
     assert confirm.request.sent == script.outs[0].request.sent
     assert confirm.request.supported is confirm.request.report is None
     assert len(confirm.data) < 200
+
+
+def test_after_an_rreq_of_others_it_goes_on_above_that():
+    script = Script(UDP)
+    script.move()
+    requests = script.mobile._requests
+    last = requests.identifications.last
+    requests.go_on_after(last + 5, 9)
+    assert (requests.attempt, requests.identifications.last) == (9, last + 5)
+    requests.go_on_after(last, 3)
+    assert (requests.attempt, requests.identifications.last) == (9, last + 5)

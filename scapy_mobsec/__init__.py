@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scapy_mobsec.drivers.keyfiles import load_keys
+    from scapy_mobsec.drivers.live.crafting import craft_rreq
+    from scapy_mobsec.drivers.live.gateway_session import GatewaySession, RegistrationAM
+    from scapy_mobsec.drivers.live.mobile_session import MobileSession
+    from scapy_mobsec.drivers.live.session_thread import SessionError
     from scapy_mobsec.drivers.session import MobsecSession
     from scapy_mobsec.observer.observer import Observer
     from scapy_mobsec.ui.from_python import decode, inner, ladder, translations
@@ -15,8 +19,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "GatewaySession",
+    "MobileSession",
     "MobsecSession",
     "Observer",
+    "RegistrationAM",
+    "SessionError",
+    "craft_rreq",
     "decode",
     "inner",
     "ladder",
@@ -25,8 +34,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "GatewaySession": "scapy_mobsec.drivers.live.gateway_session",
+    "MobileSession": "scapy_mobsec.drivers.live.mobile_session",
     "MobsecSession": "scapy_mobsec.drivers.session",
     "Observer": "scapy_mobsec.observer.observer",
+    "RegistrationAM": "scapy_mobsec.drivers.live.gateway_session",
+    "SessionError": "scapy_mobsec.drivers.live.session_thread",
+    "craft_rreq": "scapy_mobsec.drivers.live.crafting",
     "load_keys": "scapy_mobsec.drivers.keyfiles",
 }
 _FUNCTIONS_OF_PACKETS = "scapy_mobsec.ui.from_python"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sessions import session_files
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "pcaps/README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -27,8 +28,11 @@ def blocks(language):
 
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
-    """A folder with the sample captures in it, and the commands of this environment in PATH."""
+    """A folder with the sample captures and the files of two terminals in it, and the commands of
+    this environment in PATH.
+    """
     shutil.copytree(ROOT / "pcaps", tmp_path / "pcaps")
+    session_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return tmp_path

@@ -61,6 +61,8 @@ class Datagrams:
         """
         open_raw = open_ah if ah else open_esp
         for family in _FAMILIES:
+            if (family, ah) in self._raw:
+                continue
             try:
                 self._raw[family, ah] = open_raw(Endpoint(bytes(family)), self._owner)
             except OSError as error:

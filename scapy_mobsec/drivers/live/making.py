@@ -84,7 +84,10 @@ def gateway_configuration(settings: GatewaySettings) -> OtherConfiguration:
 
 
 def resume_mobile(
-    settings: MobileSettings, store: Store, resolve: Resolve = look_up
+    settings: MobileSettings,
+    store: Store,
+    resolve: Resolve = look_up,
+    kind: type[MobileTerminal] = MobileTerminal,
 ) -> tuple[MobileTerminal, Save]:
     """Make a mobile terminal that goes on above the numbers in the store. Raises SettingsError,
     StoreError.
@@ -93,19 +96,21 @@ def resume_mobile(
     home = configuration.link.home_address
     snapshot = store.load_mobile(home)
     try:
-        terminal = MobileTerminal(configuration, random_bytes=os.urandom, snapshot=snapshot)
+        terminal = kind(configuration, random_bytes=os.urandom, snapshot=snapshot)
     except ValueError as error:
         raise settings.error(_of_state(error) if snapshot else error) from None
     return terminal, lambda: store.save_mobile(home, terminal.snapshot())
 
 
-def resume_gateway(settings: GatewaySettings, store: Store) -> tuple[OtherTerminal, Save]:
+def resume_gateway(
+    settings: GatewaySettings, store: Store, kind: type[OtherTerminal] = OtherTerminal
+) -> tuple[OtherTerminal, Save]:
     """Make a gateway's terminal that goes on with the numbers and bindings in the store. Raises
     SettingsError, StoreError.
     """
     configuration = gateway_configuration(settings)
     saved = {each.home_address: each for each in store.load_bindings()}
-    terminal = OtherTerminal(replace(configuration, links=()), random_bytes=os.urandom)
+    terminal = kind(replace(configuration, links=()), random_bytes=os.urandom)
     for index, link in enumerate(configuration.links):
         snapshot = saved.get(link.home_address)
         try:

@@ -160,6 +160,22 @@ def test_native_where_nothing_is_open_or_a_family_is_missing(datagrams, monkeypa
     assert datagrams.faults.counts == {"native send EADDRNOTAVAIL": 2}
 
 
+def test_native_is_opened_once(datagrams, monkeypatch):
+    opened = []
+
+    class Raw:
+        def __init__(self, endpoint, owner):
+            opened.append(len(endpoint.address))
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(live, "open_esp", Raw)
+    for _ in range(2):
+        datagrams.open_native()
+    assert sorted(opened) == [4, 16]
+
+
 def test_close(datagrams):
     (first,) = datagrams.listen([HERE])
     datagrams.close()

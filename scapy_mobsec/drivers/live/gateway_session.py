@@ -22,6 +22,7 @@ from scapy_mobsec.drivers.live.sessions import TerminalSession
 from scapy_mobsec.drivers.live.settings import GatewaySettings, LinkSettings, load_gateway
 from scapy_mobsec.drivers.store import Store
 from scapy_mobsec.packet.path import Path
+from scapy_mobsec.registration.messages import salvage_request
 from scapy_mobsec.terminal.crafting import MAX_CRAFTED, CraftingOther
 from scapy_mobsec.terminal.other import OtherTerminal
 
@@ -136,10 +137,10 @@ class GatewaySession(TerminalSession):
                 log.exception("event=on_rreq")
         if (held := self._held) is None:
             return reply
-        rrep = message_packet(signalling, home, reply)
-        held[_key(rrep.dst, rrep[RREP].id)] = rrep
-        if len(held) > MAX_CRAFTED:
-            del held[next(iter(held))]
+        key = _key(str(ip_address(home)), salvage_request(request).identification)
+        held[key] = message_packet(signalling, home, reply)
+        for each in list(held)[:-MAX_CRAFTED]:
+            held.pop(each, None)
         return b""
 
 

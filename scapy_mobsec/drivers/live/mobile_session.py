@@ -37,7 +37,7 @@ Via: TypeAlias = str | Iterable[str]
 REGISTERED_WITHIN = 10.0
 """Seconds that are waited for, if nothing else is said."""
 
-_WITHOUT = frozenset({MobileState.DETACHED, MobileState.DEREGISTERING})
+_WITHOUT = frozenset({MobileState.DETACHED, MobileState.REFUSED, MobileState.DEREGISTERING})
 _REGISTERED = frozenset({MobileState.REGISTERED, MobileState.REFRESHING})
 
 
@@ -75,6 +75,7 @@ class MobileSession(TerminalSession):
 
     def register(self, via: Via = (), timeout: float = REGISTERED_WITHIN) -> Registered:
         """Wait until it is registered, and return how. `via`: in a new attempt with these carriers.
+        So it is also where it was refused, or has ended.
 
         Raises SessionError where it is refused or not answered, ValueError for what is no carrier.
 
@@ -123,9 +124,15 @@ class MobileSession(TerminalSession):
         ...     s.deregister()
         True
         """
-        self._left = left = Future[bool]()
-        if self._thread.call(lambda: self._running.leave()() and not left.done()):
-            raise SessionError("there is no registration")
+        left = Future[bool]()
+
+        def leave() -> None:
+            self._left = left
+            if self._running.leave()() and not left.done():
+                self._left = None
+                raise SessionError("there is no registration")
+
+        self._thread.call(leave)
         return result_of(left, timeout, "no answer to the de-registration")
 
     @property
@@ -214,7 +221,8 @@ class MobileSession(TerminalSession):
             for future in self._asked():
                 future.set_exception(SessionError(f"not registered: {event.reason.value}{code}"))
         elif isinstance(event, Deregistered) and self._left:
-            self._left.set_result(event.confirmed)
+            if self._left.set_running_or_notify_cancel():
+                self._left.set_result(event.confirmed)
             self._left = None
 
     def _asked(self) -> "list[Future[Registered]]":

@@ -125,7 +125,8 @@ class TerminalSession(SuperSocket):
         """Send an inner packet; return its octets. Raises SessionError for a message that cannot
         be sent; data that cannot is a PacketDropped of `events`.
 
-        An RREQ (of a gateway: an RREP) goes as it is. Without a source address, it is ours.
+        A packet with an RREQ (of a gateway: an RREP) goes as it is. Without a source address, it
+        gets ours.
 
         >>> from scapy.all import ICMP, IP
         >>> with MobileSession("lab.toml") as s:

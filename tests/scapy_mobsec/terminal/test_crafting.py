@@ -10,6 +10,7 @@ from scapy_mobsec.drivers.simulation import HOME, SIGNALLING
 from scapy_mobsec.drops import Drop, DropReason
 from scapy_mobsec.packet.ip import UDP, build_ip
 from scapy_mobsec.registration.messages import (
+    Attempt,
     build_reply,
     build_request,
     parse_reply,
@@ -102,13 +103,23 @@ def test_the_terminal_goes_on_above_its_identification(pair):
 
 def test_the_terminal_goes_on_in_a_newer_attempt(pair):
     request = pair.craft()
-    pair.send(replace(request, attempt=replace(request.attempt, number=7)))
-    assert pair.mobile.attempt == 7
-    assert pair.mobile.snapshot_due == 0
-    assert pair.mobile.snapshot().attempt >= 7
+    pair.send(replace(request, attempt=replace(request.attempt, number=70)))
+    assert pair.mobile.attempt == 70
     assert pair.send(pair.craft()).code == ReplyCode.ACCEPTED
     pair.mobile.move([OLD], pair.now)
-    assert pair.mobile.attempt == 8
+    assert pair.mobile.attempt == 71
+
+
+def test_what_it_used_is_on_disk_before_it_leaves(pair):
+    pair.mobile.snapshot()
+    request = pair.craft()
+    pair.send(replace(request, attempt=replace(request.attempt, number=70)))
+    assert pair.mobile.snapshot_due == 0
+    snapshot = pair.mobile.snapshot()
+    assert snapshot.attempt >= 70
+    assert snapshot.identification >= request.identification
+    pair.send(pair.craft())
+    assert pair.mobile.snapshot_due == 0
 
 
 def test_an_older_attempt_is_stale_and_changes_nothing(pair):
@@ -168,6 +179,13 @@ def test_a_reply_is_altered(pair):
     home, asked, reply = told[-1]
     assert (home, parse_request(asked)) == (HOME, request)
     assert parse_reply(reply).code == ReplyCode.ACCEPTED
+
+
+def test_a_refusal_is_altered_too(pair):
+    """Its Identification is not that of the RREQ."""
+    pair.other.alter = refused
+    old = pair.craft().identification - (1 << 40)
+    assert pair.send(pair.craft(identification=old, attempt=Attempt(0))).code == 64
 
 
 def test_a_reply_is_held_back_and_sent_by_others(pair):

@@ -7,7 +7,7 @@ from scapy.layers.ipsec import ESP, SecurityAssociation
 from sessions import run_examples
 from terminals import a_request
 
-from contrib_layers import RREQ, Attempt, Home, Sent
+from contrib_layers import RREQ, Attempt, Home, Sent, UDPHeader
 from scapy_mobsec.drivers.live.crafting import craft_rreq, inner_message, message_packet
 from scapy_mobsec.drivers.simulation import HOME, SIGNALLING
 from scapy_mobsec.packet.ip import parse_ip, parse_udp
@@ -36,7 +36,9 @@ def test_what_is_longer_than_before_is_whole():
     packet = message_packet(HOME, SIGNALLING, build_request(a_request()))
     packet[RREQ].extensions.append(Home(address="2001:db8::1"))
     packet[Sent].headers[1].sport = 31337
+    packet[Sent].headers.insert(2, UDPHeader(sport=1, dport=2))
     request = message_in(packet)
+    assert len(request.sent) == 4
     assert request.home[:4] == b"\x20\x01\x0d\xb8"
     assert request.sent[1].source_port == 31337
 

@@ -86,6 +86,14 @@ def test_replies_by_others(both):
     assert asked(both)[RREP].code == 0
 
 
+def test_what_is_held_may_be_no_message(both):
+    both.gateway.on_rreq = lambda rreq, rrep: MobileIP(type=3) / b"no RREP"
+    q = both.mobile.craft_rreq()
+    with both.gateway.answering() as reply_to:
+        assert both.mobile.sr1(q, timeout=0.1, verbose=False) is None
+        assert bytes(reply_to(q)).endswith(b"no RREP")
+
+
 def test_the_machine_answers_in_the_background(both):
     sniffer = both.gateway.am(RegistrationAM, code=129, verbose=False).bg()
     assert asked(both)[RREP].code == 129

@@ -25,6 +25,11 @@ def test_examples(tmp_path):
     assert run_examples("scapy_mobsec.drivers.live.mobile_session", tmp_path)
 
 
+def refusal(rreq, rrep):
+    rrep[RREP].code = 64
+    return rrep
+
+
 def asked(session, request):
     return session.sr1(request, timeout=2, verbose=False)
 
@@ -133,6 +138,30 @@ def test_deregister_and_register_again(both):
         both.mobile.deregister()
     both.mobile.register()
     assert asked(both.mobile, PING)
+
+
+def test_a_deregistration_that_is_answered_too_late(both):
+    both.mobile.register()
+    with both.gateway.answering() as reply_to:
+        with pytest.raises(SessionError, match="no answer to the de-registration"):
+            both.mobile.deregister(timeout=0.05)
+        ends = both.gateway.sniff(
+            lfilter=lambda p: RREQ in p and not p[RREQ].lifetime, count=1, timeout=2
+        )
+        both.gateway.send(reply_to(ends[0]))
+        came = both.mobile.sniff(
+            lfilter=lambda p: RREP in p and p[RREP].id == ends[0][RREQ].id, count=1, timeout=2
+        )
+        assert came
+    assert both.mobile.register()
+
+
+def test_after_a_refusal_it_registers_again(both):
+    both.gateway.on_rreq = refusal
+    with pytest.raises(SessionError, match="refused"):
+        both.mobile.register(via="udp")
+    both.gateway.on_rreq = None
+    assert both.mobile.register().attempt == 3
 
 
 def test_errors_of_the_file(tmp_path):

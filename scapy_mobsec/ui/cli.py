@@ -24,6 +24,7 @@ BENCH_SUITES = click.Choice(
     ["aes-gcm-16", "aes-cbc-hmac-sha1-96", "aes-cbc-hmac-sha2-256-128", "chacha20-poly1305"]
 )
 BENCH_CARRIERS = click.Choice(["native", "udp", "tcp", "http"])
+LINK_MODES = click.Choice(["tunnel", "transport", "l2tp"])
 KEY_FORMATS = click.Choice(
     ["toml", "key-list", "xfrm", "ikev2_decryption_table", "esp_sa", "tcpdump", "wireshark"]
 )
@@ -266,7 +267,7 @@ def demo(scenario: str | None, simulate: bool, names: bool, write: Path | None) 
 
 @cli.group()
 def keys() -> None:
-    """Key files: from any format to any format."""
+    """Key files: new ones, and from any format to any format."""
 
 
 @keys.command()
@@ -290,6 +291,83 @@ def convert(source: str, target: str, kind: str | None) -> None:
     from scapy_mobsec.ui.keys import run_convert
 
     run_convert(source, target, kind)
+
+
+@keys.command()
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.option(
+    "-g",
+    "--gateway",
+    metavar="HOST[:PORT]",
+    required=True,
+    help="Where mobile terminals dial the gateway: an address, or a name. Port 4500 if not given.",
+)
+@click.option(
+    "-c",
+    "--carrier",
+    "carriers",
+    metavar="CARRIER",
+    multiple=True,
+    help="What may carry the packets: native, udp, tcp, tls, http, https, http-post or https-post, "
+    "with :PORT where it is another than usual; may repeat.  [default: udp]",
+)
+@click.option(
+    "-n",
+    "--mobiles",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many mobile terminals; each has files of its own.",
+)
+@click.option(
+    "--home",
+    metavar="ADDRESS",
+    default="10.10.1.1",
+    show_default=True,
+    help="Inner address of the mobile terminal; of several they count up from here.",
+)
+@click.option(
+    "--signalling",
+    metavar="ADDRESS",
+    default="10.10.0.1",
+    show_default=True,
+    help="Inner address of the gateway.",
+)
+@click.option(
+    "--suite", metavar="NAME", default="aes-gcm-16", show_default=True, help="Algorithms of ESP."
+)
+@click.option("--mode", type=LINK_MODES, default="tunnel", show_default=True)
+@click.option("--ah", is_flag=True, help="AH, too, where nothing translates.")
+def new(
+    folder: Path,
+    gateway: str,
+    carriers: tuple[str, ...],
+    mobiles: int,
+    home: str,
+    signalling: str,
+    suite: str,
+    mode: str,
+    ah: bool,
+) -> None:
+    """Make a gateway and its mobile terminals in FOLDER: configurations, new keys, state.
+
+    Nothing that is there is replaced. A state file holds which sequence numbers were used: move the
+    files of a mobile terminal to its machine, and keep no copy that could be started.
+    """
+    from scapy_mobsec.ui.new_keys import run_new_keys
+
+    run_new_keys(
+        folder,
+        gateway,
+        carriers or ("udp",),
+        home,
+        signalling,
+        mobiles=mobiles,
+        suite=suite,
+        mode=mode,
+        ah=ah,
+    )
 
 
 @cli.group()

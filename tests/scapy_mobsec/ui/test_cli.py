@@ -54,7 +54,7 @@ def test_version(capsys):
         (["decode", "--nonsense"], "No such option"),
         (["nonsense"], "No such command"),
         (["decode", "/nonexistent/x.pcap", "-k", "/dev/null"], "/nonexistent/x.pcap: "),
-        (["demo"], "--simulate"),
+        (["demo", "handover"], "--simulate"),
         (["demo", "--simulate", "nonsense"], "no scenario 'nonsense': mobsec demo --list"),
     ],
 )

@@ -3,7 +3,7 @@
 Octets come out once and in order, whatever was cut, reordered or repeated; of octets that overlap,
 those that came out first count. A gap is waited for: 60 s of capture time without progress, or as
 much as may be held. Then the stream goes on behind it, and says so: no octets are made up. A stream
-without its SYN begins with the lowest number of its first second. RST counts only with the number
+without its SYN begins with the lowest number of its first 200 ms. RST counts only with the number
 that is next (RFC 5961 section 3.2), FIN only in the window.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from scapy_mobsec.packet.tcp import TcpFlag, TcpSegment
 
 MAX_WAIT_NS = 60_000_000_000
-MAX_WAIT_FOR_BEGINNING_NS = 1_000_000_000
+MAX_WAIT_FOR_BEGINNING_NS = 200_000_000
 MAX_STREAM_OCTETS = 1 << 20
 """What one direction holds behind a gap."""
 MAX_BEGINNING_OCTETS = 64 << 10

@@ -77,7 +77,7 @@ def packets_of(segments_, first=(1000, 2000)):
     """The IP packets of a connection: both SYNs, and the segments."""
     for end, offset, octets in [(UP, -1, SYN), (DOWN, -1, SYN), *segments_]:
         ends = (OLD._replace(port=999), GATEWAY)[:: 1 - 2 * end]
-        flags, payload = (SYN, b"") if octets is SYN else (ACK, octets)
+        flags, payload = (SYN | (ACK * end), b"") if octets is SYN else (ACK, octets)
         fields = TcpFields(flags, (first[end] + offset) % (1 << 32), 1)
         yield Packet(TCP_PROTOCOL, *ends, payload, fields).octets()
 

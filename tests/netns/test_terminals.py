@@ -92,6 +92,18 @@ def test_both_with_devices_and_without_rights(lab, files, start):
     assert "mobsec0" not in lab.run("x", "ip", "-br", "link")
 
 
+def test_the_network_changes_under_the_mobile_terminal(lab, files, start):
+    files.write_mobile('user = "nobody"', local="auto")
+    start("y", "gateway", files.gateway).wait_for("state=running")
+    mobile = start("x", "mobile", files.mobile)
+    mobile.wait_for("event=registered")
+    lab.ip("x", "addr flush dev m0", "addr add 198.51.100.4/24 dev m0")
+    mobile.wait_for('path="udp 198.51.100.4:4500')
+    assert asks_through_the_tunnel(lab)
+    told = json.loads(lab.run("y", *MOBSEC, "status", str(files.gateway), "-T", "json"))
+    assert told["links"][0]["path"].endswith("> 198.51.100.4:4500")
+
+
 def test_a_state_file_that_the_user_may_not_use(files, start):
     shutil.chown(files.folder / "gateway.state", 0, 0)
     gateway = start("y", "gateway", files.gateway)

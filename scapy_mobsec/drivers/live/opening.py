@@ -4,14 +4,14 @@ In this order: files that go on to be used are opened with the rights of `user`;
 sockets and the device; then rights are given up. What was opened is closed if the rest cannot be.
 """
 
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
-from contrib_layers.numbers import NATT_PORT, EncapsulationCode
+from contrib_layers.numbers import EncapsulationCode
+from scapy_mobsec.drivers.live.addresses import AddressMonitor
 from scapy_mobsec.drivers.live.carrier_texts import parse_carriers, parse_endpoint
 from scapy_mobsec.drivers.live.control import Control, ControlError, Message
 from scapy_mobsec.drivers.live.datagrams import Datagrams
@@ -20,6 +20,7 @@ from scapy_mobsec.drivers.live.loop import Loop
 from scapy_mobsec.drivers.live.making import resume_gateway, resume_mobile
 from scapy_mobsec.drivers.live.responder import Responder
 from scapy_mobsec.drivers.live.rights import acting_as, find_user, give_up_rights
+from scapy_mobsec.drivers.live.rtnetlink import Rtnetlink
 from scapy_mobsec.drivers.live.settings import (
     Fault,
     GatewaySettings,
@@ -32,7 +33,7 @@ from scapy_mobsec.drivers.live.tls import ClientTls, ServerTls
 from scapy_mobsec.drivers.live.tun import Tun
 from scapy_mobsec.drivers.live.tun_device import TunDevice
 from scapy_mobsec.drivers.store import Store
-from scapy_mobsec.packet.path import Endpoint, address_text
+from scapy_mobsec.packet.path import Endpoint
 from scapy_mobsec.registration.description import EncapsulationItem
 from scapy_mobsec.registration.transitions import LocalProtocolError, MobileState
 from scapy_mobsec.terminal.events import Event, InnerMtuLowered, Moved
@@ -264,8 +265,13 @@ class RunningMobile(Running[MobileSettings, MobileHost]):
 
     def _begin(self) -> None:
         settings, remotes = self.settings, self.host.terminal.remote_addresses
-        local = [each.packed for each in settings.local] or _sources(remotes)
-        self.move([Endpoint(each, settings.port) for each in local])
+        if settings.local:
+            self.move([Endpoint(each.packed, settings.port) for each in settings.local])
+            return
+        network = Rtnetlink(besides=[settings.tun.name])
+        monitor = AddressMonitor(self._loop, network, remotes, settings.port, self.host.move)
+        self._parts.callback(monitor.close)
+        self.move(monitor.endpoints)
 
     def _answer(self, request: Message) -> Message:
         if request.get("do") != "move":
@@ -285,14 +291,3 @@ def _texts(request: Message, key: str) -> list[str]:
     if not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
         raise ValueError(f"{key} is no list of texts")
     return found
-
-
-def _sources(destinations: Sequence[bytes]) -> list[bytes]:
-    """Return the addresses that the kernel sends from to destinations that it has a route to."""
-    found: dict[bytes, None] = {}
-    for address in destinations:
-        family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
-        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((address_text(address), NATT_PORT))  # which sends nothing
-            found[Endpoint.of(probe.getsockname()[0]).address] = None
-    return list(found)

@@ -7,7 +7,7 @@ import pytest
 from certificates import Certificate
 from live_pair import LivePair, loopback_address
 
-from scapy_mobsec.drivers.live import opening
+from scapy_mobsec.drivers.live import addresses, opening
 from scapy_mobsec.drivers.live.faults import CannotOpen
 from scapy_mobsec.drivers.live.rights import RightsError
 from scapy_mobsec.drivers.live.settings import SettingsError
@@ -180,7 +180,7 @@ def test_without_local_addresses_the_one_that_the_kernel_takes(pair):
 
 
 def test_without_a_way_to_the_gateway_it_waits_to_be_moved(pair, monkeypatch):
-    monkeypatch.setattr(opening, "_sources", lambda destinations: [])
+    monkeypatch.setattr(addresses, "usable_endpoints", lambda network, destinations, port: {})
     pair.files.write_mobile(local="auto")
     pair.open_gateway()
     pair.open_mobile()
